@@ -1,0 +1,3 @@
+//! What keeps the records.
+
+pub mod record;
