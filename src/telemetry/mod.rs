@@ -16,6 +16,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 use parking_lot::RwLock;
 
 pub use dialect::{ConnectionGuard, DialectMetrics};
+pub(crate) use logging::parse_level;
 pub use logging::{LogFormat, LogSetupError, init_logging};
 pub use samples::{HistogramSnapshot, Samples};
 pub use table::{Kind, METRICS, Metric};
