@@ -53,6 +53,15 @@ impl Entry {
         self.writes.push(write);
     }
 
+    /// The batch that holds an offset of a partition, and the offset it begins at.
+    pub fn batch_of(&self, partition: &Partition, offset: u64) -> Option<(u64, Bytes)> {
+        self.writes.iter().find_map(|write| {
+            let placed = write.targets.iter().find(|target| target.partition.id() == partition.id())?;
+            let range = placed.base_offset..placed.base_offset + u64::from(write.span);
+            range.contains(&offset).then(|| (placed.base_offset, write.batch.clone()))
+        })
+    }
+
     /// Adds changes of state, one batch a table, before everything else: a topic is made before its first record.
     pub(crate) fn add_state(
         &mut self,

@@ -19,6 +19,22 @@ impl Needs {
         Self { floor: u64::MAX, except: RunSet::default() }
     }
 
+    /// Also needs everything from an offset on.
+    pub fn and_from(self, floor: u64) -> Self {
+        if self.floor == u64::MAX {
+            return Self { floor, except: RunSet::default() };
+        }
+        let mut except = self.except;
+        if floor > self.floor {
+            // Between the two floors the exceptions hold; above, everything is needed.
+            let last = except.last().map_or(0, |last| last + 1);
+            except.remove_range(floor..last.max(floor));
+            return Self { floor: self.floor, except };
+        }
+        // Between the two floors everything is needed, and so it is above.
+        Self { floor, except: RunSet::default() }
+    }
+
     /// Whether some offset of the range is needed.
     pub fn any(&self, from: u64, to: u64) -> bool {
         let from = from.max(self.floor);

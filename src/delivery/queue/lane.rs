@@ -40,7 +40,7 @@ pub(super) struct Lane {
     pub gone: RunSet,
     /// Written with [`Kind::Broadcast`] and not done.
     pub broadcast: RunSet,
-    hidden: Option<Box<RunSet>>,
+    pub hidden: Option<Box<RunSet>>,
     pub front: FrontRuns,
     pub in_flight: HashMap<u64, Trace>,
     /// Traces of records that are ready.

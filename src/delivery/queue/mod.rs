@@ -7,12 +7,12 @@ mod front;
 mod lane;
 mod op;
 mod order;
-mod runs;
+
 mod snapshot;
 mod state;
 
 pub use op::{StateOp, StateOps};
-pub use runs::RunSet;
+pub use crate::log::runs::RunSet;
 pub use snapshot::SnapshotError;
 pub use state::{Needed, QueueState, Taken, UnknownPartition};
 

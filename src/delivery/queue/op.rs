@@ -4,7 +4,7 @@
 
 use crate::log::record::varint::{Input, put_uvarint};
 
-use super::runs::OFFSET_MAX;
+use crate::log::runs::OFFSET_MAX;
 use super::{Class, RunSet};
 
 const ACCEPT: u8 = 1;
