@@ -24,8 +24,8 @@ pub fn put_varint(out: &mut Vec<u8>, value: i64) {
 /// Bytes that [`put_uvarint`] writes for `value`.
 #[inline]
 pub fn uvarint_len(value: u64) -> usize {
-    // 64 - leading_zeros bits, 7 a byte, at least one byte.
-    ((64 - (value | 1).leading_zeros() as usize) + 6) / 7
+    // Seven bits a byte, at least one byte.
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
 }
 
 /// Bytes that [`put_varint`] writes for `value`.
