@@ -111,17 +111,14 @@ impl Iterator for Placed<'_> {
     fn next(&mut self) -> Option<Segment> {
         match self.lowest_places() {
             (None, None) => None,
-            (Some((place, waiting)), front) if front.is_none_or(|(lowest, _)| place < lowest) => {
-                let _ = place;
-                self.next_waiting(waiting)
-            }
+            (Some((_, waiting)), None) => self.next_waiting(waiting),
+            (Some((place, waiting)), Some((lowest, _))) if place < lowest => self.next_waiting(waiting),
             (waiting, Some((_, front))) => {
                 let others = self.fronts.iter().enumerate().filter(|(i, _)| *i != front);
                 let others = others.map(|(_, (_, run, _))| run.lowest_place());
                 let bound = others.chain(waiting.map(|(place, _)| place)).min().unwrap_or(i64::MAX);
                 self.next_front(front, bound)
             }
-            (Some(_), None) => None,
         }
     }
 }
