@@ -12,8 +12,8 @@ use super::offset_record::{decode_key, decode_value, encode_key, encode_value};
 use super::offsets::{Committed, OffsetKey};
 use super::request::Caller;
 use super::{GroupError, State};
-use crate::delivery::{Table, Unit};
-use crate::log::{Lsn, TopicId};
+use crate::delivery::Unit;
+use crate::log::{Lsn, Table, TopicId};
 
 /// The state table that holds committed offsets.
 const OFFSETS: Table = Table("__consumer_offsets");
