@@ -54,13 +54,7 @@ impl Builder {
     /// Starts the gateway and returns when it serves.
     pub fn start(self) -> Gateway {
         let home = tempfile::Builder::new().prefix("trunkline-test-").tempdir().expect("temporary directory");
-        let mut gateway = Gateway {
-            child: None,
-            output: None,
-            addresses: Addresses::unset(),
-            settings: self.settings,
-            home,
-        };
+        let mut gateway = Gateway { child: None, output: None, addresses: Addresses::unset(), settings: self.settings, home };
         gateway.launch();
         gateway
     }
