@@ -11,6 +11,8 @@ use super::payload::Stamp;
 use super::report::Latency;
 
 const LATENCY_DIGITS: u8 = 3;
+/// An hour: later than any patience here.
+const LATENCY_MAX_US: u64 = 3_600_000_000;
 
 /// Shared by the tasks of one run; cheap to clone.
 #[derive(Clone)]
@@ -50,7 +52,7 @@ impl Score {
     pub fn new(run_id: u64, audience: Audience, producers: u32, consumers: u32) -> Self {
         let book = Book {
             ledger: Ledger::new(audience, producers, consumers),
-            latency_us: Histogram::new(LATENCY_DIGITS).ok(),
+            latency_us: Histogram::new_with_max(LATENCY_MAX_US, LATENCY_DIGITS).ok(),
             first_sent_ns: 0,
             last_event_ns: now_ns(),
             last_first_copy_ns: 0,

@@ -61,10 +61,11 @@ pub(super) fn queue_command(
     command: redis::Cmd,
 ) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send>> {
     let mut connection = connection.clone();
-    let mut reply = Box::pin(async move {
+    // Without tokio's budget, which may make the first poll wait although there is room, and so let a later one pass.
+    let mut reply = Box::pin(tokio::task::unconstrained(async move {
         let _count: i64 = command.query_async(&mut connection).await?;
         Ok(())
-    });
+    }));
     match (&mut reply).now_or_never() {
         Some(outcome) => Box::pin(std::future::ready(outcome)),
         None => reply,
