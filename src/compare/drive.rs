@@ -11,10 +11,11 @@ use tokio::task::JoinSet;
 use super::clock::now_ns;
 use super::consume::{Desk, consume};
 use super::fault::Fault;
+use super::ledger::Audience;
 use super::models::{Group, List, Model, ModelKind, Pubsub, Queue, Receiver, Scope};
 use super::payload::Stamp;
 use super::plan::{Plan, Scenario};
-use super::produce::produce;
+use super::produce::{produce, warm_up};
 use super::progress::Progress;
 use super::report::{ModelReport, Report};
 use super::score::Score;
@@ -130,8 +131,11 @@ impl<M: Model> Flow<M> {
         }
         let mut senders = Vec::new();
         for producer in 0..self.plan.tuning.producers {
-            senders.push(self.model.sender(producer).await?);
+            let mut sender = self.model.sender(producer).await?;
+            warm_up(&mut sender, &self.plan, producer).await?;
+            senders.push(sender);
         }
+        self.await_warm_up().await?;
         let mut producers = JoinSet::new();
         for (producer, sender) in (0..).zip(senders) {
             let (plan, score) = (self.plan.clone(), self.score.clone());
@@ -144,6 +148,22 @@ impl<M: Model> Flow<M> {
         }
         self.settle().await;
         Ok(())
+    }
+
+    /// Waits until the warm-up records are through: what is measured then is the model at work, not its first steps.
+    async fn await_warm_up(&self) -> Result<(), Fault> {
+        let readers = match self.kind.audience() {
+            Audience::Shared => 1,
+            Audience::Each => self.plan.tuning.consumers,
+        };
+        let expected = u64::from(self.plan.tuning.producers) * u64::from(readers);
+        let arrived = async {
+            while self.score.warmed() < expected {
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        let late = |_| Fault::TooLate { what: "the way of a first record to the consumers", limit: READY_LIMIT };
+        tokio::time::timeout(READY_LIMIT, arrived).await.map_err(late)
     }
 
     /// Waits until nothing is owed any more and nothing comes, or until patience ends.
@@ -203,12 +223,14 @@ impl<M: Model> Flow<M> {
         ready: mpsc::UnboundedSender<()>,
         mut stopped: watch::Receiver<bool>,
     ) -> Result<bool, Fault> {
-        let task = Task { kind: self.kind, scope: scope_of(self.kind, &self.plan), hold_at: self.plan.hold_at(self.kind) };
+        let plan = &self.plan;
+        let hold_at = plan.hold_at(self.kind);
+        let task = Task { kind: self.kind, run_id: plan.run_id, scope: scope_of(self.kind, plan), hold_at };
         let victim = Victim::start(&task, slot, self.score.clone())?;
         if victim.ready.await.is_ok() {
             let _ = ready.send(());
         }
-        let replacement = self.plan.tuning.consumers + slot;
+        let replacement = plan.tuning.consumers + slot;
         let dead = tokio::select! {
             dead = victim.dead => dead,
             _ = stopped.wait_for(|stop| *stop) => return Ok(false),

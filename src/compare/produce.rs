@@ -1,6 +1,7 @@
 //! One producer's work: paced by the clock, bounded by its window, each record opened in the ledger before it is sent and
 //! closed by the broker's answer.
 
+use std::future::Future;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -10,7 +11,7 @@ use super::fault::Fault;
 use super::models::Sender;
 use super::payload::Stamp;
 use super::plan::Plan;
-use super::score::Score;
+use super::score::{Score, warm_up_id};
 
 /// A timer wakes up to this late: being behind by less is not the broker's doing, and the record is stamped when it is sent.
 /// Further behind, it is stamped when it was due, so that a stalled broker pays for the wait it caused.
@@ -47,6 +48,12 @@ pub async fn produce<S: Sender>(mut sender: S, plan: &Plan, producer: u32, score
     }
     drain(receipts, producer, score).await;
     Ok(())
+}
+
+/// Sends one record that counts for nothing and waits for its answer: connections, metadata and sessions are then made.
+pub async fn warm_up<S: Sender>(sender: &mut S, plan: &Plan, producer: u32) -> Result<(), Fault> {
+    let stamp = Stamp { run_id: warm_up_id(plan.run_id), producer, sequence: 0, sent_at_ns: now_ns() };
+    sender.submit(stamp.encode(plan.size_bytes)).await?.await
 }
 
 async fn drain<F>(mut receipts: FuturesUnordered<F>, producer: u32, score: &Score)

@@ -27,6 +27,7 @@ struct Book {
     first_sent_ns: u64,
     last_event_ns: u64,
     last_first_copy_ns: u64,
+    warmed: u64,
     faults: Vec<String>,
 }
 
@@ -47,6 +48,11 @@ pub struct Outcome {
     pub faults: Vec<String>,
 }
 
+/// What a warm-up record carries in place of the run: it proves that the way is open, and counts for nothing.
+pub fn warm_up_id(run_id: u64) -> u64 {
+    !run_id
+}
+
 impl Score {
     /// An empty score for a run of that shape.
     pub fn new(run_id: u64, audience: Audience, producers: u32, consumers: u32) -> Self {
@@ -56,6 +62,7 @@ impl Score {
             first_sent_ns: 0,
             last_event_ns: now_ns(),
             last_first_copy_ns: 0,
+            warmed: 0,
             faults: Vec::new(),
         };
         Self { run_id, book: Arc::new(Mutex::new(book)) }
@@ -86,6 +93,10 @@ impl Score {
         let mut book = self.book.lock();
         book.last_event_ns = now_ns();
         let Some(stamp) = stamp else { return book.ledger.corrupt() };
+        if stamp.run_id == warm_up_id(self.run_id) {
+            book.warmed += 1;
+            return;
+        }
         // A record of another run names no producer of this one.
         let producer = if stamp.run_id == self.run_id { stamp.producer } else { u32::MAX };
         let finished = Finished { slot, instance, producer, sequence: stamp.sequence };
@@ -104,6 +115,11 @@ impl Score {
         if !book.faults.contains(&fault) {
             book.faults.push(fault);
         }
+    }
+
+    /// Deliveries of warm-up records so far.
+    pub fn warmed(&self) -> u64 {
+        self.book.lock().warmed
     }
 
     /// How it stands.

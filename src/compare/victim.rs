@@ -21,7 +21,8 @@ use super::score::Score;
 pub struct Task {
     pub kind: ModelKind,
     pub scope: Scope,
-    /// The record, counted from 1, that it takes and never finishes.
+    pub run_id: u64,
+    /// Which of the run's records, counted from 1 as they come, it takes and never finishes.
     pub hold_at: u64,
 }
 
@@ -121,7 +122,7 @@ pub async fn work(task: &str) -> Result<ExitCode, CompareError> {
 async fn hold<M: Model>(task: Task) -> Result<ExitCode, Fault> {
     let lot = task.scope.tuning.lot;
     let receiver = M::new(task.scope).receiver().await?;
-    let mut hands = Hands { received: 0, hold_at: task.hold_at, broken_pipe: !tell(&Line::Ready) };
+    let mut hands = Hands { run_id: task.run_id, received: 0, hold_at: task.hold_at, broken_pipe: !tell(&Line::Ready) };
     let _unsettled = consume(receiver, lot, &mut hands).await?;
     tell(&Line::Holding);
     std::future::pending().await
@@ -129,6 +130,7 @@ async fn hold<M: Model>(task: Task) -> Result<ExitCode, Fault> {
 
 /// The worker's desk: one line a record, until the one it keeps.
 struct Hands {
+    run_id: u64,
     received: u64,
     hold_at: u64,
     broken_pipe: bool,
@@ -136,9 +138,11 @@ struct Hands {
 
 impl Desk for Hands {
     fn accept(&mut self, stamp: Option<Stamp>, received_at_ns: u64) -> bool {
-        self.received += 1;
-        if self.received >= self.hold_at {
-            return false;
+        if stamp.is_some_and(|stamp| stamp.run_id == self.run_id) {
+            self.received += 1;
+            if self.received >= self.hold_at {
+                return false;
+            }
         }
         let line = match stamp {
             Some(Stamp { run_id, producer, sequence, sent_at_ns }) => {
@@ -168,9 +172,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_record_to_die_with_is_not_finished() {
-        let mut hands = Hands { received: 0, hold_at: 1, broken_pipe: false };
-        assert!(!hands.accept(None, 0));
+    fn the_record_to_die_with_is_counted_among_those_of_the_run() {
+        let stamp = Stamp { run_id: 7, producer: 0, sequence: 0, sent_at_ns: 0 };
+        let mut hands = Hands { run_id: 7, received: 0, hold_at: 1, broken_pipe: false };
+        assert!(hands.accept(Some(Stamp { run_id: 8, ..stamp }), 0));
+        assert!(hands.accept(None, 0));
+        assert!(!hands.accept(Some(stamp), 0));
     }
 
     #[test]

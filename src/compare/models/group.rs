@@ -120,6 +120,19 @@ impl Sender for GroupSender {
     }
 }
 
+/// Reported on the way and overcome by the library itself: a broker out of reach, metadata that do not know the topic yet.
+fn passing(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::OperationTimedOut
+        )
+    )
+}
+
 /// A member of the group.
 pub struct GroupReceiver {
     consumer: Arc<StreamConsumer>,
@@ -132,8 +145,14 @@ impl GroupReceiver {
     async fn assigned(&mut self) -> Result<(), KafkaError> {
         while self.consumer.assignment()?.count() == 0 {
             if let Ok(message) = tokio::time::timeout(ASSIGNMENT_POLL, self.consumer.recv()).await {
-                self.first = Some(message?.payload().unwrap_or_default().to_vec());
-                return Ok(());
+                match message {
+                    Ok(message) => {
+                        self.first = Some(message.payload().unwrap_or_default().to_vec());
+                        return Ok(());
+                    }
+                    Err(error) if passing(&error) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(())
@@ -146,10 +165,15 @@ impl Receiver for GroupReceiver {
             self.unsettled = true;
             return Ok(Some(first));
         }
-        let Ok(next) = tokio::time::timeout(wait, self.consumer.recv()).await else { return Ok(None) };
-        let payload = next?.payload().unwrap_or_default().to_vec();
-        self.unsettled = true;
-        Ok(Some(payload))
+        match tokio::time::timeout(wait, self.consumer.recv()).await {
+            Ok(Ok(message)) => {
+                self.unsettled = true;
+                Ok(Some(message.payload().unwrap_or_default().to_vec()))
+            }
+            Ok(Err(error)) if passing(&error) => Ok(None),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Ok(None),
+        }
     }
 
     async fn settle(&mut self) -> Result<(), Fault> {
