@@ -122,21 +122,34 @@ pub async fn work(task: &str) -> Result<ExitCode, CompareError> {
 async fn hold<M: Model>(task: Task) -> Result<ExitCode, Fault> {
     let lot = task.scope.tuning.lot;
     let receiver = M::new(task.scope).receiver().await?;
-    let mut hands = Hands { run_id: task.run_id, received: 0, hold_at: task.hold_at, broken_pipe: !tell(&Line::Ready) };
+    let mut hands =
+        Hands { run_id: task.run_id, received: 0, hold_at: task.hold_at, out: std::io::stdout(), broken_pipe: false };
+    hands.tell(&Line::Ready);
     let _unsettled = consume(receiver, lot, &mut hands).await?;
-    tell(&Line::Holding);
+    hands.tell(&Line::Holding);
     std::future::pending().await
 }
 
 /// The worker's desk: one line a record, until the one it keeps.
-struct Hands {
+struct Hands<W> {
     run_id: u64,
     received: u64,
     hold_at: u64,
+    out: W,
+    /// Nobody reads any more.
     broken_pipe: bool,
 }
 
-impl Desk for Hands {
+impl<W: Write> Hands<W> {
+    /// Writes one line at once: what stays in a buffer dies with the process.
+    fn tell(&mut self, line: &Line) {
+        let Ok(mut text) = serde_json::to_string(line) else { return };
+        text.push('\n');
+        self.broken_pipe |= self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()).is_err();
+    }
+}
+
+impl<W: Write> Desk for Hands<W> {
     fn accept(&mut self, stamp: Option<Stamp>, received_at_ns: u64) -> bool {
         if stamp.is_some_and(|stamp| stamp.run_id == self.run_id) {
             self.received += 1;
@@ -150,21 +163,13 @@ impl Desk for Hands {
             }
             None => Line::Corrupt { received_at_ns },
         };
-        self.broken_pipe = !tell(&line);
+        self.tell(&line);
         true
     }
 
     fn over(&self) -> bool {
         self.broken_pipe
     }
-}
-
-/// Writes one line at once; `false` when nobody reads any more.
-fn tell(line: &Line) -> bool {
-    let Ok(mut text) = serde_json::to_string(line) else { return false };
-    text.push('\n');
-    let mut stdout = std::io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_ok()
 }
 
 #[cfg(test)]
@@ -174,10 +179,11 @@ mod tests {
     #[test]
     fn the_record_to_die_with_is_counted_among_those_of_the_run() {
         let stamp = Stamp { run_id: 7, producer: 0, sequence: 0, sent_at_ns: 0 };
-        let mut hands = Hands { run_id: 7, received: 0, hold_at: 1, broken_pipe: false };
+        let mut hands = Hands { run_id: 7, received: 0, hold_at: 1, out: Vec::new(), broken_pipe: false };
         assert!(hands.accept(Some(Stamp { run_id: 8, ..stamp }), 0));
         assert!(hands.accept(None, 0));
         assert!(!hands.accept(Some(stamp), 0));
+        assert_eq!(hands.out.iter().filter(|byte| **byte == b'\n').count(), 2);
     }
 
     #[test]
