@@ -118,7 +118,8 @@ impl Ledger {
     pub fn acknowledge(&mut self, producer: u32, sequence: u64) {
         if self.close(producer, sequence, Fate::Acknowledged) {
             self.tally.sent += 1;
-            self.tally.lost += self.copies.iter().filter(|reader| copies_of(reader, producer, sequence) == Some(0)).count() as u64;
+            self.tally.lost +=
+                self.copies.iter().filter(|reader| copies_of(reader, producer, sequence) == Some(0)).count() as u64;
         }
     }
 

@@ -157,7 +157,8 @@ impl Naive {
             }
         }
         let owed = self.fates.iter().filter(|(_, acknowledged)| **acknowledged);
-        let lost = owed.flat_map(|(id, _)| (0..readers).map(move |reader| (reader, id.0, id.1))).filter(|pair| !seen.contains(pair));
+        let lost =
+            owed.flat_map(|(id, _)| (0..readers).map(move |reader| (reader, id.0, id.1))).filter(|pair| !seen.contains(pair));
         let sent = self.fates.values().filter(|acknowledged| **acknowledged).count() as u64;
         Tally {
             attempted: self.attempted.values().sum(),

@@ -68,13 +68,13 @@ impl Plan {
     /// # Errors
     /// [`CompareError::Argument`] names the flag and what it allows.
     pub fn from_args(args: &Args) -> Result<Self, CompareError> {
-        require("records", args.records, (1..=MAX_RECORDS).contains(&args.records), "must be 1 to 100000000")?;
-        require("size", args.size, (MIN_SIZE_BYTES..=MAX_SIZE_BYTES).contains(&args.size), "must be 40 to 1048576 bytes")?;
-        require("producers", args.producers, (1..=MAX_WORKERS).contains(&args.producers), "must be 1 to 256")?;
-        require("consumers", args.consumers, (1..=MAX_WORKERS).contains(&args.consumers), "must be 1 to 256")?;
-        require("window", args.window, (1..=100_000).contains(&args.window), "must be 1 to 100000")?;
-        require("lot", args.lot, (1..=10_000).contains(&args.lot), "must be 1 to 10000")?;
-        require("linger-ms", args.linger_ms, args.linger_ms <= 10_000, "must be 0 to 10000")?;
+        require("records", &args.records, (1..=MAX_RECORDS).contains(&args.records), "must be 1 to 100000000")?;
+        require("size", &args.size, (MIN_SIZE_BYTES..=MAX_SIZE_BYTES).contains(&args.size), "must be 40 to 1048576 bytes")?;
+        require("producers", &args.producers, (1..=MAX_WORKERS).contains(&args.producers), "must be 1 to 256")?;
+        require("consumers", &args.consumers, (1..=MAX_WORKERS).contains(&args.consumers), "must be 1 to 256")?;
+        require("window", &args.window, (1..=100_000).contains(&args.window), "must be 1 to 100000")?;
+        require("lot", &args.lot, (1..=10_000).contains(&args.lot), "must be 1 to 10000")?;
+        require("linger-ms", &args.linger_ms, args.linger_ms <= 10_000, "must be 0 to 10000")?;
         Ok(Self {
             run_id: rand::random(),
             targets: Targets { kafka: args.kafka.clone(), amqp: args.amqp.clone(), redis: args.redis.clone() },
@@ -116,6 +116,6 @@ impl Plan {
     }
 }
 
-fn require(flag: &'static str, given: impl ToString, sound: bool, why: &'static str) -> Result<(), CompareError> {
+fn require(flag: &'static str, given: &impl ToString, sound: bool, why: &'static str) -> Result<(), CompareError> {
     if sound { Ok(()) } else { Err(CompareError::Argument { flag, given: given.to_string(), why }) }
 }

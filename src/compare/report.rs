@@ -119,7 +119,8 @@ impl ModelReport {
     }
 
     fn row(&self) -> [String; 11] {
-        let ms = |pick: fn(&Latency) -> f64| self.latency.as_ref().map_or("-".to_owned(), |latency| format!("{:.2}", pick(latency)));
+        let ms =
+            |pick: fn(&Latency) -> f64| self.latency.as_ref().map_or("-".to_owned(), |latency| format!("{:.2}", pick(latency)));
         [
             self.model.name().to_owned(),
             grouped(self.sent),
@@ -229,7 +230,7 @@ pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -51,8 +51,12 @@ fn a_scenario_that_did_not_happen_is_no_success() {
 fn table_and_json_say_the_same() {
     let mut histogram = Histogram::new(3).unwrap();
     histogram.record(1_500).unwrap();
-    let outcome =
-        Outcome { tally: Tally { lost: 2, ..whole() }, latency: Some(Latency::of(&histogram)), records_per_s: 1234.5, faults: vec![] };
+    let outcome = Outcome {
+        tally: Tally { lost: 2, ..whole() },
+        latency: Some(Latency::of(&histogram)),
+        records_per_s: 1234.5,
+        faults: vec![],
+    };
     let model = ModelReport::new(ModelKind::List, Scenario::ConsumerKilled, true, outcome);
     let report = Report {
         schema: SCHEMA,

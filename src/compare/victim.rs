@@ -122,8 +122,7 @@ pub async fn work(task: &str) -> Result<ExitCode, CompareError> {
 async fn hold<M: Model>(task: Task) -> Result<ExitCode, Fault> {
     let lot = task.scope.tuning.lot;
     let receiver = M::new(task.scope).receiver().await?;
-    let mut hands =
-        Hands { run_id: task.run_id, received: 0, hold_at: task.hold_at, out: std::io::stdout(), broken_pipe: false };
+    let mut hands = Hands { run_id: task.run_id, received: 0, hold_at: task.hold_at, out: std::io::stdout(), broken_pipe: false };
     hands.tell(&Line::Ready);
     let _unsettled = consume(receiver, lot, &mut hands).await?;
     hands.tell(&Line::Holding);

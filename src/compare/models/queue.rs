@@ -24,7 +24,8 @@ pub struct Queue {
 
 impl Queue {
     async fn connect(&self) -> Result<(Connection, Channel), Fault> {
-        let connection = within("connecting", Connection::connect(&self.scope.targets.amqp, ConnectionProperties::default())).await?;
+        let connection =
+            within("connecting", Connection::connect(&self.scope.targets.amqp, ConnectionProperties::default())).await?;
         let channel = within("opening a channel", connection.create_channel()).await?;
         Ok((connection, channel))
     }
@@ -40,7 +41,8 @@ impl Model for Queue {
 
     async fn prepare(&self) -> Result<(), Fault> {
         let (connection, channel) = self.connect().await?;
-        let declare = channel.queue_declare(self.scope.name.as_str().into(), QueueDeclareOptions::durable(), FieldTable::default());
+        let declare =
+            channel.queue_declare(self.scope.name.as_str().into(), QueueDeclareOptions::durable(), FieldTable::default());
         within("declaring the queue", declare).await?;
         within("closing", connection.close(200, "done".into())).await
     }
@@ -55,8 +57,12 @@ impl Model for Queue {
         let (connection, channel) = self.connect().await?;
         let prefetch = u16::try_from(self.scope.tuning.lot * 2).unwrap_or(u16::MAX);
         within("setting the prefetch", channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
-        let consume =
-            channel.basic_consume(self.scope.name.as_str().into(), "".into(), BasicConsumeOptions::default(), FieldTable::default());
+        let consume = channel.basic_consume(
+            self.scope.name.as_str().into(),
+            "".into(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        );
         let consumer = within("consuming", consume).await?;
         Ok(QueueReceiver { consumer, channel, connection, unsettled: None })
     }
@@ -81,8 +87,13 @@ impl Sender for QueueSender {
 
     async fn submit(&mut self, payload: Vec<u8>) -> Result<Self::Receipt, Fault> {
         let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
-        let publish =
-            self.channel.basic_publish("".into(), self.queue.as_str().into(), BasicPublishOptions::default(), &payload, properties);
+        let publish = self.channel.basic_publish(
+            "".into(),
+            self.queue.as_str().into(),
+            BasicPublishOptions::default(),
+            &payload,
+            properties,
+        );
         let confirm = publish.await?;
         Ok(Box::pin(async move {
             match confirm.await? {
