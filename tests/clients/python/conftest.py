@@ -88,8 +88,11 @@ def amqp_factory():
 
     yield make
     for connection in made:
-        if connection.is_open:
-            connection.close()
+        try:
+            if connection.is_open:
+                connection.close()
+        except (pika.exceptions.AMQPError, AssertionError, OSError):
+            pass  # a test that cuts its own connection leaves pika in pieces
 
 
 @pytest.fixture
