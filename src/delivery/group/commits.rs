@@ -12,7 +12,7 @@ use super::offset_record::{decode_key, decode_value, encode_key, encode_value};
 use super::offsets::{Committed, OffsetKey};
 use super::request::Caller;
 use super::{GroupError, State};
-use crate::delivery::Unit;
+use crate::delivery::{StartError, Unit};
 use crate::log::{Lsn, Table, TopicId};
 
 /// The state table that holds committed offsets.
@@ -185,12 +185,12 @@ impl Groups {
     }
 
     /// Takes over what the journal held at the start.
-    pub(super) fn load(&self) {
+    pub(super) fn load(&self) -> Result<(), StartError> {
         let now_ms = self.now_ms();
         let mut table = self.shared.table.lock();
         let mut offsets = self.shared.offsets.write();
         let mut unknown = 0_u64;
-        for (key, value) in self.shared.delivery.state(OFFSETS) {
+        for (key, value) in self.shared.delivery.state(OFFSETS)? {
             match (decode_key(key), decode_value(value)) {
                 (Some((group, key)), Some(committed)) => {
                     table.insert(&group, now_ms);
@@ -202,6 +202,7 @@ impl Groups {
         if unknown > 0 {
             tracing::warn!(records = unknown, "committed offsets of an unknown form are left alone");
         }
+        Ok(())
     }
 
     /// How far every group is behind, by group, topic and partition.

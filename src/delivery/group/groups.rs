@@ -10,11 +10,12 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::offsets::OffsetTable;
+use super::offsets::{OffsetKey, OffsetTable};
 use super::request::{Caller, Departure, Join, Joined, MemberId, Sync, Synced};
 use super::table::GroupTable;
 use super::{GroupDescription, GroupError, GroupListing, GroupSettings};
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Holder, StartError};
+use crate::log::TopicName;
 
 /// Longest group name, in bytes: what Kafka's record of an offset can hold.
 const NAME_BYTES_MAX: usize = i16::MAX as usize;
@@ -37,7 +38,10 @@ pub(super) struct Shared {
 
 impl Groups {
     /// The groups as the journal knows them. Call within the runtime.
-    pub fn open(delivery: Delivery, settings: GroupSettings) -> Self {
+    ///
+    /// # Errors
+    /// When the committed offsets cannot be read.
+    pub fn open(delivery: Delivery, settings: GroupSettings) -> Result<Self, StartError> {
         let settings = Arc::new(settings);
         let shared = Shared {
             table: Mutex::new(GroupTable::new(settings.clone())),
@@ -48,8 +52,8 @@ impl Groups {
             settings,
         };
         let groups = Self { shared: Arc::new(shared) };
-        groups.load();
-        groups
+        groups.load()?;
+        Ok(groups)
     }
 
     /// An id for a new member, unique for ever, that shows whose it is.
@@ -159,4 +163,11 @@ impl Groups {
 
 pub(super) fn check_name(group: &str) -> Result<(), GroupError> {
     if group.is_empty() || group.len() > NAME_BYTES_MAX { Err(GroupError::InvalidName) } else { Ok(()) }
+}
+
+impl Holder for Groups {
+    fn floor(&self, topic: &TopicName, partition: u32) -> Option<u64> {
+        let id = self.shared.delivery.log().topic(topic)?.id();
+        self.committed_floor(&OffsetKey { topic: topic.clone(), partition }, id)
+    }
 }

@@ -10,7 +10,7 @@ use crate::log::record::varint::{Input, put_uvarint, put_varint};
 
 use super::front::{FrontRun, FrontRuns};
 use super::lane::{Lane, Trace};
-use super::runs::{OFFSET_MAX, PLACE_MIN};
+use crate::log::runs::{OFFSET_MAX, PLACE_MIN};
 use super::state::QueueState;
 use super::RunSet;
 

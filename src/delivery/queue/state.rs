@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::front::FrontRun;
 use super::lane::{Lane, Trace};
-use super::runs::{OFFSET_MAX, PLACE_MIN};
+use crate::log::runs::{OFFSET_MAX, PLACE_MIN};
 use super::{Class, End, Kind, RunSet, StateOp};
 
 /// A record that was taken.
