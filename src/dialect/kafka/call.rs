@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use super::Kafka;
 use super::sasl::Access;
 use super::wire::header::{finish_response, start_response};
-use super::wire::{Message, RequestHeader, Writer, encode};
+use super::wire::{Message, RequestHeader, encode};
 use crate::delivery::Delivery;
 use crate::log::{Log, Lsn};
 
@@ -88,10 +88,5 @@ impl Call {
         body(&mut frame);
         finish_response(&mut frame, start);
         Reply { frame, after }
-    }
-
-    /// A writer as this version of the response wants it.
-    pub fn writer<'a>(&self, out: &'a mut BytesMut, first_flexible: i16) -> Writer<'a> {
-        Writer::new(out, self.version() >= first_flexible)
     }
 }

@@ -26,7 +26,12 @@ pub fn topic_name(name: &str) -> Option<TopicName> {
 /// may be written and read, but not made from here.
 pub fn is_legal_new_name(name: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    !name.is_empty() && name.len() <= NAME_BYTES_MAX && name != "." && name != ".." && !name.starts_with("__") && name.bytes().all(legal)
+    !name.is_empty()
+        && name.len() <= NAME_BYTES_MAX
+        && name != "."
+        && name != ".."
+        && !name.starts_with("__")
+        && name.bytes().all(legal)
 }
 
 /// How a topic is named in a request: by its name in old versions, by its id in new ones.

@@ -25,9 +25,7 @@ pub fn unsupported(call: &Call) -> Reply {
 }
 
 fn response(error: ErrorCode) -> ApiVersionsResponse {
-    let api_keys = APIS
-        .iter()
-        .map(|api| ApiVersion { api_key: api.key, min_version: api.advertised_min, max_version: api.max })
-        .collect();
+    let api_keys =
+        APIS.iter().map(|api| ApiVersion { api_key: api.key, min_version: api.advertised_min, max_version: api.max }).collect();
     ApiVersionsResponse { error_code: error.code(), api_keys, ..ApiVersionsResponse::default() }
 }

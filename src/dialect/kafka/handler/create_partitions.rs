@@ -39,7 +39,8 @@ fn grow(call: &Call, unit: &mut Unit<'_>, wanted: &CreatePartitionsTopic, valida
     let total = match u32::try_from(wanted.count) {
         Ok(total) if total > current && total <= PARTITIONS_MAX => total,
         _ => {
-            let message = format!("the topic has {}; a new number must be more than that, up to {PARTITIONS_MAX}", wire_count(current));
+            let message =
+                format!("the topic has {}; a new number must be more than that, up to {PARTITIONS_MAX}", wire_count(current));
             return Err((ErrorCode::InvalidPartitions, message));
         }
     };

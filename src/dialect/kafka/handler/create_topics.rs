@@ -47,7 +47,12 @@ pub fn handle(call: &Call, request: CreateTopicsRequest) -> (CreateTopicsRespons
     (CreateTopicsResponse { topics, ..CreateTopicsResponse::default() }, after)
 }
 
-fn create(call: &Call, unit: &mut Unit<'_>, wanted: &CreatableTopic, validate_only: bool) -> Result<CreatableTopicResult, Refusal> {
+fn create(
+    call: &Call,
+    unit: &mut Unit<'_>,
+    wanted: &CreatableTopic,
+    validate_only: bool,
+) -> Result<CreatableTopicResult, Refusal> {
     let name = legal_name(&wanted.name)?;
     if unit.topic(&name).is_some() {
         return Err((ErrorCode::TopicAlreadyExists, format!("topic '{name}' exists")));

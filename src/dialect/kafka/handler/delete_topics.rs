@@ -4,7 +4,9 @@ use super::super::call::Call;
 use super::super::error::ErrorCode;
 use super::super::mapping::{find_topic, wire_id};
 use super::super::wire::Uuid;
-use super::super::wire::message::delete_topics::{DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse};
+use super::super::wire::message::delete_topics::{
+    DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse,
+};
 use crate::delivery::Unit;
 use crate::log::Lsn;
 

@@ -8,8 +8,8 @@ use super::super::mapping::find_topic;
 use super::super::topic_config::{self, Entry, ValueKind};
 use super::super::wire::Uuid;
 use super::super::wire::message::describe_configs::{
-    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse, DescribeConfigsResult,
-    DescribeConfigsSynonym,
+    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
+    DescribeConfigsResult, DescribeConfigsSynonym,
 };
 use crate::log::Lsn;
 
@@ -77,18 +77,8 @@ fn broker(call: &Call, name: &str) -> Result<Vec<DescribeConfigsResourceResult>,
             retention(settings.default_retention_ms),
             retention(defaults.default_retention_ms),
         ),
-        entry(
-            "message.max.bytes",
-            ValueKind::Int,
-            settings.batch_bytes_max.to_string(),
-            defaults.batch_bytes_max.to_string(),
-        ),
-        entry(
-            "num.partitions",
-            ValueKind::Int,
-            settings.default_partitions.to_string(),
-            defaults.default_partitions.to_string(),
-        ),
+        entry("message.max.bytes", ValueKind::Int, settings.batch_bytes_max.to_string(), defaults.batch_bytes_max.to_string()),
+        entry("num.partitions", ValueKind::Int, settings.default_partitions.to_string(), defaults.default_partitions.to_string()),
         entry(
             "socket.request.max.bytes",
             ValueKind::Int,
@@ -101,7 +91,8 @@ fn broker(call: &Call, name: &str) -> Result<Vec<DescribeConfigsResourceResult>,
 
 fn result(entry: Entry, source: i8, read_only: bool) -> DescribeConfigsResourceResult {
     let config_source = if entry.value == entry.default { SOURCE_DEFAULT } else { source };
-    let synonym = |value: &str, source| DescribeConfigsSynonym { name: entry.name.to_owned(), value: Some(value.to_owned()), source };
+    let synonym =
+        |value: &str, source| DescribeConfigsSynonym { name: entry.name.to_owned(), value: Some(value.to_owned()), source };
     let mut synonyms = vec![synonym(&entry.value, config_source)];
     if config_source != SOURCE_DEFAULT {
         synonyms.push(synonym(&entry.default, SOURCE_DEFAULT));

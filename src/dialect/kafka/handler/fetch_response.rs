@@ -35,7 +35,8 @@ pub struct FoundTopic {
 
 /// Room for a response without its batches, in bytes.
 pub fn room(topics: &[FoundTopic]) -> usize {
-    topics.iter().map(|topic| TOPIC_BYTES + topic.name.len() + topic.partitions.len() * PARTITION_BYTES).sum::<usize>() + PARTITION_BYTES
+    topics.iter().map(|topic| TOPIC_BYTES + topic.name.len() + topic.partitions.len() * PARTITION_BYTES).sum::<usize>()
+        + PARTITION_BYTES
 }
 
 pub fn write(out: &mut BytesMut, version: i16, error: ErrorCode, topics: &[FoundTopic]) {
@@ -46,7 +47,11 @@ pub fn write(out: &mut BytesMut, version: i16, error: ErrorCode, topics: &[Found
         w.i32(NO_SESSION);
     }
     w.array(topics, |w, topic| {
-        if version >= 13 { w.uuid(topic.id) } else { w.string(&topic.name) }
+        if version >= 13 {
+            w.uuid(topic.id)
+        } else {
+            w.string(&topic.name)
+        }
         w.array(&topic.partitions, |w, found| write_partition(w, version, found));
         w.no_tags();
     });
@@ -78,8 +83,8 @@ fn write_partition(w: &mut Writer<'_>, version: i16, found: &Found) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect::kafka::wire::message::fetch::{FetchableTopicResponse, PartitionData};
     use crate::dialect::kafka::wire::encode;
+    use crate::dialect::kafka::wire::message::fetch::{FetchableTopicResponse, PartitionData};
     use bytes::Bytes;
 
     fn found(error: ErrorCode) -> Found {

@@ -6,7 +6,8 @@ use super::super::error::ErrorCode;
 use super::super::mapping::{find_partition, find_topic, wire_offset};
 use super::super::wire::Uuid;
 use super::super::wire::message::offset_for_leader_epoch::{
-    EpochEndOffset, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, OffsetForLeaderPartition, OffsetForLeaderTopicResult,
+    EpochEndOffset, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, OffsetForLeaderPartition,
+    OffsetForLeaderTopicResult,
 };
 use crate::log::Lsn;
 

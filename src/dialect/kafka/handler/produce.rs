@@ -78,7 +78,8 @@ impl<'a> Round<'a> {
     }
 
     fn find(&self, wanted: &TopicProduceData) -> Result<Arc<Topic>, Refusal> {
-        let topic = find_topic(self.call.log(), &wanted.name, wanted.topic_id).map_err(|error| (error, "no such topic".to_owned()))?;
+        let topic =
+            find_topic(self.call.log(), &wanted.name, wanted.topic_id).map_err(|error| (error, "no such topic".to_owned()))?;
         if topic.is_internal() {
             return Err((ErrorCode::InvalidTopicException, "the topic belongs to the log itself".to_owned()));
         }
