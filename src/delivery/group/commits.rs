@@ -147,12 +147,6 @@ impl Groups {
         self.forget(&mut table, group, keys)
     }
 
-    /// The lowest offset that any group has committed in a partition: retention that keeps what groups still need stops here.
-    /// Takes no lock but its own.
-    pub fn committed_floor(&self, key: &OffsetKey, topic_id: TopicId) -> Option<u64> {
-        self.shared.offsets.read().floor(key, topic_id)
-    }
-
     /// How far every group is behind, by group, topic and partition.
     pub fn snapshot(&self) -> Vec<GroupLag> {
         let mut ends = BTreeMap::new();

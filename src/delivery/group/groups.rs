@@ -1,7 +1,7 @@
 //! All consumer groups of the process: the handle that dialects hold.
 //!
 //! A thin shell over [`super::Group`]: one lock, one timer task, a future per request that has to wait. The lock is taken
-//! before a [`crate::delivery::Unit`] begins, never inside one; only [`Groups::committed_floor`] may be called from anywhere.
+//! before a [`crate::delivery::Unit`] begins: never call in here while you hold one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,12 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::commits::wall_clock_ms;
+use super::journal::Floors;
 use super::offsets::OffsetTable;
 use super::request::{Caller, Departure, Join, Joined, MemberId, Sync, Synced};
 use super::table::GroupTable;
 use super::{GroupDescription, GroupError, GroupListing, GroupSettings};
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, StartError};
 
 /// Longest group name, in bytes: what Kafka's record of an offset can hold.
 const NAME_BYTES_MAX: usize = i16::MAX as usize;
@@ -31,7 +32,7 @@ pub(super) struct Shared {
     pub(super) settings: Arc<GroupSettings>,
     pub(super) table: Mutex<GroupTable>,
     /// A leaf lock: nothing else is locked while it is held, save that a unit commits under it.
-    pub(super) offsets: RwLock<OffsetTable>,
+    pub(super) offsets: Arc<RwLock<OffsetTable>>,
     started: Instant,
     started_ms: u64,
     alarm_changed: Notify,
@@ -39,20 +40,25 @@ pub(super) struct Shared {
 
 impl Groups {
     /// The groups as the journal knows them. Call within the runtime.
-    pub fn open(delivery: Delivery, settings: GroupSettings) -> Self {
+    ///
+    /// # Errors
+    /// What the journal holds could not be read.
+    pub fn open(delivery: Delivery, settings: GroupSettings) -> Result<Self, StartError> {
+        let offsets = Arc::new(RwLock::new(OffsetTable::default()));
         let settings = Arc::new(settings);
         let shared = Shared {
             table: Mutex::new(GroupTable::new(settings.clone())),
-            offsets: RwLock::new(OffsetTable::default()),
             started: Instant::now(),
             started_ms: u64::try_from(wall_clock_ms()).unwrap_or(0),
             alarm_changed: Notify::new(),
+            offsets: offsets.clone(),
             delivery,
             settings,
         };
         let groups = Self { shared: Arc::new(shared) };
-        groups.load();
-        groups
+        groups.load()?;
+        groups.shared.delivery.add_holder(Arc::new(Floors(offsets)));
+        Ok(groups)
     }
 
     /// An id for a new member, unique for ever, that shows whose it is.

@@ -5,17 +5,29 @@
 
 use std::sync::Arc;
 
+use parking_lot::RwLock;
+
 use super::groups::Groups;
-use super::offsets::{Committed, OffsetKey};
+use super::offsets::{Committed, OffsetKey, OffsetTable};
 use super::table::GroupTable;
 use super::{GroupError, group_record, offset_record};
-use crate::log::{Lsn, Table};
+use crate::delivery::{Holder, StartError};
+use crate::log::{Lsn, Table, TopicName};
 
 /// The state table that holds committed offsets and memberships.
 const TABLE: Table = Table("__consumer_offsets");
 
 /// A membership that takes more bytes is not kept: its members start over after a restart.
 const MEMBERSHIP_BYTES_MAX: usize = 4 << 20;
+
+/// Committed offsets hold what comes after them. Knows the offsets alone, not the groups, which know the log.
+pub(super) struct Floors(pub(super) Arc<RwLock<OffsetTable>>);
+
+impl Holder for Floors {
+    fn floor(&self, topic: &TopicName, partition: u32) -> Option<u64> {
+        self.0.read().floor(&OffsetKey { topic: topic.clone(), partition })
+    }
+}
 
 impl Groups {
     /// Puts changes into the journal and the memory, in the same order whoever else writes.
@@ -73,12 +85,12 @@ impl Groups {
     }
 
     /// Takes over what the journal held at the start.
-    pub(super) fn load(&self) {
+    pub(super) fn load(&self) -> Result<(), StartError> {
         let now_ms = self.now_ms();
         let mut table = self.shared.table.lock();
         let mut offsets = self.shared.offsets.write();
         let mut unknown = 0_u64;
-        for (key, value) in self.shared.delivery.state(TABLE) {
+        for (key, value) in self.shared.delivery.state(TABLE)? {
             if let Some(group) = group_record::decode_key(key.clone()) {
                 match group_record::decode_value(value) {
                     Some(kept) => table.restore(&group, kept, now_ms),
@@ -97,5 +109,6 @@ impl Groups {
         if unknown > 0 {
             tracing::warn!(records = unknown, "records of groups in an unknown form are left alone");
         }
+        Ok(())
     }
 }

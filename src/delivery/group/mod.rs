@@ -33,6 +33,8 @@ pub use request::{Caller, Departure, InstanceName, Join, Joined, Joiner, MemberI
 pub use settings::GroupSettings;
 
 #[cfg(test)]
+mod persistence;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod scenarios;
