@@ -4,34 +4,29 @@
 
 use std::sync::Arc;
 
-use super::{code, instance, subscription};
 use crate::delivery::group::{GroupError, Groups, Join, Joined, Strategy};
 use crate::dialect::kafka::wire::message::join_group::{
     JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse, JoinGroupResponseMember,
 };
-use crate::log::TopicName;
+use crate::dialect::kafka::call::Call;
+use crate::dialect::kafka::error::ErrorCode;
+use crate::dialect::kafka::mapping::to_instance;
+use crate::dialect::kafka::subscription;
+use crate::log::{Lsn, TopicName};
 
-/// Who asks.
-#[derive(Debug, Clone)]
-pub struct Client {
-    /// As in the request's header, empty for none.
-    pub id: Arc<str>,
-    /// The address that the connection comes from, as Kafka shows it: `/127.0.0.1`.
-    pub host: Arc<str>,
-}
-
-/// Answers a request of `version`, when the group has.
-pub async fn join_group(groups: &Groups, client: &Client, version: i16, request: JoinGroupRequest) -> JoinGroupResponse {
+/// Answers when the group has.
+pub async fn handle(call: Call, request: JoinGroupRequest) -> (JoinGroupResponse, Lsn) {
     let member_id = request.member_id.clone();
     let group: Arc<str> = Arc::from(request.group_id.as_str());
-    let answer = match to_join(client, version, request) {
-        Ok(join) => groups.join(&group, join).await,
+    let answer = match to_join(&call, request) {
+        Ok(join) => call.groups().join(&group, join).await,
         Err(why) => Err(why),
     };
-    match answer {
+    let response = match answer {
         Ok(joined) => to_response(joined),
         Err(why) => refusal(&why, member_id),
-    }
+    };
+    (response, Lsn::NONE)
 }
 
 /// What all protocols of a consumer together ask for; they hardly differ.
@@ -43,24 +38,25 @@ fn wanted(protocols: &[JoinGroupRequestProtocol]) -> Option<Arc<[TopicName]>> {
     Some(topics.into())
 }
 
-fn to_join(client: &Client, version: i16, request: JoinGroupRequest) -> Result<Join, GroupError> {
+fn to_join(call: &Call, request: JoinGroupRequest) -> Result<Join, GroupError> {
     let session_timeout_ms = u32::try_from(request.session_timeout_ms).map_err(|_negative| GroupError::InvalidSessionTimeout)?;
-    let instance = instance(request.group_instance_id);
+    let client_id = call.header.client_id.as_deref().unwrap_or_default();
+    let instance = to_instance(request.group_instance_id);
     let topics = (request.protocol_type == subscription::KIND).then(|| wanted(&request.protocols)).flatten();
     let to_strategy = |p: &JoinGroupRequestProtocol| Strategy { name: Arc::from(p.name.as_str()), metadata: p.metadata.clone() };
     Ok(Join {
         member_id: Arc::from(request.member_id),
-        fresh_id: Groups::fresh_member_id(instance.as_deref().unwrap_or(&client.id)),
+        fresh_id: Groups::fresh_member_id(instance.as_deref().unwrap_or(client_id)),
         instance,
-        client_id: client.id.clone(),
-        client_host: client.host.clone(),
+        client_id: Arc::from(client_id),
+        client_host: Arc::from(format!("/{}", call.client.peer.ip().to_canonical())),
         session_timeout_ms,
         rebalance_timeout_ms: u32::try_from(request.rebalance_timeout_ms).unwrap_or(session_timeout_ms),
         kind: Arc::from(request.protocol_type),
         strategies: request.protocols.iter().map(to_strategy).collect(),
         topics,
-        takes_id_first: version >= 4,
-        may_skip_assignment: version >= 9,
+        takes_id_first: call.version() >= 4,
+        may_skip_assignment: call.version() >= 9,
     })
 }
 
@@ -72,7 +68,7 @@ fn to_response(joined: Joined) -> JoinGroupResponse {
     });
     JoinGroupResponse {
         throttle_time_ms: 0,
-        error_code: code::NONE,
+        error_code: ErrorCode::None.code(),
         generation_id: joined.epoch,
         protocol_type: Some(joined.kind.to_string()),
         protocol_name: Some(joined.strategy.to_string()),
@@ -100,5 +96,5 @@ fn refusal(why: &GroupError, asked_with: String) -> JoinGroupResponse {
         | GroupError::NotEmpty
         | GroupError::Unavailable => asked_with,
     };
-    JoinGroupResponse { error_code: code::of_group(why), protocol_name: None, member_id, ..JoinGroupResponse::default() }
+    JoinGroupResponse { error_code: ErrorCode::from(why).code(), protocol_name: None, member_id, ..JoinGroupResponse::default() }
 }

@@ -2,34 +2,35 @@
 
 use std::sync::Arc;
 
-use super::{Gated, code};
-use crate::delivery::group::{Groups, OffsetKey};
+use crate::delivery::group::OffsetKey;
+use crate::dialect::kafka::call::Call;
+use crate::dialect::kafka::error::ErrorCode;
 use crate::dialect::kafka::wire::message::offset_delete::{
     OffsetDeleteRequest, OffsetDeleteRequestTopic, OffsetDeleteResponse, OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
 use crate::log::{Lsn, TopicName};
 
-/// Answers; the answer is good once the deletion is durable.
-pub fn offset_delete(groups: &Groups, request: OffsetDeleteRequest) -> Gated<OffsetDeleteResponse> {
+/// The answer is good once the deletion is durable.
+pub fn handle(call: &Call, request: OffsetDeleteRequest) -> (OffsetDeleteResponse, Lsn) {
     let keys: Vec<_> = request.topics.iter().flat_map(keys_of).flatten().collect();
-    let answers = match groups.delete_offsets(&Arc::from(request.group_id), &keys) {
+    let answers = match call.groups().delete_offsets(&Arc::from(request.group_id), &keys) {
         Ok(answers) => answers,
         Err(why) => {
-            let response = OffsetDeleteResponse { error_code: code::of_group(&why), ..OffsetDeleteResponse::default() };
-            return Gated { response, lsn: Lsn::NONE };
+            let response = OffsetDeleteResponse { error_code: ErrorCode::from(&why).code(), ..OffsetDeleteResponse::default() };
+            return (response, Lsn::NONE);
         }
     };
-    let mut codes = answers.results.iter().map(code::of_offset);
+    let mut codes = answers.results.iter().map(ErrorCode::of);
     let topics = request.topics.into_iter().map(|topic| {
         let keys = keys_of(&topic);
         let partitions = topic.partitions.iter().zip(keys).map(|(p, key)| OffsetDeleteResponsePartition {
             partition_index: p.partition_index,
-            error_code: key.and_then(|_| codes.next()).unwrap_or(code::UNKNOWN_TOPIC_OR_PARTITION),
+            error_code: key.and_then(|_| codes.next()).unwrap_or(ErrorCode::UnknownTopicOrPartition.code()),
         });
         OffsetDeleteResponseTopic { partitions: partitions.collect(), name: topic.name }
     });
     let response = OffsetDeleteResponse { topics: topics.collect(), ..OffsetDeleteResponse::default() };
-    Gated { response, lsn: answers.lsn }
+    (response, answers.lsn)
 }
 
 /// One key a partition, `None` where there can be no such partition.

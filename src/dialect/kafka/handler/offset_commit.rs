@@ -3,26 +3,25 @@
 
 use std::sync::Arc;
 
-use super::{Gated, code, instance};
-use crate::delivery::group::{Caller, Groups, NewOffset, OffsetKey};
+use crate::delivery::group::{NewOffset, OffsetKey};
+use crate::dialect::kafka::call::Call;
+use crate::dialect::kafka::error::ErrorCode;
+use crate::dialect::kafka::mapping::to_caller;
 use crate::dialect::kafka::wire::message::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitResponse, OffsetCommitResponsePartition,
     OffsetCommitResponseTopic,
 };
 use crate::log::{Log, Lsn, TopicId, TopicName};
 
-/// Answers a request of `version`; the answer is good once the commit is durable.
-pub fn offset_commit(groups: &Groups, log: &Log, version: i16, request: OffsetCommitRequest) -> Gated<OffsetCommitResponse> {
-    let caller = Caller {
-        member_id: Arc::from(request.member_id),
-        instance: instance(request.group_instance_id),
-        epoch: request.generation_id_or_member_epoch,
-    };
+/// The answer is good once the commit is durable.
+pub fn handle(call: &Call, request: OffsetCommitRequest) -> (OffsetCommitResponse, Lsn) {
+    let version = call.version();
+    let caller = to_caller(request.member_id, request.group_instance_id, request.generation_id_or_member_epoch);
     let mut response = OffsetCommitResponse::default();
     let mut offsets = Vec::new();
     for topic in request.topics {
-        let name = if version >= 10 { name_of(log, TopicId(topic.topic_id.0)) } else { TopicName::new(topic.name.clone()).ok() };
-        let missing = if version >= 10 { code::UNKNOWN_TOPIC_ID } else { code::UNKNOWN_TOPIC_OR_PARTITION };
+        let name = if version >= 10 { name_of(call.log(), TopicId(topic.topic_id.0)) } else { TopicName::new(topic.name.clone()).ok() };
+        let missing = if version >= 10 { ErrorCode::UnknownTopicId.code() } else { ErrorCode::UnknownTopicOrPartition.code() };
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in topic.partitions {
             let partition_index = partition.partition_index;
@@ -38,12 +37,12 @@ pub fn offset_commit(groups: &Groups, log: &Log, version: i16, request: OffsetCo
         response.topics.push(OffsetCommitResponseTopic { name: topic.name, topic_id: topic.topic_id, partitions });
     }
     let count = offsets.len();
-    let (codes, lsn) = match groups.commit(&Arc::from(request.group_id), &caller, offsets) {
-        Ok(answers) => (answers.results.iter().map(code::of_offset).collect(), answers.lsn),
-        Err(why) => (vec![code::of_group(&why); count], Lsn::NONE),
+    let (codes, lsn) = match call.groups().commit(&Arc::from(request.group_id), &caller, offsets) {
+        Ok(answers) => (answers.results.iter().map(ErrorCode::of).collect(), answers.lsn),
+        Err(why) => (vec![ErrorCode::from(&why).code(); count], Lsn::NONE),
     };
     fill_in(&mut response, &codes);
-    Gated { response, lsn }
+    (response, lsn)
 }
 
 /// Marks a partition whose answer the group gives; no code of Kafka's.
@@ -61,10 +60,10 @@ fn name_of(log: &Log, id: TopicId) -> Option<TopicName> {
 }
 
 fn to_offset(topic: TopicName, partition: OffsetCommitRequestPartition) -> Result<NewOffset, i16> {
-    let index = u32::try_from(partition.partition_index).map_err(|_negative| code::UNKNOWN_TOPIC_OR_PARTITION)?;
+    let index = u32::try_from(partition.partition_index).map_err(|_negative| ErrorCode::UnknownTopicOrPartition.code())?;
     Ok(NewOffset {
         key: OffsetKey { topic, partition: index },
-        offset: u64::try_from(partition.committed_offset).map_err(|_negative| code::OFFSET_OUT_OF_RANGE)?,
+        offset: u64::try_from(partition.committed_offset).map_err(|_negative| ErrorCode::OffsetOutOfRange.code())?,
         leader_epoch: partition.committed_leader_epoch,
         metadata: Arc::from(partition.committed_metadata.unwrap_or_default()),
     })

@@ -3,27 +3,28 @@
 
 use std::sync::Arc;
 
-use super::code;
 use super::list_groups::state_name;
-use crate::delivery::group::{GroupDescription, Groups, MemberDescription, State};
+use crate::delivery::group::{GroupDescription, MemberDescription, State};
+use crate::dialect::kafka::call::Call;
+use crate::dialect::kafka::error::ErrorCode;
 use crate::dialect::kafka::wire::message::describe_groups::{
     DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
 };
+use crate::log::Lsn;
 
 const OPERATIONS_NOT_TOLD: i32 = i32::MIN;
 
-/// Answers a request of `version` at once.
-pub fn describe_groups(groups: &Groups, version: i16, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
-    let each = request.groups.into_iter().map(|name| match groups.describe(&Arc::from(name.as_str())) {
+pub fn handle(call: &Call, request: DescribeGroupsRequest) -> (DescribeGroupsResponse, Lsn) {
+    let each = request.groups.into_iter().map(|name| match call.groups().describe(&Arc::from(name.as_str())) {
         Some(group) => found(name, group),
-        None => missing(name, version),
+        None => missing(name, call.version()),
     });
-    DescribeGroupsResponse { throttle_time_ms: 0, groups: each.collect() }
+    (DescribeGroupsResponse { throttle_time_ms: 0, groups: each.collect() }, Lsn::NONE)
 }
 
 fn found(name: String, group: GroupDescription) -> DescribedGroup {
     DescribedGroup {
-        error_code: code::NONE,
+        error_code: ErrorCode::None.code(),
         error_message: None,
         group_id: name,
         group_state: state_name(group.listing.state).to_owned(),
@@ -47,8 +48,8 @@ fn member(member: MemberDescription) -> DescribedGroupMember {
 
 fn missing(name: String, version: i16) -> DescribedGroup {
     let (error_code, error_message) = match version {
-        6.. => (code::GROUP_ID_NOT_FOUND, Some(format!("Group {name} not found."))),
-        _ => (code::NONE, None),
+        6.. => (ErrorCode::GroupIdNotFound.code(), Some(format!("Group {name} not found."))),
+        _ => (ErrorCode::None.code(), None),
     };
     DescribedGroup {
         error_code,

@@ -2,8 +2,9 @@
 //! (KIP-447; all are, without transactions). 8: several groups (KIP-709). 9: member epochs of the newer group protocol, not
 //! heeded. 10: topics by id. A partition without a committed offset has offset -1 and no error.
 
-use super::{Gated, code};
 use crate::delivery::group::{Committed, Groups, OffsetKey};
+use crate::dialect::kafka::call::Call;
+use crate::dialect::kafka::error::ErrorCode;
 use crate::dialect::kafka::wire::Uuid;
 use crate::dialect::kafka::wire::message::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchResponse, OffsetFetchResponseGroup,
@@ -11,8 +12,9 @@ use crate::dialect::kafka::wire::message::offset_fetch::{
 };
 use crate::log::{Log, Lsn, TopicId, TopicName};
 
-/// Answers a request of `version`; the answer is good once what it shows is durable.
-pub fn offset_fetch(groups: &Groups, log: &Log, version: i16, request: OffsetFetchRequest) -> Gated<OffsetFetchResponse> {
+/// The answer is good once what it shows is durable.
+pub fn handle(call: &Call, request: OffsetFetchRequest) -> (OffsetFetchResponse, Lsn) {
+    let (groups, log, version) = (call.groups(), call.log(), call.version());
     let mut response = OffsetFetchResponse::default();
     let mut gate = Lsn::NONE;
     if version >= 8 {
@@ -27,7 +29,7 @@ pub fn offset_fetch(groups: &Groups, log: &Log, version: i16, request: OffsetFet
         response.topics = found.into_iter().map(to_topic).collect();
         gate = lsn;
     }
-    Gated { response, lsn: gate }
+    (response, gate)
 }
 
 /// One topic of a request, whichever way it is named.
@@ -69,13 +71,13 @@ fn of_group(groups: &Groups, log: &Log, version: i16, group: OffsetFetchRequestG
     });
     let (mut found, lsn) = look_up(groups, &group.group_id, asked);
     if by_id {
-        for topic in found.iter_mut().filter(|t| t.id == Uuid::ZERO && t.error_code == code::NONE) {
+        for topic in found.iter_mut().filter(|t| t.id == Uuid::ZERO && t.error_code == ErrorCode::None.code()) {
             let known = TopicName::new(topic.name.clone()).ok().and_then(|name| log.topic(&name));
             topic.id = known.map_or(Uuid::ZERO, |t| Uuid(t.id().0));
         }
     }
     let topics = found.into_iter().map(to_topics).collect();
-    (OffsetFetchResponseGroup { group_id: group.group_id, topics, error_code: code::NONE }, lsn)
+    (OffsetFetchResponseGroup { group_id: group.group_id, topics, error_code: ErrorCode::None.code() }, lsn)
 }
 
 fn look_up(groups: &Groups, group: &str, asked: Option<Vec<Asked>>) -> (Vec<Found>, Lsn) {
@@ -83,7 +85,7 @@ fn look_up(groups: &Groups, group: &str, asked: Option<Vec<Asked>>) -> (Vec<Foun
     let mut gate = Lsn::NONE;
     let mut answers = Vec::with_capacity(asked.len());
     for Asked { name, id, topic, partitions } in asked {
-        let error_code = if topic.is_none() && id != Uuid::ZERO { code::UNKNOWN_TOPIC_ID } else { code::NONE };
+        let error_code = if topic.is_none() && id != Uuid::ZERO { ErrorCode::UnknownTopicId.code() } else { ErrorCode::None.code() };
         let key = |index: &i32| Some(OffsetKey { topic: topic.clone()?, partition: u32::try_from(*index).ok()? });
         let keys: Vec<_> = partitions.iter().filter_map(key).collect();
         let (offsets, lsn) = groups.committed(group, &keys);
@@ -105,7 +107,7 @@ fn all_of(groups: &Groups, group: &str) -> (Vec<Found>, Lsn) {
         match answers.last_mut().filter(|t| t.name == name) {
             Some(topic) => topic.partitions.push(entry),
             None => {
-                let (name, id, error_code) = (name.to_owned(), Uuid::ZERO, code::NONE);
+                let (name, id, error_code) = (name.to_owned(), Uuid::ZERO, ErrorCode::None.code());
                 answers.push(Found { name, id, error_code, partitions: vec![entry] });
             }
         }

@@ -3,12 +3,20 @@
 
 use std::sync::Arc;
 
-use super::{code, instance};
-use crate::delivery::group::{Departure, GroupError, Groups};
+use crate::delivery::group::{Departure, GroupError};
+use crate::dialect::kafka::call::Call;
+use crate::dialect::kafka::error::ErrorCode;
+use crate::dialect::kafka::mapping::to_instance;
 use crate::dialect::kafka::wire::message::leave_group::{LeaveGroupRequest, LeaveGroupResponse, MemberIdentity, MemberResponse};
+use crate::log::Lsn;
 
-/// Answers a request of `version` at once. Before version 3 the one member's answer is the answer.
-pub fn leave_group(groups: &Groups, version: i16, request: LeaveGroupRequest) -> LeaveGroupResponse {
+/// Before version 3 the one member's answer is the answer.
+pub fn handle(call: &Call, request: LeaveGroupRequest) -> (LeaveGroupResponse, Lsn) {
+    (answer(call, request), Lsn::NONE)
+}
+
+fn answer(call: &Call, request: LeaveGroupRequest) -> LeaveGroupResponse {
+    let version = call.version();
     let members = if version >= 3 {
         request.members
     } else {
@@ -16,21 +24,21 @@ pub fn leave_group(groups: &Groups, version: i16, request: LeaveGroupRequest) ->
     };
     let departures: Vec<_> = members
         .iter()
-        .map(|m| Departure { member_id: Arc::from(m.member_id.as_str()), instance: instance(m.group_instance_id.clone()) })
+        .map(|m| Departure { member_id: Arc::from(m.member_id.as_str()), instance: to_instance(m.group_instance_id.clone()) })
         .collect();
-    let answers = match groups.leave(&Arc::from(request.group_id), &departures) {
+    let answers = match call.groups().leave(&Arc::from(request.group_id), &departures) {
         Ok(answers) => answers,
         Err(GroupError::UnknownMember) => vec![Err(GroupError::UnknownMember); departures.len()],
-        Err(why) => return LeaveGroupResponse { error_code: code::of_group(&why), ..LeaveGroupResponse::default() },
+        Err(why) => return LeaveGroupResponse { error_code: ErrorCode::from(&why).code(), ..LeaveGroupResponse::default() },
     };
     if version < 3 {
-        let error_code = answers.first().map_or(code::NONE, code::of);
+        let error_code = answers.first().map_or(0, ErrorCode::of);
         return LeaveGroupResponse { error_code, ..LeaveGroupResponse::default() };
     }
     let members = members.into_iter().zip(&answers).map(|(m, answer)| MemberResponse {
         member_id: m.member_id,
         group_instance_id: m.group_instance_id,
-        error_code: code::of(answer),
+        error_code: ErrorCode::of(answer),
     });
     LeaveGroupResponse { members: members.collect(), ..LeaveGroupResponse::default() }
 }
