@@ -1,1 +1,3 @@
-//! 
+//! The Redis dialect.
+
+pub mod wire;
