@@ -31,7 +31,7 @@ pub use name::{NAME_BYTES_MAX, TopicName};
 pub use producers::{SequenceError, Verdict};
 pub use retention::{Keeper, Needs};
 pub use state::{Change, StateRecord, Table};
-pub use stats::{LATENCY_BOUNDS_US, LatencySnapshot, LogStats};
+pub use stats::{COMMIT_BOUNDS, CommitSizesSnapshot, LATENCY_BOUNDS_US, LatencySnapshot, LogStats};
 pub use stored::StoredBatch;
 pub use topic::{Cleanup, Topic, TopicId, TopicSettings};
 

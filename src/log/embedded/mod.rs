@@ -341,6 +341,7 @@ impl Engine {
             removed_consumed: self.removed.as_consumed(),
             write: stats.write.snapshot(),
             sync: stats.sync.snapshot(),
+            commits: stats.commits.snapshot(),
         }
     }
 
