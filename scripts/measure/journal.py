@@ -1,20 +1,10 @@
 """The journal against the bare device: what group commit over a shared file makes of append and fdatasync."""
 
 import json
+import subprocess
 
 from .install import say
 from .page import Section, short
-from .process import run_against
-
-
-class _Nobody:
-    """There is no server: the program measures itself."""
-
-    name = "the journal"
-
-    @property
-    def pid(self):
-        return "self"
 
 
 def measure(run):
@@ -22,7 +12,8 @@ def measure(run):
     program = run.tools.bench("journal")
     say("append and fdatasync, bare and through the journal")
     arguments = ["--dir", run.fresh("journal"), "--count", str(run.amount(4_000, 200))]
-    results = json.loads(run_against(_Nobody(), [program, *arguments]).output)
+    done = subprocess.run([program, *arguments], stdout=subprocess.PIPE, check=True)
+    results = json.loads(done.stdout)
     section = Section(
         "Journal: beside the bare device",
         "Bare: one file, one thread, append and fdatasync, one after the other. Journal: that many writers, each waiting until "
