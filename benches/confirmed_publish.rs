@@ -86,7 +86,9 @@ async fn publish(channel: &lapin::Channel, args: &Args) -> Result<Outcome, Box<d
         confirms.push(async move {
             match confirm.await? {
                 Confirmation::Ack(_) => Ok(u64::try_from(sent.elapsed().as_micros())?),
-                Confirmation::Nack(_) | Confirmation::NotRequested => Err::<u64, Box<dyn std::error::Error>>("not confirmed".into()),
+                Confirmation::Nack(_) | Confirmation::NotRequested => {
+                    Err::<u64, Box<dyn std::error::Error>>("not confirmed".into())
+                }
             }
         });
     }

@@ -10,12 +10,9 @@ use support::Gateway;
 
 /// Runs the comparison and returns its JSON report.
 fn compare(gateway: &Gateway, arguments: &[&str]) -> Value {
-    let addresses = gateway.addresses();
     let output = Command::new(env!("CARGO_BIN_EXE_trunkline"))
         .args(["compare", "--json", "-"])
-        .args(["--kafka", &addresses.kafka.to_string()])
-        .args(["--amqp", &format!("amqp://guest:guest@{}/%2f", addresses.amqp)])
-        .args(["--redis", &format!("redis://{}/", addresses.redis)])
+        .args(["--kafka", &gateway.kafka(), "--amqp", &gateway.amqp(), "--redis", &gateway.redis()])
         .args(arguments)
         .output()
         .expect("the program starts");
@@ -73,7 +70,7 @@ fn when_a_consumer_is_killed_each_model_keeps_its_promise_and_no_more() {
 fn a_run_leaves_no_name_behind() {
     let gateway = Gateway::start();
     compare(&gateway, &["--records", "100", "--rate", "0", "--models", "queue,list,group"]);
-    let mut connection = redis::Client::open(format!("redis://{}/", gateway.addresses().redis)).unwrap().get_connection().unwrap();
+    let mut connection = redis::Client::open(gateway.redis()).unwrap().get_connection().unwrap();
     let keys: Vec<String> = redis::cmd("KEYS").arg("compare-*").query(&mut connection).unwrap();
     assert_eq!(keys, Vec::<String>::new());
 }
