@@ -1,1 +1,173 @@
-//! 
+//! The one place where it is all put together, and taken down in order.
+//!
+//! Up: data directory, log, listeners, ready. Down: ports closed, connections asked to finish, the log checkpointed, the
+//! directory released. A port is bound before anything is served, so that a start succeeds whole or not at all.
+
+mod data_dir;
+mod ready;
+mod vitals;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+
+use crate::admin::{self, Admin, Readiness};
+use crate::config::Config;
+use crate::net::{BindError, ConnectionLimit, Dialect, Listener, Shutdown, ShutdownTrigger, raise_open_files_limit};
+use crate::security::{UserError, Users};
+use crate::telemetry::Telemetry;
+
+use data_dir::DataDir;
+pub use data_dir::DataDirError;
+pub use ready::Addresses;
+
+/// Why the gateway could not start or end in order.
+#[derive(Debug, Error)]
+pub enum GatewayError {
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    User(#[from] UserError),
+}
+
+/// A gateway whose listeners are bound. It serves once [`Gateway::run`] is awaited.
+pub struct Gateway {
+    config: Config,
+    data_dir: DataDir,
+    listeners: Listeners,
+    telemetry: Telemetry,
+    addresses: Addresses,
+}
+
+struct Listeners {
+    kafka: Option<Listener>,
+    amqp: Option<Listener>,
+    redis: Option<Listener>,
+    http: Option<Listener>,
+}
+
+impl Gateway {
+    /// Takes the data directory, recovers the log and binds every listener.
+    pub async fn open(config: Config) -> Result<Self, GatewayError> {
+        let data_dir = DataDir::hold(&config.data_dir)?;
+        let listeners = Listeners::bind(&config).await?;
+        let telemetry = Telemetry::new(usize::try_from(config.telemetry.series_max).unwrap_or(usize::MAX));
+        vitals::register(&telemetry);
+        let addresses = listeners.addresses();
+        data_dir.publish(&addresses)?;
+        Ok(Self { config, data_dir, listeners, telemetry, addresses })
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// What to tell whoever started the gateway.
+    #[must_use]
+    pub fn ready_block(&self) -> String {
+        ready::block(&self.addresses, self.data_dir.path())
+    }
+
+    /// Serves until `shutdown` is requested, then ends in order within the configured time.
+    pub async fn run(self, mut shutdown: Shutdown) -> Result<(), GatewayError> {
+        let Self { config, data_dir, listeners, telemetry, .. } = self;
+        let limit = connection_limit(&config);
+        let stopping = Arc::new(AtomicBool::new(false));
+        let (stop_dialects, dialects_stop) = ShutdownTrigger::new();
+        let (stop_http, http_stop) = ShutdownTrigger::new();
+
+        let mut serving = JoinSet::new();
+        let mut dialects = Serving { tasks: &mut serving, limit, shutdown: dialects_stop };
+        let Listeners { kafka, amqp, redis, http } = listeners;
+        let _users = Users::new(config.security.users.clone())?;
+        let _held = (kafka, amqp, redis);
+        let _ = &mut dialects;
+
+        let mut serving_http = JoinSet::new();
+        let admin = Admin::new(telemetry, readiness(Arc::clone(&stopping)));
+        let mut side =
+            Serving { tasks: &mut serving_http, limit: ConnectionLimit::new(admin::CONNECTIONS_MAX), shutdown: http_stop };
+        side.start(http, admin);
+
+        shutdown.requested().await;
+        info!("shutting down: no new connections");
+        stopping.store(true, Ordering::Relaxed);
+        stop_dialects.request();
+        finish(&mut serving, Duration::from_millis(config.shutdown.grace_ms)).await;
+        stop_http.request();
+        finish(&mut serving_http, Duration::from_millis(500)).await;
+        data_dir.release();
+        info!("shut down");
+        Ok(())
+    }
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> Result<Self, BindError> {
+        Ok(Self {
+            kafka: bind("kafka", &config.kafka.listen).await?,
+            amqp: bind("amqp", &config.amqp.listen).await?,
+            redis: bind("redis", &config.redis.listen).await?,
+            http: bind("http", &config.http.listen).await?,
+        })
+    }
+
+    fn addresses(&self) -> Addresses {
+        let local = |listener: &Option<Listener>| listener.as_ref().map(Listener::local);
+        Addresses { kafka: local(&self.kafka), amqp: local(&self.amqp), redis: local(&self.redis), http: local(&self.http) }
+    }
+}
+
+/// The listeners that run, and what each of them is given.
+struct Serving<'a> {
+    tasks: &'a mut JoinSet<()>,
+    limit: ConnectionLimit,
+    shutdown: Shutdown,
+}
+
+impl Serving<'_> {
+    fn start<D: Dialect>(&mut self, listener: Option<Listener>, dialect: D) {
+        if let Some(listener) = listener {
+            self.tasks.spawn(listener.serve(Arc::new(dialect), self.limit.clone(), self.shutdown.clone()));
+        }
+    }
+}
+
+async fn bind(name: &'static str, address: &str) -> Result<Option<Listener>, BindError> {
+    if address.is_empty() { Ok(None) } else { Listener::bind(name, address).await.map(Some) }
+}
+
+fn connection_limit(config: &Config) -> ConnectionLimit {
+    let wanted = usize::try_from(config.limits.connections).unwrap_or(usize::MAX);
+    let files = raise_open_files_limit(wanted);
+    if files < u64::from(config.limits.connections) {
+        warn!(files, connections = wanted, "the system allows fewer open files than limits.connections (ulimit -n)");
+    }
+    ConnectionLimit::new(wanted)
+}
+
+fn readiness(stopping: Arc<AtomicBool>) -> Readiness {
+    Arc::new(move || {
+        if stopping.load(Ordering::Relaxed) {
+            return Err("shutting down".to_owned());
+        }
+        Ok(())
+    })
+}
+
+/// Waits until all tasks have ended, at most `grace`; what is left is cut.
+async fn finish(tasks: &mut JoinSet<()>, grace: Duration) {
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(grace, all).await.is_err() {
+        warn!(grace_ms = grace.as_millis(), "connections did not finish in time and are cut");
+        tasks.shutdown().await;
+    }
+}

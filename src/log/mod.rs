@@ -1,3 +1,249 @@
-//! What keeps the records.
+//! The log: topics of partitions of records, appended atomically and kept durably.
+//!
+//! This is all that the layers above see of it. It names nothing of files and knows no dialect; Kafka's record batch is its
+//! own format. What is appended is durable once [`Log::is_durable`] says so of the position that the append returned, and
+//! readers that stay below the durable bound never see what a crash can take back.
 
+mod embedded;
+mod entry;
+mod error;
+mod lsn;
+mod name;
+mod producers;
 pub mod record;
+mod retention;
+pub mod runs;
+mod state;
+mod stats;
+mod stored;
+mod topic;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+pub use embedded::{Bounds, LogSettings, Partition};
+pub use entry::{Entry, Placement, Write};
+pub use error::{OpenError, ReadError, Refused, TopicError};
+pub use lsn::{Lsn, Signal};
+pub use name::{NAME_BYTES_MAX, TopicName};
+pub use producers::{SequenceError, Verdict};
+pub use retention::{Keeper, Needs};
+pub use state::{Change, StateRecord, Table};
+pub use stats::{LATENCY_BOUNDS_US, LatencySnapshot, LogStats};
+pub use stored::StoredBatch;
+pub use topic::{Cleanup, Topic, TopicId, TopicSettings};
+
+use embedded::Engine;
+use record::{BatchHeader, Limits};
+
+/// Up to where a reader may look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// What no crash can take back.
+    Durable,
+    /// Everything appended. For those whose own output is gated by a later position.
+    End,
+}
+
+/// A handle on the log; clones share it.
+#[derive(Clone)]
+pub struct Log {
+    engine: Arc<Engine>,
+    limits: Limits,
+    threads: Arc<Mutex<Vec<std::thread::JoinHandle<()>>>>,
+}
+
+impl Log {
+    /// Opens the log, making it where there is none.
+    pub fn open(settings: LogSettings) -> Result<Self, OpenError> {
+        let limits = settings.limits;
+        let (engine, threads) = Engine::open(settings)?;
+        Ok(Self { engine, limits, threads: Arc::new(Mutex::new(threads)) })
+    }
+
+    /// Refuses further appends, waits until everything is on disk, and ends. Blocks.
+    pub fn close(&self) {
+        self.engine.stop();
+        for thread in self.threads.lock().drain(..) {
+            let _ = thread.join();
+        }
+    }
+
+    /// Who is asked what views need before records go.
+    pub fn set_keeper(&self, keeper: Arc<dyn Keeper>) {
+        self.engine.set_keeper(keeper);
+    }
+
+    /// What a record batch may be.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The topic of a name.
+    pub fn topic(&self, name: &TopicName) -> Option<Arc<Topic>> {
+        self.engine.topic(name)
+    }
+
+    /// The topic of an identity.
+    pub fn topic_by_id(&self, id: TopicId) -> Option<Arc<Topic>> {
+        self.engine.topic_by_id(id)
+    }
+
+    /// All topics, internal ones included, in no order.
+    pub fn topics(&self) -> Vec<Arc<Topic>> {
+        self.engine.topics()
+    }
+
+    /// The batches from the one that holds `from` on, up to `bytes_max` but at least one if there is any below the bound.
+    ///
+    /// The first may begin before `from`. Nothing at the bound itself: an empty answer.
+    pub fn read(
+        &self,
+        partition: &Partition,
+        from: u64,
+        bytes_max: usize,
+        bound: Bound,
+    ) -> Result<Vec<StoredBatch>, ReadError> {
+        let bounds = partition.bounds();
+        let end = match bound {
+            Bound::Durable => bounds.durable,
+            Bound::End => bounds.end,
+        };
+        if from < bounds.log_start || from > end {
+            return Err(ReadError::OutOfRange { offset: from, log_start: bounds.log_start, end });
+        }
+        if from == end {
+            return Ok(Vec::new());
+        }
+        self.engine.read(partition, from, bytes_max, end)
+    }
+
+    /// The first durable record of this time or later: its offset and timestamp, in milliseconds.
+    pub fn offset_for_time(&self, partition: &Partition, timestamp_ms: i64) -> Result<Option<(u64, i64)>, ReadError> {
+        let bounds = partition.bounds();
+        let Some(batch) = self.engine.find_time(partition, timestamp_ms)? else { return Ok(None) };
+        for found in batch.records(&self.limits).map_err(|error| corrupt(partition, &batch, &error))? {
+            let (offset, record) = found.map_err(|error| corrupt(partition, &batch, &error))?;
+            if record.timestamp_ms >= timestamp_ms && offset >= bounds.log_start && offset < bounds.durable {
+                return Ok(Some((offset, record.timestamp_ms)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether everything before a position is on disk.
+    pub fn is_durable(&self, lsn: Lsn) -> bool {
+        self.engine.durable().is_durable(lsn)
+    }
+
+    /// Notifies the signal once, when everything before a position is on disk or never will be; at once if it is.
+    pub fn wake_at(&self, lsn: Lsn, signal: &Signal) {
+        self.engine.durable().wake_at(lsn, signal);
+    }
+
+    /// Waits until everything before a position is on disk.
+    pub async fn when_durable(&self, lsn: Lsn) -> Result<(), Refused> {
+        self.engine.durable().when_durable(lsn).await
+    }
+
+    /// Why nothing is accepted any more, if that is so: a write or sync has failed.
+    pub fn poisoned(&self) -> Option<Arc<str>> {
+        self.engine.durable().failure()
+    }
+
+    /// One past the newest entry.
+    pub fn end(&self) -> Lsn {
+        self.engine.end()
+    }
+
+    /// Whether an entry would be taken now.
+    pub fn admit(&self) -> Result<(), Refused> {
+        self.poisoned().map_or(Ok(()), |reason| Err(Refused::Poisoned(reason)))
+    }
+
+    /// Writes one atomic entry whose offsets were reserved. One caller at a time.
+    pub fn append(&self, entry: &Entry) -> Result<Lsn, Refused> {
+        self.engine.append(entry)
+    }
+
+    /// The topic that a table of state is kept in, made if it is missing.
+    pub fn open_table(&self, table: Table) -> Result<Arc<Topic>, Refused> {
+        self.engine.open_table(table)
+    }
+
+    /// Everything that a table holds and what was done to it since, oldest first.
+    pub fn read_table(&self, table: Table) -> Result<Vec<(Bytes, Change)>, ReadError> {
+        let Some(partition) = self.engine.table(table).and_then(|topic| topic.partition(0)) else { return Ok(Vec::new()) };
+        let bounds = partition.bounds();
+        let mut changes = Vec::new();
+        let mut from = bounds.log_start;
+        while from < bounds.end {
+            let batches = self.read(&partition, from, 1 << 20, Bound::End)?;
+            let Some(last) = batches.last() else { break };
+            from = last.last_offset + 1;
+            for batch in &batches {
+                let records = batch.records(&self.limits).map_err(|error| corrupt(&partition, batch, &error))?;
+                for found in records {
+                    let (_, record) = found.map_err(|error| corrupt(&partition, batch, &error))?;
+                    changes.push(Change::from_record(record));
+                }
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Makes a topic. The record must be part of the same entry as the first write to it.
+    pub fn create_topic(
+        &self,
+        name: &TopicName,
+        partitions: u32,
+        settings: TopicSettings,
+    ) -> Result<(Arc<Topic>, StateRecord), TopicError> {
+        self.engine.create_topic(name, partitions, settings)
+    }
+
+    /// Adds partitions up to a total.
+    pub fn add_partitions(&self, name: &TopicName, total: u32) -> Result<StateRecord, TopicError> {
+        self.engine.add_partitions(name, total)
+    }
+
+    /// Changes a topic's settings.
+    pub fn change_topic(&self, name: &TopicName, settings: TopicSettings) -> Result<StateRecord, TopicError> {
+        self.engine.change_topic(name, settings)
+    }
+
+    /// Takes a topic out of the catalog, with all its records.
+    pub fn delete_topic(&self, name: &TopicName) -> Result<Vec<StateRecord>, TopicError> {
+        self.engine.delete_topic(name)
+    }
+
+    /// Forgets the records of a partition before an offset and returns the new log start.
+    pub fn trim(&self, partition: &Partition, to: u64) -> u64 {
+        self.engine.trim(partition, to)
+    }
+
+    /// What to do with a batch of a producer, and its offsets if it is to be written.
+    pub fn reserve(&self, partition: &Partition, header: &BatchHeader, now_ms: i64) -> Result<(Verdict, u64), SequenceError> {
+        partition.reserve_batch(header, now_ms)
+    }
+
+    /// Retires the oldest journal file now, if there is more than one. Blocks.
+    pub fn retire_oldest(&self) -> std::io::Result<bool> {
+        self.engine.retire_oldest()
+    }
+
+    /// The counters as they stand.
+    pub fn stats(&self) -> LogStats {
+        self.engine.stats()
+    }
+}
+
+fn corrupt(partition: &Partition, batch: &StoredBatch, error: &record::BatchError) -> ReadError {
+    ReadError::Corrupt {
+        partition: format!("{}-{}", partition.topic_name(), partition.index()),
+        offset: batch.base_offset,
+        reason: error.to_string(),
+    }
+}

@@ -1,1 +1,48 @@
-//! 
+//! Point-to-point: what is ready, in flight and done in a queue view of a topic.
+//!
+//! [`QueueState`] is a pure state machine. Positions go in and out; it has no clock, does no I/O, knows no taker and never sees a
+//! record. What must survive a crash is a [`StateOp`] or stands in a snapshot; claims are neither, so they end with the process.
+
+mod front;
+mod lane;
+mod op;
+mod order;
+mod snapshot;
+mod state;
+
+pub use op::{StateOp, StateOps};
+pub use crate::log::runs::RunSet;
+pub use snapshot::SnapshotError;
+pub use state::{Needed, QueueState, Taken, UnknownPartition};
+
+#[cfg(test)]
+mod tests;
+
+/// How a record was written, which decides who is to see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Every view sees it.
+    Plain,
+    /// Tails pass over it.
+    Queued,
+    /// Queue views of class [`Class::Queued`] pass over it.
+    Broadcast,
+}
+
+/// Which records a reader of a queue view sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// All of them.
+    All,
+    /// Not those of [`Kind::Broadcast`].
+    Queued,
+}
+
+/// An end of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum End {
+    /// Where the next record is taken from by default.
+    Head,
+    /// Where appended records arrive.
+    Tail,
+}

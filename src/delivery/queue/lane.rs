@@ -1,0 +1,281 @@
+//! What a queue view knows of one partition.
+//!
+//! Every offset in `floor..end` is done, in flight, placed at the front, returned (kept by the queue, across partitions) or fresh.
+//! Fresh is what is left: at or above `cursor` and not in `gone`. The cursor is never itself gone, so the next fresh record costs
+//! nothing to find. `hidden` is `gone` and the broadcast records together, and exists only while there are any.
+
+use std::ops::Range;
+
+use hashbrown::HashMap;
+
+use super::front::FrontRuns;
+use super::{Class, Kind, RunSet};
+
+/// Below this many runs `hidden` is cheap to build again, and is dropped when nothing needs it.
+const HIDDEN_KEPT_FROM_RUNS: usize = 16;
+
+/// What is remembered of a record that was taken once: where it belongs, and how it fared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Trace {
+    /// Its offset, or what placing it at the front gave.
+    pub place: i64,
+    /// Times it was taken.
+    pub acquired: u32,
+    /// Times it came back as failed.
+    pub delivered: u32,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lane {
+    /// Everything below is done.
+    pub floor: u64,
+    /// The lowest fresh offset, or the end.
+    pub cursor: u64,
+    pub end: u64,
+    /// Records below may have been delivered before a restart.
+    pub recovered_below: u64,
+    /// Done, above the floor.
+    pub done: RunSet,
+    /// Not fresh, above the cursor.
+    pub gone: RunSet,
+    /// Written with [`Kind::Broadcast`] and not done.
+    pub broadcast: RunSet,
+    hidden: Option<Box<RunSet>>,
+    pub front: FrontRuns,
+    pub in_flight: HashMap<u64, Trace>,
+    /// Traces of records that are ready.
+    pub history: HashMap<u64, Trace>,
+}
+
+impl Lane {
+    /// A lane without claims. `gone` is what is done and what stands at the front; all sets lie in `bounds`.
+    pub fn restored(bounds: Range<u64>, done: RunSet, gone: RunSet, broadcast: RunSet, front: FrontRuns) -> Self {
+        let (floor, end) = (bounds.start, bounds.end);
+        let mut lane = Lane { floor, cursor: floor, end, done, gone, broadcast, front, ..Lane::default() };
+        lane.settle_cursor();
+        lane.hide_broadcast(bounds);
+        lane
+    }
+
+    /// Ready records that the lane itself holds: fresh, and placed at the front.
+    pub fn ready(&self, class: Class) -> u64 {
+        (self.end - self.cursor) - self.passed_over(class).len() + self.front.count()
+    }
+
+    /// What a scan for fresh records of this class leaves out.
+    pub fn passed_over(&self, class: Class) -> &RunSet {
+        match (class, &self.hidden) {
+            (Class::Queued, Some(hidden)) => hidden,
+            (Class::Queued, None) | (Class::All, _) => &self.gone,
+        }
+    }
+
+    pub fn fresh_head(&self, class: Class) -> Option<u64> {
+        let offset = match (class, &self.hidden) {
+            (Class::Queued, Some(hidden)) => hidden.next_absent(self.cursor),
+            (Class::Queued, None) | (Class::All, _) => self.cursor,
+        };
+        (offset < self.end).then_some(offset)
+    }
+
+    pub fn fresh_tail(&self, class: Class) -> Option<u64> {
+        let passed_over = self.passed_over(class);
+        let offset = if passed_over.is_empty() { self.end.checked_sub(1) } else { passed_over.prev_absent(self.end) };
+        offset.filter(|offset| *offset >= self.cursor)
+    }
+
+    pub fn is_broadcast(&self, offset: u64) -> bool {
+        !self.broadcast.is_empty() && self.broadcast.contains(offset)
+    }
+
+    pub fn is_done(&self, offset: u64) -> bool {
+        offset < self.floor || self.done.contains(offset)
+    }
+
+    /// Records `range` were appended. What lies between the end and them is taken to be no records.
+    pub fn extend(&mut self, range: Range<u64>, kind: Kind) {
+        if range.is_empty() {
+            return;
+        }
+        if range.start > self.end {
+            let gap = self.end..range.start;
+            self.reach(gap.end);
+            self.finish_range(gap);
+        }
+        self.reach(range.end);
+        if kind == Kind::Broadcast {
+            self.add_broadcast(range);
+        }
+    }
+
+    /// Lets the lane end at `end` at least; what is new is fresh.
+    pub fn reach(&mut self, end: u64) {
+        self.end = self.end.max(end);
+    }
+
+    /// Marks what is not done of `range`, and was not placed at the front, as broadcast.
+    fn add_broadcast(&mut self, range: Range<u64>) {
+        let range = range.start.max(self.floor)..range.end.max(self.floor);
+        let undone: Vec<_> = self.done.gaps_in(range.clone()).collect();
+        for part in undone {
+            self.broadcast.insert_range(part);
+        }
+        if self.front.head().is_some_and(|(offset, _)| offset >= range.start) {
+            for run in self.front.iter() {
+                self.broadcast.remove_range(run.first..run.end());
+            }
+        }
+        self.hide_broadcast(range);
+    }
+
+    /// Makes class `Queued` pass over the broadcast records; `new` are those that it does not yet.
+    fn hide_broadcast(&mut self, new: Range<u64>) {
+        if self.broadcast.is_empty() {
+            return;
+        }
+        let (mut hidden, from) = match self.hidden.take() {
+            Some(hidden) => (hidden, new.start.max(self.cursor)),
+            None => (Box::new(self.gone.clone()), self.cursor),
+        };
+        for run in self.broadcast.runs_in(from..self.end.max(from)) {
+            hidden.insert_range(run);
+        }
+        self.hidden = Some(hidden);
+    }
+
+    /// A fresh record is no longer.
+    pub fn take_fresh(&mut self, offset: u64) {
+        if offset == self.cursor {
+            self.cursor += 1;
+            self.settle_cursor();
+        } else {
+            self.take_fresh_range(offset..offset + 1);
+        }
+    }
+
+    /// Whatever of `range` is fresh is no longer.
+    pub fn take_fresh_range(&mut self, range: Range<u64>) {
+        let range = range.start.max(self.cursor)..range.end;
+        if range.start == self.cursor && range.end > self.cursor {
+            self.cursor = range.end;
+            self.gone.remove_below(self.cursor);
+        } else {
+            self.gone.insert_range(range.clone());
+            if let Some(hidden) = &mut self.hidden {
+                hidden.insert_range(range);
+            }
+        }
+        self.settle_cursor();
+    }
+
+    /// Moves the cursor over what is gone.
+    fn settle_cursor(&mut self) {
+        if let Some(end) = self.gone.take_run_from(self.cursor) {
+            self.cursor = end;
+        }
+        if let Some(hidden) = &mut self.hidden {
+            hidden.remove_below(self.cursor);
+        }
+    }
+
+    /// A record above the cursor is fresh again.
+    pub fn make_fresh(&mut self, offset: u64) {
+        self.gone.remove(offset);
+        let broadcast = self.is_broadcast(offset);
+        if let Some(hidden) = &mut self.hidden
+            && !broadcast
+        {
+            hidden.remove(offset);
+        }
+    }
+
+    /// A record that is neither fresh nor at the front is done.
+    pub fn finish(&mut self, offset: u64) {
+        if offset == self.floor {
+            self.floor += 1;
+            self.settle_floor();
+        } else {
+            self.done.insert(offset);
+        }
+        if !self.broadcast.is_empty() {
+            self.broadcast.remove(offset);
+            self.forget_hidden();
+        }
+    }
+
+    /// All of `range` is done, whatever it was, save for what the queue keeps of it.
+    pub fn finish_range(&mut self, range: Range<u64>) {
+        let range = range.start.max(self.floor)..range.end;
+        if range.is_empty() {
+            return;
+        }
+        self.reach(range.end);
+        self.take_fresh_range(range.clone());
+        self.front.remove_range(range.clone());
+        self.broadcast.remove_range(range.clone());
+        if range.start == self.floor {
+            self.floor = range.end;
+            self.done.remove_below(self.floor);
+            self.settle_floor();
+        } else {
+            self.done.insert_range(range);
+        }
+        self.forget_hidden();
+    }
+
+    fn settle_floor(&mut self) {
+        if let Some(end) = self.done.take_run_from(self.floor) {
+            self.floor = end;
+        }
+    }
+
+    fn forget_hidden(&mut self) {
+        if self.hidden.is_some() && self.broadcast.is_empty() && self.gone.run_count() < HIDDEN_KEPT_FROM_RUNS {
+            self.hidden = None;
+        }
+    }
+
+    /// The traces in `range` of records that are ready, taken out.
+    pub fn forget_history(&mut self, range: &Range<u64>) -> Vec<Trace> {
+        remove_in(&mut self.history, range)
+    }
+
+    /// Records in `range` that have a history have new places.
+    pub fn move_history(&mut self, range: &Range<u64>, place_of: impl Fn(u64) -> i64) {
+        if self.history.is_empty() {
+            return;
+        }
+        if range.end - range.start <= self.history.len() as u64 {
+            for offset in range.clone() {
+                if let Some(trace) = self.history.get_mut(&offset) {
+                    trace.place = place_of(offset);
+                }
+            }
+        } else {
+            let moved = self.history.iter_mut().filter(|(offset, _)| range.contains(*offset));
+            moved.for_each(|(offset, trace)| trace.place = place_of(*offset));
+        }
+    }
+
+    /// Claims in `range` end; tells how many there were.
+    pub fn forget_claims(&mut self, range: &Range<u64>) -> u64 {
+        remove_in(&mut self.in_flight, range).len() as u64
+    }
+
+    /// The place of a record that is ready or in flight.
+    pub fn place_of(&self, offset: u64) -> i64 {
+        let traced = self.history.get(&offset).or_else(|| self.in_flight.get(&offset));
+        traced.map(|trace| trace.place).or_else(|| self.front.place_of(offset)).unwrap_or(offset as i64)
+    }
+}
+
+/// Takes out the entries in `range`, by whichever way is shorter.
+fn remove_in(traces: &mut HashMap<u64, Trace>, range: &Range<u64>) -> Vec<Trace> {
+    if traces.is_empty() {
+        Vec::new()
+    } else if range.end - range.start <= traces.len() as u64 {
+        range.clone().filter_map(|offset| traces.remove(&offset)).collect()
+    } else {
+        traces.extract_if(|offset, _| range.contains(offset)).map(|(_, trace)| trace).collect()
+    }
+}

@@ -1,0 +1,443 @@
+//! The state machine of one queue view over a topic with any number of partitions.
+//!
+//! Order: what stands at the front or was returned comes first, by place; then fresh records, each partition in its own order,
+//! the partitions in turn. A record's place is its offset, unless it was placed at the front.
+//!
+//! Natural replay is `extend` first, then the operation. An operation that names records beyond the end extends the partition itself,
+//! and a later `extend` over them only adds their kind.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
+use super::front::FrontRun;
+use super::lane::{Lane, Trace};
+use super::runs::{OFFSET_MAX, PLACE_MIN};
+use super::{Class, End, Kind, RunSet, StateOp};
+
+/// A record that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// The partition it lies in.
+    pub partition: u32,
+    /// Its offset there.
+    pub offset: u64,
+    /// True if it may have been delivered before.
+    pub redelivered: bool,
+    /// Times that it was taken, this one included.
+    pub acquired: u32,
+    /// Times that it came back as failed.
+    pub delivered: u32,
+}
+
+/// Which records of a partition a view still needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needed {
+    /// The lowest offset that is needed; the end of the partition if none is.
+    pub floor: u64,
+    /// Offsets above the floor that are not.
+    pub gone: RunSet,
+}
+
+/// An operation named a partition that the queue does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the queue has no partition {0}")]
+pub struct UnknownPartition(pub u32);
+
+/// Where a ready record waits.
+#[derive(Debug, Clone, Copy)]
+enum Home {
+    Returned(i64),
+    Front(i64),
+    Fresh,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Spot {
+    partition: u32,
+    offset: u64,
+    home: Home,
+}
+
+/// All that is known of one queue view.
+#[derive(Debug, Clone)]
+pub struct QueueState {
+    pub(super) lanes: Vec<Lane>,
+    /// Returned records below their partition's cursor or from the front, by place and partition; broadcast ones apart.
+    pub(super) returned: [BTreeMap<(i64, u32), u64>; 2],
+    pub(super) next_front_place: i64,
+    /// The partition whose fresh records are next.
+    pub(super) turn: u32,
+    /// Ready records in the lanes, for class `All` and `Queued`.
+    in_lanes: [u64; 2],
+    at_front: u64,
+    in_flight: u64,
+}
+
+impl QueueState {
+    /// An empty queue over that many partitions, each from offset 0. A view that begins later [passes](Self::pass) what is before.
+    pub fn new(partitions: u32) -> Self {
+        let lanes = (0..partitions).map(|_| Lane::default()).collect();
+        Self::from_lanes(lanes, -1)
+    }
+
+    /// A queue of these lanes, nothing returned and nothing in flight.
+    pub(super) fn from_lanes(lanes: Vec<Lane>, next_front_place: i64) -> Self {
+        let ready = |class| lanes.iter().map(|lane| lane.ready(class)).sum();
+        let in_lanes = [ready(Class::All), ready(Class::Queued)];
+        let at_front = lanes.iter().map(|lane| lane.front.count()).sum();
+        let returned = [BTreeMap::new(), BTreeMap::new()];
+        QueueState { lanes, returned, next_front_place, turn: 0, in_lanes, at_front, in_flight: 0 }
+    }
+
+    /// Partitions that the queue reads.
+    pub fn partition_count(&self) -> u32 {
+        self.lanes.len() as u32
+    }
+
+    /// Reads at least `total` partitions from now on.
+    pub fn add_partitions(&mut self, total: u32) {
+        if total as usize > self.lanes.len() {
+            self.lanes.resize_with(total as usize, Lane::default);
+        }
+    }
+
+    /// The offset after the last record known of a partition.
+    pub fn end(&self, partition: u32) -> u64 {
+        self.lanes.get(partition as usize).map_or(0, |lane| lane.end)
+    }
+
+    /// Records that could be taken now.
+    pub fn ready(&self, class: Class) -> u64 {
+        let [plain, broadcast] = &self.returned;
+        match class {
+            Class::All => self.in_lanes[0] + (plain.len() + broadcast.len()) as u64,
+            Class::Queued => self.in_lanes[1] + plain.len() as u64,
+        }
+    }
+
+    /// Records taken and neither accepted nor released.
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+
+    /// What must not be removed from a partition; `None` for a partition that the queue does not have.
+    pub fn needed(&self, partition: u32) -> Option<Needed> {
+        let lane = self.lanes.get(partition as usize)?;
+        Some(Needed { floor: lane.floor, gone: lane.done.clone() })
+    }
+
+    /// The lowest offset that is needed, without the rest of [`Self::needed`].
+    pub fn floor(&self, partition: u32) -> u64 {
+        self.lanes.get(partition as usize).map_or(0, |lane| lane.floor)
+    }
+
+    /// `count` records were appended from `base` on. Offsets between the end so far and `base` hold no record.
+    pub fn extend(&mut self, partition: u32, base: u64, count: u64, kind: Kind) {
+        let range = base..base.saturating_add(count).min(OFFSET_MAX);
+        self.change(partition, |lane| lane.extend(range, kind));
+    }
+
+    /// Offsets that hold nothing for this view: before its beginning, or a control record.
+    pub fn pass(&mut self, partition: u32, base: u64, count: u64) {
+        self.finish_range(partition, base..base.saturating_add(count).min(OFFSET_MAX));
+    }
+
+    /// The log no longer holds what is below `to`. Tells how many records the queue lost that way.
+    pub fn advance_log_start(&mut self, partition: u32, to: u64) -> u64 {
+        let before = self.ready(Class::All) + self.in_flight;
+        self.finish_range(partition, 0..to.min(self.end(partition)));
+        let lost = before - (self.ready(Class::All) + self.in_flight);
+        self.finish_range(partition, 0..to.min(OFFSET_MAX));
+        lost
+    }
+
+    /// Takes the first record; it is in flight until it is accepted or released.
+    pub fn take(&mut self, class: Class) -> Option<Taken> {
+        self.take_from(End::Head, class)
+    }
+
+    /// Takes a record from either end; it is in flight until it is accepted or released.
+    pub fn take_from(&mut self, end: End, class: Class) -> Option<Taken> {
+        let spot = self.detach(end, class)?;
+        let lane = self.lanes.get_mut(spot.partition as usize)?;
+        let (taken, trace) = taken(lane, spot);
+        lane.in_flight.insert(spot.offset, trace);
+        self.in_flight += 1;
+        Some(taken)
+    }
+
+    /// Takes a record from either end and accepts it at once.
+    pub fn pop(&mut self, end: End, class: Class) -> Option<Taken> {
+        let spot = self.detach(end, class)?;
+        let lane = self.lanes.get_mut(spot.partition as usize)?;
+        let (taken, _) = taken(lane, spot);
+        lane.finish(spot.offset);
+        Some(taken)
+    }
+
+    /// A record in flight is done. False if it was not in flight.
+    pub fn accept(&mut self, partition: u32, offset: u64) -> bool {
+        let Some(lane) = self.lanes.get_mut(partition as usize) else { return false };
+        if lane.in_flight.remove(&offset).is_none() {
+            return false;
+        }
+        lane.finish(offset);
+        self.in_flight -= 1;
+        true
+    }
+
+    /// A record in flight goes back to its place; `failed` counts it as a delivery that did. False if it was not in flight.
+    pub fn release(&mut self, partition: u32, offset: u64, failed: bool) -> bool {
+        let Some(lane) = self.lanes.get_mut(partition as usize) else { return false };
+        let Some(mut trace) = lane.in_flight.remove(&offset) else { return false };
+        self.in_flight -= 1;
+        trace.delivered = trace.delivered.saturating_add(u32::from(failed));
+        lane.history.insert(offset, trace);
+        if trace.place >= 0 && offset >= lane.cursor {
+            self.change(partition, |lane| lane.make_fresh(offset));
+        } else {
+            let [plain, broadcast] = &mut self.returned;
+            let waiting = if lane.is_broadcast(offset) { broadcast } else { plain };
+            waiting.insert((trace.place, partition), offset);
+        }
+        true
+    }
+
+    /// How often a ready or in-flight record came back as failed.
+    pub fn delivered(&self, partition: u32, offset: u64) -> u32 {
+        let lane = self.lanes.get(partition as usize);
+        let trace = lane.and_then(|lane| lane.in_flight.get(&offset).or_else(|| lane.history.get(&offset)));
+        trace.map_or(0, |trace| trace.delivered)
+    }
+
+    /// Records `first..first + count` were each in turn placed at the head, so the last of them is now the first of the queue.
+    /// False if that cannot be: the partition is unknown, later records
+    /// stand at the front already, or there are no places left.
+    pub fn place_front(&mut self, partition: u32, first: u64, count: u64) -> bool {
+        let range = first..first.saturating_add(count).min(OFFSET_MAX);
+        let Some(lane) = self.lanes.get(partition as usize) else { return false };
+        if range.is_empty() || lane.front.head().is_some_and(|(offset, _)| offset >= first) {
+            return range.is_empty();
+        }
+        let top = self.next_front_place;
+        let next = top - (range.end - range.start) as i64;
+        if next < PLACE_MIN {
+            return false;
+        }
+        self.next_front_place = next;
+        self.change(partition, |lane| place_front(lane, range, top));
+        true
+    }
+
+    /// Accepts everything that is ready; what is in flight stays. Tells how many records that were, and what to keep of it.
+    pub fn purge(&mut self, class: Class) -> (u64, StateOp) {
+        let below = |lane: &Lane| (lane.end, lane.in_flight.keys().copied().collect::<RunSet>());
+        let partitions = (0_u32..).zip(self.lanes.iter().map(below)).map(|(p, (end, kept))| (p, end, kept)).collect();
+        let before = self.ready(class);
+        let op = StateOp::Purge { class, partitions };
+        let _ = self.apply(&op);
+        (before - self.ready(class), op)
+    }
+
+    /// Does again what an operation did. Applying one twice changes nothing, save for `Front`.
+    ///
+    /// # Errors
+    /// [`UnknownPartition`]; what the operation says of other partitions is done.
+    pub fn apply(&mut self, op: &StateOp) -> Result<(), UnknownPartition> {
+        match op {
+            StateOp::Accept { partition, runs } => {
+                self.known(*partition)?;
+                runs.iter().for_each(|run| self.finish_range(*partition, run));
+            }
+            StateOp::Front { partition, first, count } => {
+                self.known(*partition)?;
+                self.place_front(*partition, *first, *count);
+            }
+            StateOp::Failed { partition, offset, delivered } => {
+                self.known(*partition)?;
+                self.apply_failed(*partition, *offset, *delivered);
+            }
+            StateOp::Purge { class, partitions } => {
+                let mut unknown = None;
+                for (partition, below, kept) in partitions {
+                    match self.known(*partition) {
+                        Ok(()) => self.apply_purge(*partition, *below, kept, *class),
+                        Err(error) => unknown = Some(error),
+                    }
+                }
+                return unknown.map_or(Ok(()), Err);
+            }
+        }
+        Ok(())
+    }
+
+    /// Every record known so far may have been delivered before, as far as anyone can say after a crash.
+    pub fn mark_recovered(&mut self) {
+        self.lanes.iter_mut().for_each(|lane| lane.recovered_below = lane.end);
+    }
+
+    fn known(&self, partition: u32) -> Result<(), UnknownPartition> {
+        if (partition as usize) < self.lanes.len() { Ok(()) } else { Err(UnknownPartition(partition)) }
+    }
+
+    fn apply_failed(&mut self, partition: u32, offset: u64, delivered: u32) {
+        self.change(partition, |lane| {
+            lane.reach(offset.saturating_add(1).min(OFFSET_MAX));
+            if lane.is_done(offset) {
+                return;
+            }
+            let place = lane.place_of(offset);
+            let traces = if lane.in_flight.contains_key(&offset) { &mut lane.in_flight } else { &mut lane.history };
+            let trace = traces.entry(offset).or_insert(Trace { place, acquired: 0, delivered: 0 });
+            trace.delivered = delivered;
+            trace.acquired = trace.acquired.max(delivered);
+        });
+    }
+
+    fn apply_purge(&mut self, partition: u32, below: u64, kept: &RunSet, class: Class) {
+        self.change(partition, |lane| lane.reach(below));
+        let Some(lane) = self.lanes.get(partition as usize) else { return };
+        let mut spared = kept.clone();
+        if class == Class::Queued {
+            for run in lane.broadcast.iter() {
+                spared.insert_range(run);
+            }
+        }
+        let floor = lane.floor.min(below);
+        for gap in spared.gaps_in(floor..below) {
+            self.finish_range(partition, gap);
+        }
+    }
+
+    /// All of `range` is done, whatever it was.
+    fn finish_range(&mut self, partition: u32, range: Range<u64>) {
+        let Some(lane) = self.lanes.get_mut(partition as usize) else { return };
+        self.in_flight -= lane.forget_claims(&range);
+        for trace in lane.forget_history(&range) {
+            let key = (trace.place, partition);
+            // A record that is fresh or at the front is in neither map, and its key names no other.
+            for waiting in &mut self.returned {
+                waiting.remove(&key);
+            }
+        }
+        self.change(partition, |lane| lane.finish_range(range));
+    }
+
+    /// Changes a lane and keeps the counts true.
+    fn change(&mut self, partition: u32, change: impl FnOnce(&mut Lane)) {
+        let Some(lane) = self.lanes.get_mut(partition as usize) else { return };
+        let before = [lane.ready(Class::All), lane.ready(Class::Queued), lane.front.count()];
+        change(lane);
+        self.in_lanes[0] = self.in_lanes[0] + lane.ready(Class::All) - before[0];
+        self.in_lanes[1] = self.in_lanes[1] + lane.ready(Class::Queued) - before[1];
+        self.at_front = self.at_front + lane.front.count() - before[2];
+    }
+
+    /// Finds the record at an end, and it is ready no more.
+    fn detach(&mut self, end: End, class: Class) -> Option<Spot> {
+        let spot = match end {
+            End::Head => self.placed(End::Head, class).or_else(|| self.fresh_head(class)),
+            End::Tail => self.fresh_tail(class).or_else(|| self.placed(End::Tail, class)),
+        }?;
+        match spot.home {
+            Home::Returned(place) => {
+                for waiting in &mut self.returned {
+                    waiting.remove(&(place, spot.partition));
+                }
+            }
+            Home::Front(_) => self.change(spot.partition, |lane| lane.front.remove(spot.offset)),
+            Home::Fresh => {
+                self.change(spot.partition, |lane| lane.take_fresh(spot.offset));
+                if end == End::Head {
+                    self.turn = if spot.partition + 1 < self.partition_count() { spot.partition + 1 } else { 0 };
+                }
+            }
+        }
+        Some(spot)
+    }
+
+    /// The partitions from the one whose turn it is.
+    pub(super) fn cycle(&self) -> impl DoubleEndedIterator<Item = (u32, &Lane)> {
+        let order = (self.turn..self.partition_count()).chain(0..self.turn);
+        order.filter_map(|partition| self.lanes.get(partition as usize).map(|lane| (partition, lane)))
+    }
+
+    fn fresh_head(&self, class: Class) -> Option<Spot> {
+        self.cycle().find_map(|(partition, lane)| {
+            lane.fresh_head(class).map(|offset| Spot { partition, offset, home: Home::Fresh })
+        })
+    }
+
+    fn fresh_tail(&self, class: Class) -> Option<Spot> {
+        self.cycle().rev().find_map(|(partition, lane)| {
+            lane.fresh_tail(class).map(|offset| Spot { partition, offset, home: Home::Fresh })
+        })
+    }
+
+    /// The first or last of the records that were returned or placed at the front.
+    fn placed(&self, end: End, class: Class) -> Option<Spot> {
+        let mut best: Option<(i64, Spot)> = None;
+        let mut consider = |place: i64, spot: Spot| {
+            let nearer = |(held, at): &(i64, Spot)| match end {
+                End::Head => (place, spot.partition) < (*held, at.partition),
+                End::Tail => (place, spot.partition) > (*held, at.partition),
+            };
+            if best.as_ref().is_none_or(nearer) {
+                best = Some((place, spot));
+            }
+        };
+        let [plain, broadcast] = &self.returned;
+        let visible = [Some(plain), (class == Class::All).then_some(broadcast)];
+        for waiting in visible.into_iter().flatten() {
+            let found = match end {
+                End::Head => waiting.first_key_value(),
+                End::Tail => waiting.last_key_value(),
+            };
+            if let Some(((place, partition), offset)) = found {
+                consider(*place, Spot { partition: *partition, offset: *offset, home: Home::Returned(*place) });
+            }
+        }
+        if self.at_front > 0 {
+            for (partition, lane) in (0_u32..).zip(&self.lanes) {
+                let found = match end {
+                    End::Head => lane.front.head(),
+                    End::Tail => lane.front.tail(),
+                };
+                if let Some((offset, place)) = found {
+                    consider(place, Spot { partition, offset, home: Home::Front(place) });
+                }
+            }
+        }
+        best.map(|(_, spot)| spot)
+    }
+}
+
+/// What the taker is told, and what is remembered, of a record that was just detached.
+fn taken(lane: &mut Lane, spot: Spot) -> (Taken, Trace) {
+    let known = if lane.history.is_empty() { None } else { lane.history.remove(&spot.offset) };
+    let (acquired, delivered) = known.map_or((0, 0), |trace| (trace.acquired, trace.delivered));
+    let acquired = acquired.saturating_add(1);
+    let redelivered = known.is_some() || spot.offset < lane.recovered_below;
+    let place = match spot.home {
+        Home::Returned(place) | Home::Front(place) => place,
+        Home::Fresh => spot.offset as i64,
+    };
+    let Spot { partition, offset, .. } = spot;
+    (Taken { partition, offset, redelivered, acquired, delivered }, Trace { place, acquired, delivered })
+}
+
+/// Whatever of `range` is fresh goes to the front, the first of the range to place `top`.
+fn place_front(lane: &mut Lane, range: Range<u64>, top: i64) {
+    lane.reach(range.end);
+    let fresh: SmallVec<[Range<u64>; 2]> = lane.gone.gaps_in(range.start.max(lane.cursor)..range.end).collect();
+    lane.take_fresh_range(range.clone());
+    lane.broadcast.remove_range(range.clone());
+    for part in fresh {
+        let count = part.end - part.start;
+        let run = FrontRun { first: part.start, count, top: top - (part.start - range.start) as i64 };
+        lane.move_history(&part, |offset| run.place_of(offset));
+        lane.front.push(run);
+    }
+}

@@ -1,0 +1,220 @@
+//! Writing records: one body for any number of targets.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use smallvec::{SmallVec, smallvec};
+use thiserror::Error;
+
+use super::{Open, Target, Unit};
+use crate::delivery::queue::{Class, End, Kind};
+use crate::log::record::{BatchBuilder, BatchError, BatchHeader, Limits, Record, RecordCursor, validate_batch};
+use crate::log::{Bound, Partition, Placement, SequenceError, Topic, TopicName, Verdict, Write};
+
+/// A batch is closed at this size, so that reading one record of it stays cheap, in bytes.
+const BATCH_BYTES: usize = 64 << 10;
+
+/// Where a batch lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// The offset of its first record.
+    pub base_offset: u64,
+    /// Whether it was there before, from an earlier try of its producer.
+    pub is_duplicate: bool,
+}
+
+/// Why a batch was refused. Nothing of it was written.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum ProduceError {
+    /// Not a record batch, or a damaged one.
+    #[error(transparent)]
+    Invalid(#[from] BatchError),
+    /// Larger than the topic allows.
+    #[error("a batch of {bytes} bytes is more than the topic's limit of {limit_bytes}")]
+    TooLarge {
+        /// Its size, in bytes.
+        bytes: usize,
+        /// The limit, in bytes.
+        limit_bytes: usize,
+    },
+    /// It does not follow what its producer wrote before.
+    #[error(transparent)]
+    Sequence(#[from] SequenceError),
+    /// There is no such partition.
+    #[error("no such partition")]
+    UnknownPartition,
+    /// Records without a key cannot be compacted.
+    #[error("a record without a key in a compacted topic")]
+    KeyMissing,
+}
+
+impl Unit<'_> {
+    /// Writes one record to all targets at once and returns its offset in each.
+    pub fn append(&mut self, targets: &[Target], record: &Record, kind: Kind) -> SmallVec<[u64; 1]> {
+        let partitions: SmallVec<[Arc<Partition>; 1]> =
+            targets.iter().filter_map(|target| Self::partition(&target.topic, target.partition)).collect();
+        if partitions.is_empty() {
+            return SmallVec::new();
+        }
+        if !self.open.as_ref().is_some_and(|open| open.takes(&partitions, kind)) {
+            self.close_batch();
+        }
+        let offsets: SmallVec<[u64; 1]> = partitions.iter().map(|partition| partition.reserve(1)).collect();
+        let open = self.open.get_or_insert_with(|| Open {
+            targets: placements(&partitions, &offsets),
+            builder: BatchBuilder::new(),
+            kind,
+            max_timestamp_ms: record.timestamp_ms,
+        });
+        open.builder.push(record);
+        open.max_timestamp_ms = open.max_timestamp_ms.max(record.timestamp_ms);
+        for (partition, offset) in partitions.iter().zip(&offsets) {
+            self.appended(partition, *offset, 1, kind);
+        }
+        if kind != Kind::Queued {
+            for target in targets {
+                self.hear(target.topic.name(), record);
+            }
+        }
+        offsets
+    }
+
+    /// Writes a record and places it at the head of the queue view of the topic's name.
+    pub fn append_front(&mut self, topic: &Arc<Topic>, record: &Record) -> Option<u64> {
+        let target = Target { topic: Arc::clone(topic), partition: 0 };
+        let offset = self.append(&[target], record, Kind::Queued).first().copied()?;
+        if let Some(view) = self.views.queues.get_mut(topic.name()) {
+            if view.state.place_front(0, offset, 1) {
+                view.ops.front(0, offset, 1);
+            }
+            view.version += 1;
+            self.changed.push(topic.name().clone());
+        }
+        Some(offset)
+    }
+
+    /// Writes one record batch as its producer sent it, once it has been checked.
+    pub fn append_batch(&mut self, topic: &Arc<Topic>, partition: u32, batch: &Bytes) -> Result<Appended, ProduceError> {
+        let partition = Self::partition(topic, partition).ok_or(ProduceError::UnknownPartition)?;
+        let limit_bytes = topic.max_message_bytes();
+        if batch.len() > limit_bytes {
+            return Err(ProduceError::TooLarge { bytes: batch.len(), limit_bytes });
+        }
+        let header = validate_batch(batch, self.log.limits())?;
+        self.close_batch();
+        let (verdict, base_offset) = self.log.reserve(&partition, &header, self.now_ms)?;
+        if matches!(verdict, Verdict::Duplicate(_)) {
+            return Ok(Appended { base_offset, is_duplicate: true });
+        }
+        let span = span_of(&header);
+        self.entry.add(Write {
+            targets: smallvec![Placement { partition: Arc::clone(&partition), base_offset }],
+            span,
+            batch: batch.clone(),
+            max_timestamp_ms: header.max_timestamp,
+            is_broadcast: false,
+        });
+        self.appended(&partition, base_offset, span, Kind::Plain);
+        if self.views.tails.hears(topic.name()) {
+            self.hear_batch(topic.name(), batch, base_offset);
+        }
+        Ok(Appended { base_offset, is_duplicate: false })
+    }
+
+    /// Moves the record at one end of a queue view to an end of another topic's, and returns it.
+    pub fn move_record(
+        &mut self,
+        from: &TopicName,
+        from_end: End,
+        class: Class,
+        to: &Arc<Topic>,
+        to_end: End,
+    ) -> Option<Record> {
+        let topic = Arc::clone(&self.views.queues.get(from)?.topic);
+        let position = self.pop(from, from_end, class)?;
+        let partition = Self::partition(&topic, position.partition)?;
+        let record = Record { timestamp_ms: self.now_ms, ..self.read(&partition, position.offset)? };
+        match to_end {
+            End::Head => {
+                self.append_front(to, &record);
+            }
+            End::Tail => {
+                self.append(&[Target { topic: Arc::clone(to), partition: 0 }], &record, Kind::Queued);
+            }
+        }
+        Some(record)
+    }
+
+    /// A record that was appended, even in this unit.
+    pub fn read(&mut self, partition: &Arc<Partition>, offset: u64) -> Option<Record> {
+        self.close_batch();
+        let limits: &Limits = self.log.limits();
+        let own = self.entry.batch_of(partition, offset);
+        let mut cursor = match own {
+            Some((base_offset, batch)) => RecordCursor::open(&batch, base_offset, limits).ok()?,
+            None => self.log.read(partition, offset, 1, Bound::End).ok()?.first()?.records(limits).ok()?,
+        };
+        cursor.record_at(offset).ok().flatten()
+    }
+
+    /// No more records join the batch that was begun.
+    pub(super) fn close_batch(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        let span = u32::try_from(open.builder.len()).unwrap_or(u32::MAX);
+        self.entry.add(Write {
+            targets: open.targets,
+            span,
+            batch: open.builder.finish(),
+            max_timestamp_ms: open.max_timestamp_ms,
+            is_broadcast: open.kind == Kind::Broadcast,
+        });
+    }
+
+    /// Tells the queue views of a topic that records were appended.
+    fn appended(&mut self, partition: &Partition, base_offset: u64, span: u32, kind: Kind) {
+        let views = &mut *self.views;
+        let name = partition.topic_name();
+        if let Some(view) = views.queues.get_mut(name) {
+            view.state.extend(partition.index(), base_offset, u64::from(span), kind);
+            view.version += 1;
+            if self.stirred.last() != Some(name) {
+                self.stirred.push(name.clone());
+            }
+        }
+    }
+
+    fn hear(&mut self, name: &TopicName, record: &Record) {
+        if self.views.tails.hears(name) {
+            self.announced.push((name.clone(), Arc::new(record.clone()), false));
+        }
+    }
+
+    fn hear_batch(&mut self, name: &TopicName, batch: &Bytes, base_offset: u64) {
+        let Ok(records) = RecordCursor::open(batch, base_offset, self.log.limits()) else { return };
+        for (_, record) in records.flatten() {
+            self.announced.push((name.clone(), Arc::new(record), false));
+        }
+    }
+}
+
+impl Open {
+    /// Whether a record for these targets may join.
+    fn takes(&self, partitions: &[Arc<Partition>], kind: Kind) -> bool {
+        kind == self.kind
+            && self.builder.size_bytes() < BATCH_BYTES
+            && partitions.len() == self.targets.len()
+            && partitions.iter().zip(&self.targets).all(|(new, open)| Arc::ptr_eq(new, &open.partition))
+    }
+}
+
+fn placements(partitions: &[Arc<Partition>], offsets: &[u64]) -> SmallVec<[Placement; 1]> {
+    let place = |(partition, base_offset): (&Arc<Partition>, &u64)| Placement {
+        partition: Arc::clone(partition),
+        base_offset: *base_offset,
+    };
+    partitions.iter().zip(offsets).map(place).collect()
+}
+
+fn span_of(header: &BatchHeader) -> u32 {
+    header.last_offset_delta.unsigned_abs() + 1
+}

@@ -1,0 +1,183 @@
+//! A unit of work: whatever is done in it is one atomic entry of the journal.
+//!
+//! It holds the one lock of the views, so it is short and never crosses an await. Offsets are taken and views change as it
+//! goes on; nothing of that may leave the process before the position that [`Unit::commit`] returns is durable.
+
+mod append;
+mod queues;
+mod tails;
+mod topics;
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use parking_lot::MutexGuard;
+use smallvec::SmallVec;
+
+pub use append::{Appended, ProduceError};
+
+use super::queue::Kind;
+use super::taker::{Claim, Mailbox};
+use super::{QUEUES, Views};
+use crate::log::record::{BatchBuilder, Record};
+use crate::log::{Change, Entry, Log, Lsn, Partition, Placement, Signal, StateRecord, Table, Topic, TopicName};
+
+/// Where a record goes.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The topic.
+    pub topic: Arc<Topic>,
+    /// The index of the partition.
+    pub partition: u32,
+}
+
+/// A batch that more records may still join.
+struct Open {
+    targets: SmallVec<[Placement; 1]>,
+    builder: BatchBuilder,
+    kind: Kind,
+    max_timestamp_ms: i64,
+}
+
+/// One atomic step. Dropping it commits it.
+pub struct Unit<'a> {
+    log: &'a Log,
+    views: MutexGuard<'a, Views>,
+    now_ms: i64,
+    entry: Entry,
+    open: Option<Open>,
+    states: Vec<StateRecord>,
+    /// Queue views with more ready, or with more credit.
+    stirred: SmallVec<[TopicName; 4]>,
+    /// Queue views with changes to write.
+    changed: SmallVec<[TopicName; 4]>,
+    claims: Vec<(Arc<Mailbox>, Claim, IsPop)>,
+    announced: Vec<(TopicName, Arc<Record>, bool)>,
+    done: bool,
+}
+
+/// Whether a claim was accepted in this unit, so that it waits for the unit itself.
+type IsPop = bool;
+
+impl<'a> Unit<'a> {
+    pub(super) fn new(log: &'a Log, views: MutexGuard<'a, Views>) -> Self {
+        Self {
+            log,
+            views,
+            now_ms: now_ms(),
+            entry: Entry::default(),
+            open: None,
+            states: Vec::new(),
+            stirred: SmallVec::new(),
+            changed: SmallVec::new(),
+            claims: Vec::new(),
+            announced: Vec::new(),
+            done: false,
+        }
+    }
+
+    /// The time at which the unit began, in milliseconds since 1970.
+    pub fn now_ms(&self) -> i64 {
+        self.now_ms
+    }
+
+    /// Writes everything as one entry. What depends on it waits for the returned position.
+    pub fn commit(mut self) -> Lsn {
+        self.finish()
+    }
+
+    /// A position that covers everything that was seen or done until now, by anyone.
+    ///
+    /// What was read in a unit that wrote nothing may not be durable yet; its answer waits for this.
+    pub fn seen(&self) -> Lsn {
+        self.log.end()
+    }
+
+    fn finish(&mut self) -> Lsn {
+        if std::mem::replace(&mut self.done, true) {
+            return Lsn::NONE;
+        }
+        self.serve();
+        self.close_batch();
+        self.collect_ops();
+        if !self.states.is_empty() {
+            let log = self.log;
+            self.entry.add_state(&self.states, |table| log.open_table(table).ok(), self.now_ms);
+        }
+        // A failure poisons the log: nobody is answered any more, so nothing that was changed here can be told.
+        let lsn = self.log.append(&self.entry).unwrap_or(Lsn(u64::MAX));
+        for name in &self.changed {
+            if let Some(view) = self.views.queues.get_mut(name) {
+                view.changed = true;
+            }
+        }
+        self.hand_out(lsn);
+        lsn
+    }
+
+    fn collect_ops(&mut self) {
+        self.changed.sort_unstable();
+        self.changed.dedup();
+        for name in &self.changed {
+            let Some(view) = self.views.queues.get_mut(name) else { continue };
+            let ops = std::mem::take(&mut view.ops);
+            if view.spec.durable && !ops.is_empty() {
+                let mut body = Vec::new();
+                ops.encode(&mut body);
+                let change = Change::Operation(body.into());
+                self.states.push(StateRecord { table: QUEUES, key: name.to_bytes(), change });
+            }
+        }
+    }
+
+    /// Gives claims and announcements to whom they are for, to go out once they are durable.
+    fn hand_out(&mut self, lsn: Lsn) {
+        let mut signals: SmallVec<[(Lsn, Signal); 8]> = SmallVec::new();
+        let mut wake = |lsn: Lsn, signal: &Signal| {
+            let known = signals.iter_mut().find(|(_, present)| Arc::ptr_eq(present, signal));
+            match known {
+                Some((later, _)) => *later = lsn.max(*later),
+                None => signals.push((lsn, Arc::clone(signal))),
+            }
+        };
+        let end = self.log.end();
+        for (mailbox, mut claim, is_pop) in self.claims.drain(..) {
+            claim.lsn = match is_pop {
+                true => lsn,
+                false if claim.position.offset < claim.partition.bounds().durable => Lsn::NONE,
+                false => end,
+            };
+            wake(claim.lsn, &mailbox.spec.signal);
+            mailbox.push(claim);
+        }
+        for (name, record, is_live) in self.announced.drain(..) {
+            let lsn = if is_live { Lsn::NONE } else { lsn };
+            self.views.tails.announce(&name, &record, lsn, |signal| wake(lsn, signal));
+        }
+        for (lsn, signal) in signals {
+            self.log.wake_at(lsn, &signal);
+        }
+    }
+
+    /// Writes a key of a dialect's or a model's own durable state; none: forgets it.
+    pub fn put_state(&mut self, table: Table, key: Bytes, value: Option<Bytes>) {
+        let change = value.map_or(Change::Delete, Change::Put);
+        self.states.push(StateRecord { table, key, change });
+    }
+
+    fn partition(topic: &Topic, index: u32) -> Option<Arc<Partition>> {
+        topic.partition(index)
+    }
+}
+
+impl Drop for Unit<'_> {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

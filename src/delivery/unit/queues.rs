@@ -1,0 +1,234 @@
+//! Queue views within a unit: opening, taking, settling, and serving who waits.
+
+use std::sync::Arc;
+
+use super::Unit;
+use crate::delivery::queue::{Class, End, Taken};
+use crate::delivery::taker::{Claim, Mailbox, Position, Serve, Taker, TakerId, TakerSpec};
+use crate::delivery::view::{QueueSpec, Turn, View};
+use crate::delivery::QUEUES;
+use crate::log::{Change, Lsn, StateRecord, TopicError, TopicName};
+
+impl Unit<'_> {
+    /// Opens a queue view on a topic, from its log start on, unless it is open.
+    pub fn open_queue(&mut self, name: &TopicName, spec: QueueSpec) -> Result<(), TopicError> {
+        if self.views.queues.contains_key(name) {
+            return Ok(());
+        }
+        let topic = self.log.topic(&spec.topic).ok_or(TopicError::Unknown)?;
+        let durable = spec.durable;
+        let view = View::new(topic, spec);
+        if durable {
+            let change = Change::Put(view.put());
+            self.states.push(StateRecord { table: QUEUES, key: name.to_bytes(), change });
+        }
+        self.views.queues.insert(name.clone(), view);
+        Ok(())
+    }
+
+    /// Writes the whole state of a queue view, which takes the place of the changes before.
+    pub(in crate::delivery) fn put_queue(&mut self, name: &TopicName) {
+        let end = self.log.end();
+        let Some(view) = self.views.queues.get_mut(name) else { return };
+        view.put_at = Lsn(end.0 + 1);
+        view.changed = false;
+        let change = Change::Put(view.put());
+        self.states.push(StateRecord { table: QUEUES, key: name.to_bytes(), change });
+    }
+
+    /// Whether a queue view is open.
+    pub fn has_queue(&self, name: &TopicName) -> bool {
+        self.views.queues.contains_key(name)
+    }
+
+    /// The names of all open queue views, in no order.
+    pub fn queue_names(&self) -> Vec<TopicName> {
+        self.views.queues.keys().cloned().collect()
+    }
+
+    /// Closes a queue view for good and cancels its takers. Its topic stays.
+    pub fn drop_queue(&mut self, name: &TopicName) {
+        let Some(mut view) = self.views.queues.remove(name) else { return };
+        view.cancel_takers();
+        if view.spec.durable {
+            self.states.push(StateRecord { table: QUEUES, key: name.to_bytes(), change: Change::Delete });
+        }
+    }
+
+    /// How many records may be taken.
+    pub fn ready(&self, name: &TopicName, class: Class) -> u64 {
+        self.views.queues.get(name).map_or(0, |view| view.state.ready(class))
+    }
+
+    /// How many records are taken and not settled.
+    pub fn in_flight(&self, name: &TopicName) -> u64 {
+        self.views.queues.get(name).map_or(0, |view| view.state.in_flight())
+    }
+
+    /// How many takers there are.
+    pub fn takers(&self, name: &TopicName) -> u32 {
+        self.views.queues.get(name).map_or(0, View::taker_count)
+    }
+
+    /// A number that grows with every change of what the queue view holds; 0: there is no such view.
+    pub fn version(&self, name: &TopicName) -> u64 {
+        self.views.queues.get(name).map_or(0, |view| view.version + 1)
+    }
+
+    /// Accepts everything that is ready and returns how many records that were.
+    pub fn purge(&mut self, name: &TopicName, class: Class) -> u64 {
+        let Some(view) = self.views.queues.get_mut(name) else { return 0 };
+        let (count, op) = view.state.purge(class);
+        view.ops.push(op);
+        self.touched(name);
+        count
+    }
+
+    /// Takes the record at an end and accepts it.
+    pub fn pop(&mut self, name: &TopicName, end: End, class: Class) -> Option<Position> {
+        let view = self.views.queues.get_mut(name)?;
+        let Taken { partition, offset, .. } = view.state.pop(end, class)?;
+        view.ops.accept(partition, offset);
+        self.touched(name);
+        Some(Position { partition, offset })
+    }
+
+    /// The places of `count` records from the one at `start` on, in the order of the queue view.
+    pub fn range(&self, name: &TopicName, class: Class, start: u64, count: u64) -> Vec<Position> {
+        let Some(view) = self.views.queues.get(name) else { return Vec::new() };
+        let places = view.state.range(class, start, count);
+        places.into_iter().map(|(partition, offset)| Position { partition, offset }).collect()
+    }
+
+    /// Takes the record at the head; it is in flight until it is settled.
+    pub fn take(&mut self, name: &TopicName, class: Class) -> Option<Claim> {
+        let view = self.views.queues.get_mut(name)?;
+        let taken = view.state.take(class)?;
+        view.version += 1;
+        let mut claim = claim_of(name, view, &taken)?;
+        if taken.offset >= claim.partition.bounds().durable {
+            claim.lsn = Lsn(self.log.end().0 + u64::from(!self.entry.is_empty() || self.open.is_some()));
+        }
+        Some(claim)
+    }
+
+    /// Adds a taker, which is served at the end of the unit.
+    pub fn add_taker(&mut self, name: &TopicName, spec: TakerSpec) -> Option<Taker> {
+        self.views.next_taker += 1;
+        let mailbox = Mailbox::new(TakerId(self.views.next_taker), spec);
+        self.views.queues.get_mut(name)?.add_taker(Arc::clone(&mailbox));
+        self.pump(name);
+        Some(Taker { mailbox })
+    }
+
+    /// Removes a taker. What is in its mailbox or in flight is the caller's to settle.
+    pub fn remove_taker(&mut self, name: &TopicName, id: TakerId) {
+        if let Some(view) = self.views.queues.get_mut(name) {
+            view.remove_taker(id);
+        }
+    }
+
+    /// Settles records for good.
+    pub fn accept(&mut self, name: &TopicName, at: &[Position]) {
+        let Some(view) = self.views.queues.get_mut(name) else { return };
+        for position in at {
+            if view.state.accept(position.partition, position.offset) {
+                view.ops.accept(position.partition, position.offset);
+            }
+        }
+        self.touched(name);
+    }
+
+    /// Puts records back to their published places. `failed`: the try counts as a delivery.
+    pub fn release(&mut self, name: &TopicName, at: &[Position], failed: bool) {
+        let Some(view) = self.views.queues.get_mut(name) else { return };
+        for position in at {
+            let Position { partition, offset } = *position;
+            if view.state.release(partition, offset, failed) && failed {
+                view.ops.failed(partition, offset, view.state.delivered(partition, offset));
+            }
+        }
+        self.touched(name);
+        self.pump(name);
+    }
+
+    /// Serves the takers of a queue view at the end of the unit: after credit was added.
+    pub fn pump(&mut self, name: &TopicName) {
+        self.stirred.push(name.clone());
+    }
+
+    /// Serves now who waits on the queue views that were written to: after a whole command, where several make a unit.
+    pub fn serve(&mut self) {
+        // A move may stir another view.
+        while let Some(name) = self.stirred.pop() {
+            while let Some(turn) = self.views.queues.get_mut(&name).and_then(View::next_turn) {
+                if !self.serve_one(&name, &turn) {
+                    turn.mailbox.refund();
+                    break;
+                }
+            }
+        }
+    }
+
+    fn serve_one(&mut self, name: &TopicName, turn: &Turn) -> bool {
+        match &turn.serve {
+            Serve::Claim => {
+                let claim = self.take(name, turn.class);
+                self.give(turn, claim, false)
+            }
+            Serve::Pop(end) => {
+                let claim = self.pop(name, *end, turn.class).and_then(|position| self.popped(name, position));
+                self.give(turn, claim, true)
+            }
+            Serve::Move { from, to, to_end } => {
+                let Some(target) = self.log.topic(to) else { return false };
+                let Some(position) = self.peek(name, *from, turn.class) else { return false };
+                let claim = self.popped(name, position);
+                let is_moved = self.move_record(name, *from, turn.class, &target, *to_end).is_some();
+                self.give(turn, claim.filter(|_| is_moved), true)
+            }
+        }
+    }
+
+    fn give(&mut self, turn: &Turn, claim: Option<Claim>, is_pop: bool) -> bool {
+        let Some(claim) = claim else { return false };
+        self.claims.push((Arc::clone(&turn.mailbox), claim, is_pop));
+        true
+    }
+
+    fn peek(&self, name: &TopicName, end: End, class: Class) -> Option<Position> {
+        let last = self.ready(name, class).checked_sub(1)?;
+        let index = match end {
+            End::Head => 0,
+            End::Tail => last,
+        };
+        self.range(name, class, index, 1).first().copied()
+    }
+
+    fn popped(&self, name: &TopicName, position: Position) -> Option<Claim> {
+        let view = self.views.queues.get(name)?;
+        let partition = view.topic.partition(position.partition)?;
+        let (queue, lsn) = (name.clone(), Lsn::NONE);
+        Some(Claim { queue, partition, position, redelivered: false, delivery_count: 0, lsn })
+    }
+
+    fn touched(&mut self, name: &TopicName) {
+        if let Some(view) = self.views.queues.get_mut(name) {
+            view.version += 1;
+        }
+        if self.changed.last() != Some(name) {
+            self.changed.push(name.clone());
+        }
+    }
+}
+
+fn claim_of(name: &TopicName, view: &View, taken: &Taken) -> Option<Claim> {
+    Some(Claim {
+        queue: name.clone(),
+        partition: view.topic.partition(taken.partition)?,
+        position: Position { partition: taken.partition, offset: taken.offset },
+        redelivered: taken.redelivered,
+        delivery_count: taken.delivered,
+        lsn: Lsn::NONE,
+    })
+}

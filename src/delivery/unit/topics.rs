@@ -1,0 +1,80 @@
+//! Topics within a unit: made and changed in the same entry as what is written to them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Unit;
+use crate::delivery::PRODUCERS;
+use crate::log::{Partition, Topic, TopicError, TopicName, TopicSettings};
+
+/// So many producer ids are taken at a time, so that not each costs a write.
+const PRODUCER_ID_BLOCK: i64 = 1000;
+
+impl Unit<'_> {
+    /// The topic of a name.
+    pub fn topic(&self, name: &TopicName) -> Option<Arc<Topic>> {
+        self.log.topic(name)
+    }
+
+    /// Makes a topic.
+    pub fn create_topic(
+        &mut self,
+        name: &TopicName,
+        partitions: u32,
+        settings: TopicSettings,
+    ) -> Result<Arc<Topic>, TopicError> {
+        let (topic, record) = self.log.create_topic(name, partitions, settings)?;
+        self.states.push(record);
+        Ok(topic)
+    }
+
+    /// Deletes a topic with its records, and the queue view of its name.
+    pub fn delete_topic(&mut self, name: &TopicName) -> Result<(), TopicError> {
+        self.close_batch();
+        let records = self.log.delete_topic(name)?;
+        self.states.extend(records);
+        self.drop_queue(name);
+        Ok(())
+    }
+
+    /// Adds partitions up to a total.
+    pub fn add_partitions(&mut self, name: &TopicName, total: u32) -> Result<(), TopicError> {
+        let record = self.log.add_partitions(name, total)?;
+        self.states.push(record);
+        if let Some(view) = self.views.queues.get_mut(name) {
+            view.catch_up();
+        }
+        Ok(())
+    }
+
+    /// Changes a topic's settings.
+    pub fn set_topic_settings(&mut self, name: &TopicName, settings: TopicSettings) -> Result<(), TopicError> {
+        let record = self.log.change_topic(name, settings)?;
+        self.states.push(record);
+        Ok(())
+    }
+
+    /// Forgets the records of a partition before an offset, in all views, and returns the new log start.
+    pub fn trim(&mut self, topic: &Arc<Topic>, partition: &Partition, to: u64) -> u64 {
+        let log_start = self.log.trim(partition, to);
+        if let Some(view) = self.views.queues.get_mut(topic.name()) {
+            view.state.advance_log_start(partition.index(), log_start);
+            view.version += 1;
+        }
+        log_start
+    }
+
+    /// An id for a producer that no other ever had.
+    pub fn next_producer_id(&mut self) -> i64 {
+        let views = &mut *self.views;
+        let id = views.next_producer_id;
+        views.next_producer_id += 1;
+        if id >= views.producer_ids_taken {
+            views.producer_ids_taken = id + PRODUCER_ID_BLOCK;
+            let taken = Bytes::copy_from_slice(&views.producer_ids_taken.to_be_bytes());
+            self.put_state(PRODUCERS, Bytes::from_static(b"taken"), Some(taken));
+        }
+        id
+    }
+}

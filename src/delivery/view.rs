@@ -1,0 +1,151 @@
+//! A queue view with its takers: who gets the next record, and which changes of its state are still to be written.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::{Buf, BufMut, Bytes};
+
+use super::queue::{Class, Kind, QueueState, SnapshotError, StateOps};
+use super::taker::{Mailbox, Serve, TakerId};
+use crate::log::{Lsn, Topic, TopicName};
+
+/// What a queue view is opened with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueSpec {
+    /// The topic that it reads.
+    pub topic: TopicName,
+    /// Whether its state is there after a restart.
+    pub durable: bool,
+}
+
+/// A queue view.
+pub(super) struct View {
+    pub topic: Arc<Topic>,
+    pub spec: QueueSpec,
+    pub state: QueueState,
+    /// Changes since the last entry of the journal that must survive.
+    pub ops: StateOps,
+    /// Grows with every change that a reader could see.
+    pub version: u64,
+    /// When its whole state was last written; operations since then, if `changed`.
+    pub put_at: Lsn,
+    pub changed: bool,
+    takers: VecDeque<Arc<Mailbox>>,
+}
+
+/// Who is served next, and how.
+pub(super) struct Turn {
+    pub mailbox: Arc<Mailbox>,
+    pub serve: Serve,
+    pub class: Class,
+}
+
+impl View {
+    pub fn new(topic: Arc<Topic>, spec: QueueSpec) -> Self {
+        let state = QueueState::new(topic.partition_count());
+        let mut view = Self::with_state(topic, spec, state);
+        view.catch_up();
+        view
+    }
+
+    fn with_state(topic: Arc<Topic>, spec: QueueSpec, state: QueueState) -> Self {
+        Self {
+            topic,
+            spec,
+            state,
+            ops: StateOps::default(),
+            version: 0,
+            put_at: Lsn::NONE,
+            changed: false,
+            takers: VecDeque::new(),
+        }
+    }
+
+    /// Learns of what was written to its topic, and of partitions that were added.
+    pub fn catch_up(&mut self) {
+        self.state.add_partitions(self.topic.partition_count());
+        for partition in self.topic.partitions() {
+            let bounds = partition.bounds();
+            let index = partition.index();
+            let from = self.state.end(index).max(bounds.log_start);
+            self.state.pass(index, 0, bounds.log_start);
+            let broadcast = partition.broadcast();
+            let mut at = from;
+            for run in broadcast.runs_in(from..bounds.end) {
+                self.state.extend(index, at, run.start - at, Kind::Plain);
+                self.state.extend(index, run.start, run.end - run.start, Kind::Broadcast);
+                at = run.end;
+            }
+            self.state.extend(index, at, bounds.end.saturating_sub(at), Kind::Plain);
+        }
+        self.version += 1;
+    }
+
+    pub fn add_taker(&mut self, mailbox: Arc<Mailbox>) {
+        self.takers.push_back(mailbox);
+    }
+
+    pub fn remove_taker(&mut self, id: TakerId) {
+        self.takers.retain(|mailbox| mailbox.id != id);
+    }
+
+    pub fn taker_count(&self) -> u32 {
+        u32::try_from(self.takers.len()).unwrap_or(u32::MAX)
+    }
+
+    pub fn cancel_takers(&mut self) {
+        for mailbox in self.takers.drain(..) {
+            mailbox.cancel();
+        }
+    }
+
+    /// The taker whose turn it is, with its credit spent. It goes to the back of the line.
+    pub fn next_turn(&mut self) -> Option<Turn> {
+        let ready = (self.state.ready(Class::All), self.state.ready(Class::Queued));
+        if ready.0 == 0 {
+            return None;
+        }
+        let sees = |class: Class| match class {
+            Class::All => true,
+            Class::Queued => ready.1 > 0,
+        };
+        let index = self.takers.iter().position(|mailbox| sees(mailbox.spec.class) && mailbox.spend())?;
+        let mailbox = self.takers.remove(index)?;
+        self.takers.push_back(Arc::clone(&mailbox));
+        let (serve, class) = (mailbox.spec.serve.clone(), mailbox.spec.class);
+        Some(Turn { mailbox, serve, class })
+    }
+
+    /// Everything that must survive, as one put.
+    pub fn put(&self) -> Bytes {
+        let topic = self.spec.topic.as_bytes();
+        let mut body = Vec::with_capacity(16 + topic.len());
+        body.put_u8(1);
+        body.put_u32(u32::try_from(topic.len()).unwrap_or(u32::MAX));
+        body.put_slice(topic);
+        body.put_slice(&self.state.snapshot());
+        body.into()
+    }
+
+    /// The topic's name and the state, out of a put.
+    pub fn parse_put(mut body: &[u8]) -> Option<(TopicName, &[u8])> {
+        if body.len() < 5 || body.get_u8() != 1 {
+            return None;
+        }
+        let length = body.get_u32() as usize;
+        let name = TopicName::new(Bytes::copy_from_slice(body.get(..length)?)).ok()?;
+        Some((name, body.get(length..)?))
+    }
+
+    /// A view as a put describes it. `is_recovered`: what it held may have been delivered before.
+    pub fn restore(topic: Arc<Topic>, state: &[u8], is_recovered: bool) -> Result<Self, SnapshotError> {
+        let state = QueueState::restore(state, is_recovered)?;
+        let spec = QueueSpec { topic: topic.name().clone(), durable: true };
+        let mut view = Self::with_state(topic, spec, state);
+        view.catch_up();
+        if is_recovered {
+            view.state.mark_recovered();
+        }
+        Ok(view)
+    }
+}

@@ -1,0 +1,266 @@
+//! Which topics there are: names, identities, partitions. What it holds is also in the table `__topics`, one put a topic.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::files::partition_directory;
+use super::partition::Partition;
+use super::segment::Segments;
+use crate::log::error::TopicError;
+use crate::log::lsn::Durable;
+use crate::log::name::TopicName;
+use crate::log::producers::Producers;
+use crate::log::state::{Change, PARTITIONS, StateRecord, TOPICS, Table};
+use crate::log::topic::{Cleanup, Topic, TopicId, TopicSettings};
+
+/// The most partitions that one topic may have.
+pub const PARTITIONS_MAX: u32 = 10_000;
+
+/// What `__topics` holds for a name.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TopicPut {
+    pub id: TopicId,
+    pub partitions: Vec<u32>,
+    pub settings: TopicSettings,
+}
+
+/// What `__partitions` holds for a partition's number (4 bytes, big-endian).
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct PartitionPut {
+    pub log_start: u64,
+    pub end: u64,
+    #[serde(default)]
+    pub broadcast: Vec<(u64, u64)>,
+    #[serde(default)]
+    pub producers: Producers,
+}
+
+/// The topics and partitions by name, identity and number.
+#[derive(Debug)]
+pub struct Catalog {
+    root: PathBuf,
+    durable: Arc<Durable>,
+    topics_max: usize,
+    next_partition: u32,
+    by_name: HashMap<TopicName, Arc<Topic>>,
+    by_id: HashMap<TopicId, Arc<Topic>>,
+    partitions: HashMap<u32, Arc<Partition>>,
+}
+
+impl Catalog {
+    /// Only the two tables that the log itself needs.
+    pub fn new(root: PathBuf, durable: Arc<Durable>, topics_max: usize) -> Self {
+        let mut catalog = Self {
+            root,
+            durable,
+            topics_max,
+            next_partition: 0,
+            by_name: HashMap::new(),
+            by_id: HashMap::new(),
+            partitions: HashMap::new(),
+        };
+        for (number, table) in [TOPICS, PARTITIONS].into_iter().enumerate() {
+            let number = u32::try_from(number).unwrap_or(0);
+            let id = TopicId(u128::from(number) + 1);
+            catalog.install(TopicName::internal(table.0), id, &[number], table_settings());
+        }
+        catalog
+    }
+
+    /// The topic of a name.
+    pub fn topic(&self, name: &TopicName) -> Option<Arc<Topic>> {
+        self.by_name.get(name).cloned()
+    }
+
+    /// The topic of an identity.
+    pub fn topic_by_id(&self, id: TopicId) -> Option<Arc<Topic>> {
+        self.by_id.get(&id).cloned()
+    }
+
+    /// All topics.
+    pub fn topics(&self) -> Vec<Arc<Topic>> {
+        self.by_name.values().cloned().collect()
+    }
+
+    /// How many topics there are, internal ones included.
+    pub fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// The partition of a number.
+    pub fn partition(&self, number: u32) -> Option<Arc<Partition>> {
+        self.partitions.get(&number).cloned()
+    }
+
+    /// All partitions.
+    pub fn partitions(&self) -> Vec<Arc<Partition>> {
+        self.partitions.values().cloned().collect()
+    }
+
+    /// Makes a topic, and the record that makes it durable.
+    pub fn create(
+        &mut self,
+        name: &TopicName,
+        partitions: u32,
+        settings: TopicSettings,
+    ) -> Result<(Arc<Topic>, StateRecord), TopicError> {
+        if self.by_name.contains_key(name) {
+            return Err(TopicError::Exists);
+        }
+        if partitions == 0 || partitions > PARTITIONS_MAX {
+            return Err(TopicError::InvalidPartitions);
+        }
+        if self.by_name.len() >= self.topics_max && !name.is_internal() {
+            return Err(TopicError::TooMany);
+        }
+        let numbers: Vec<u32> = (self.next_partition..).take(partitions as usize).collect();
+        let topic = self.install(name.clone(), TopicId(rand::random()), &numbers, settings);
+        let record = Self::put_of(&topic);
+        Ok((topic, record))
+    }
+
+    /// Adds partitions up to a total.
+    pub fn add_partitions(&mut self, name: &TopicName, total: u32) -> Result<StateRecord, TopicError> {
+        let topic = self.topic(name).ok_or(TopicError::Unknown)?;
+        let present = topic.partition_count();
+        if total <= present || total > PARTITIONS_MAX {
+            return Err(TopicError::InvalidPartitions);
+        }
+        let numbers: Vec<u32> = (self.next_partition..).take((total - present) as usize).collect();
+        let more = self.install_partitions(name, topic.id(), present, &numbers);
+        topic.add_partitions(more);
+        Ok(Self::put_of(&topic))
+    }
+
+    /// Changes a topic's settings.
+    pub fn change(&mut self, name: &TopicName, settings: TopicSettings) -> Result<StateRecord, TopicError> {
+        let topic = self.topic(name).ok_or(TopicError::Unknown)?;
+        topic.change_settings(settings);
+        Ok(Self::put_of(&topic))
+    }
+
+    /// Takes a topic out. Its files are the caller's to remove once the record is durable.
+    pub fn delete(&mut self, name: &TopicName) -> Result<(Arc<Topic>, Vec<StateRecord>), TopicError> {
+        let topic = self.remove(name).ok_or(TopicError::Unknown)?;
+        let mut records =
+            vec![StateRecord { table: TOPICS, key: name.to_bytes(), change: Change::Delete }];
+        let tables = self.partitions.get(&1).cloned();
+        for partition in topic.partitions() {
+            let key = partition_key(partition.id());
+            let known = tables.as_ref().is_some_and(|table| {
+                table.with(|state| state.latest.as_ref().is_some_and(|latest| latest.contains_key(&key)))
+            });
+            if known {
+                records.push(StateRecord { table: PARTITIONS, key, change: Change::Delete });
+            }
+        }
+        Ok((topic, records))
+    }
+
+    /// Does what a record of `__topics` says.
+    pub fn apply(&mut self, key: &Bytes, change: &Change) -> Result<(), String> {
+        let name = TopicName::new(key.clone()).map_err(|error| error.to_string())?;
+        match change {
+            Change::Delete => {
+                self.remove(&name);
+            }
+            Change::Operation(_) => return Err("an operation in the catalog".to_owned()),
+            Change::Put(body) => {
+                let put: TopicPut = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+                match self.topic(&name).filter(|topic| topic.id() == put.id) {
+                    Some(topic) => {
+                        topic.change_settings(put.settings);
+                        let present = topic.partition_count();
+                        let more = put.partitions.get(present as usize..).unwrap_or_default();
+                        let more = self.install_partitions(&name, put.id, present, more);
+                        topic.add_partitions(more);
+                    }
+                    None => {
+                        self.remove(&name);
+                        self.install(name, put.id, &put.partitions, put.settings);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, name: &TopicName) -> Option<Arc<Topic>> {
+        let topic = self.by_name.remove(name)?;
+        topic.mark_deleted();
+        self.by_id.remove(&topic.id());
+        for partition in topic.partitions() {
+            self.partitions.remove(&partition.id());
+        }
+        Some(topic)
+    }
+
+    fn install(&mut self, name: TopicName, id: TopicId, numbers: &[u32], settings: TopicSettings) -> Arc<Topic> {
+        let partitions = self.install_partitions(&name, id, 0, numbers);
+        let topic = Arc::new(Topic::new(name.clone(), id, partitions, settings));
+        self.by_name.insert(name, Arc::clone(&topic));
+        self.by_id.insert(id, Arc::clone(&topic));
+        topic
+    }
+
+    fn install_partitions(
+        &mut self,
+        name: &TopicName,
+        id: TopicId,
+        first_index: u32,
+        numbers: &[u32],
+    ) -> Vec<Arc<Partition>> {
+        let mut made = Vec::with_capacity(numbers.len());
+        for (index, number) in (first_index..).zip(numbers.iter().copied()) {
+            let directory = partition_directory(&self.root, &name.to_file_stem(), index);
+            let segments = Segments::empty(directory, id);
+            let partition = Partition::new(number, index, name.clone(), Arc::clone(&self.durable), segments);
+            let partition = Arc::new(partition);
+            self.next_partition = self.next_partition.max(number + 1);
+            self.partitions.insert(number, Arc::clone(&partition));
+            made.push(partition);
+        }
+        made
+    }
+
+    fn put_of(topic: &Topic) -> StateRecord {
+        let put = TopicPut {
+            id: topic.id(),
+            partitions: topic.partitions().iter().map(|partition| partition.id()).collect(),
+            settings: topic.settings(),
+        };
+        let body = serde_json::to_vec(&put).unwrap_or_default();
+        StateRecord { table: TOPICS, key: topic.name().to_bytes(), change: Change::Put(body.into()) }
+    }
+}
+
+/// The settings of a table of state.
+pub fn table_settings() -> TopicSettings {
+    TopicSettings { cleanup: Cleanup::Compact, retention_ms: None, max_message_bytes: 128 << 20, ..TopicSettings::default() }
+}
+
+/// The topic that a table is kept in.
+pub fn table_name(table: Table) -> TopicName {
+    TopicName::internal(table.0)
+}
+
+/// The key of a partition in `__partitions`.
+pub fn partition_key(number: u32) -> Bytes {
+    Bytes::copy_from_slice(&number.to_be_bytes())
+}
+
+/// The record that keeps what cannot be read off a partition's files.
+pub fn partition_put(partition: &Partition) -> StateRecord {
+    let put = partition.with(|state| PartitionPut {
+        log_start: state.log_start,
+        end: state.end,
+        broadcast: state.broadcast.iter().map(|run| (run.start, run.end)).collect(),
+        producers: state.producers.clone(),
+    });
+    let body = serde_json::to_vec(&put).unwrap_or_default();
+    StateRecord { table: PARTITIONS, key: partition_key(partition.id()), change: Change::Put(body.into()) }
+}

@@ -1,0 +1,98 @@
+//! Names and headers of the files, and the few file operations whose order durability hangs on.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::frame::checksum;
+use super::journal::JournalFile;
+
+/// The first bytes of a journal file: magic, version, start position, checksum, reserved.
+pub const JOURNAL_HEADER_BYTES: u64 = 64;
+/// The version of the journal's format.
+pub const JOURNAL_VERSION: u32 = 1;
+
+const MAGIC: &[u8; 8] = b"TRUNKJNL";
+
+/// What a journal file's header says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Header {
+    /// A journal file whose first entry is at this position.
+    Start(u64),
+    /// A journal file of another version of the format.
+    Version(u32),
+    /// No header, or a damaged one.
+    Damaged,
+}
+
+/// The header of a file whose first entry is at `start`.
+pub fn encode_header(start: u64) -> [u8; JOURNAL_HEADER_BYTES as usize] {
+    let mut header = [0; JOURNAL_HEADER_BYTES as usize];
+    header[..8].copy_from_slice(MAGIC);
+    header[8..12].copy_from_slice(&JOURNAL_VERSION.to_le_bytes());
+    header[16..24].copy_from_slice(&start.to_le_bytes());
+    let crc = checksum(&header[..24]);
+    header[24..28].copy_from_slice(&crc.to_le_bytes());
+    header
+}
+
+/// Reads a header.
+pub fn decode_header(bytes: &[u8]) -> Header {
+    let word = |at: usize| bytes.get(at..at + 4).and_then(|raw| raw.try_into().ok()).map(u32::from_le_bytes);
+    let start = bytes.get(16..24).and_then(|raw| raw.try_into().ok()).map(u64::from_le_bytes);
+    let (Some(version), Some(start), Some(crc)) = (word(8), start, word(24)) else { return Header::Damaged };
+    if bytes.get(..8) != Some(MAGIC.as_slice()) || bytes.get(..24).map(checksum) != Some(crc) {
+        return Header::Damaged;
+    }
+    if version == JOURNAL_VERSION { Header::Start(start) } else { Header::Version(version) }
+}
+
+/// The name of the journal file that begins at a position.
+pub fn journal_file_name(start: u64) -> String {
+    format!("{start:020}.journal")
+}
+
+/// Makes a journal file, out of a retired one if there is one, with its header and its name on disk.
+pub fn create_journal_file(directory: &Path, start: u64, spare: Option<&Path>) -> io::Result<JournalFile> {
+    let path = directory.join(journal_file_name(start));
+    let fresh = directory.join("next.spare");
+    let source = spare.unwrap_or(&fresh);
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(source)?;
+    file.write_all_at(&encode_header(start), 0)?;
+    file.sync_all()?;
+    std::fs::rename(source, &path)?;
+    sync_directory(directory)?;
+    Ok(JournalFile { start, path, file: Arc::new(file) })
+}
+
+/// Makes the names in a directory durable.
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// The directory of one partition's segments.
+pub fn partition_directory(root: &Path, stem: &str, partition: u32) -> PathBuf {
+    root.join(format!("{stem}-{partition}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_comes_back_and_damage_is_seen() {
+        let header = encode_header(77);
+        assert_eq!(decode_header(&header), Header::Start(77));
+        for bit in 0..28 * 8 {
+            if (12 * 8..16 * 8).contains(&bit) {
+                continue;
+            }
+            let mut damaged = header;
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(decode_header(&damaged), Header::Damaged, "bit {bit}");
+        }
+        assert_eq!(decode_header(&header[..10]), Header::Damaged);
+    }
+}

@@ -1,0 +1,331 @@
+//! The write-ahead log that all partitions share: gathers entries, writes what has gathered with one call, syncs once.
+//!
+//! Positions count bytes since the journal began and never restart. An entry lies in one file. The newest bytes stay in
+//! memory up to a budget (the memory tail), so that live readers never touch the files. A failed write or sync poisons
+//! the journal for good: after it nothing is known about what is on disk.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use parking_lot::{Condvar, Mutex};
+
+use super::files::{self, JOURNAL_HEADER_BYTES};
+use super::LogSettings;
+use super::frame::{Encoder, Target};
+use super::recovery::journal_directory;
+use crate::log::error::Refused;
+use crate::log::lsn::{Durable, Lsn};
+use crate::log::stats::JournalStats;
+
+/// New room for entries is made in steps of this.
+const CHUNK_BYTES: usize = 1 << 20;
+/// The position of the first entry ever: positive, so that [`Lsn::NONE`] lies before it.
+pub const FIRST_POSITION: u64 = 8;
+
+/// One body of an entry, as the journal takes it.
+pub struct Body<'a, I> {
+    /// Where it goes.
+    pub targets: I,
+    /// How many offsets it takes.
+    pub span: u32,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+}
+
+/// A file of the journal.
+#[derive(Debug, Clone)]
+pub struct JournalFile {
+    /// The position of its first entry.
+    pub start: u64,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Open for reading and writing.
+    pub file: Arc<File>,
+}
+
+/// The journal. One thread runs [`Journal::run`].
+pub struct Journal {
+    directory: PathBuf,
+    file_bytes: u64,
+    tail_bytes: usize,
+    pending: Mutex<Pending>,
+    gathered: Condvar,
+    recent: Mutex<Recent>,
+    files: Mutex<VecDeque<JournalFile>>,
+    spare: Mutex<Vec<PathBuf>>,
+    durable: Arc<Durable>,
+    end: AtomicU64,
+    stats: Arc<JournalStats>,
+}
+
+/// What waits to be written.
+struct Pending {
+    buffer: BytesMut,
+    sealed: Vec<Bytes>,
+    start: u64,
+    next: u64,
+    stop: bool,
+}
+
+/// The newest written bytes, in pieces by ascending position without gaps.
+#[derive(Default)]
+struct Recent {
+    pieces: VecDeque<(u64, Bytes)>,
+    bytes: usize,
+}
+
+impl Pending {
+    fn seal(&mut self) {
+        if !self.buffer.is_empty() {
+            self.sealed.push(self.buffer.split().freeze());
+        }
+    }
+}
+
+impl Recent {
+    fn push(&mut self, position: u64, piece: Bytes, budget: usize) {
+        self.bytes += piece.len();
+        self.pieces.push_back((position, piece));
+        while self.bytes > budget && self.pieces.len() > 1 {
+            if let Some((_, dropped)) = self.pieces.pop_front() {
+                self.bytes -= dropped.len();
+            }
+        }
+    }
+
+    fn get(&self, position: u64, length: usize) -> Option<Bytes> {
+        let index = self.pieces.partition_point(|(start, _)| *start <= position).checked_sub(1)?;
+        let (start, piece) = self.pieces.get(index)?;
+        let at = usize::try_from(position - start).ok()?;
+        (at + length <= piece.len()).then(|| piece.slice(at..at + length))
+    }
+}
+
+impl Journal {
+    /// Takes over the files that recovery found and goes on at `next`. `files` must hold at least one.
+    pub fn new(
+        settings: &LogSettings,
+        files: VecDeque<JournalFile>,
+        next: u64,
+        durable: Arc<Durable>,
+        stats: Arc<JournalStats>,
+    ) -> Self {
+        Self {
+            directory: journal_directory(&settings.directory),
+            file_bytes: settings.journal_file_bytes,
+            tail_bytes: settings.memory_tail_bytes,
+            pending: Mutex::new(Pending { buffer: BytesMut::new(), sealed: Vec::new(), start: next, next, stop: false }),
+            gathered: Condvar::new(),
+            recent: Mutex::new(Recent::default()),
+            files: Mutex::new(files),
+            spare: Mutex::new(Vec::new()),
+            durable,
+            end: AtomicU64::new(next),
+            stats,
+        }
+    }
+
+    /// Up to where it is on disk.
+    pub fn durable(&self) -> &Arc<Durable> {
+        &self.durable
+    }
+
+    /// One past the last entry, written or not.
+    pub fn end(&self) -> Lsn {
+        Lsn(self.end.load(Ordering::Acquire))
+    }
+
+    /// Appends one atomic entry. Calls `placed` with each body's index and position, before anything else can be
+    /// appended, and returns the position that must be durable for the entry to be.
+    pub fn append<'a, I>(
+        &self,
+        bodies: impl ExactSizeIterator<Item = Body<'a, I>>,
+        mut placed: impl FnMut(usize, u64, Lsn),
+    ) -> Result<Lsn, Refused>
+    where
+        I: ExactSizeIterator<Item = Target>,
+    {
+        if let Some(reason) = self.durable.failure() {
+            return Err(Refused::Poisoned(reason));
+        }
+        let synced = self.durable.synced().0;
+        let mut pending = self.pending.lock();
+        if pending.stop {
+            return Err(Refused::ShuttingDown);
+        }
+        let position = pending.next;
+        if pending.buffer.capacity() - pending.buffer.len() < 4096 {
+            pending.seal();
+            pending.buffer = BytesMut::with_capacity(CHUNK_BYTES);
+        }
+        let mut positions = smallvec::SmallVec::<[u64; 4]>::new();
+        let mut encoder = Encoder::begin(&mut pending.buffer, position, synced, bodies.len());
+        for body in bodies {
+            let at = encoder.write(body.targets, body.span, body.bytes);
+            positions.push(position + at as u64);
+        }
+        let next = position + encoder.finish() as u64;
+        for (index, at) in positions.into_iter().enumerate() {
+            placed(index, at, Lsn(next));
+        }
+        pending.next = next;
+        self.end.store(next, Ordering::Release);
+        let first = pending.start == position;
+        drop(pending);
+        if first {
+            self.gathered.notify_one();
+        }
+        Ok(Lsn(next))
+    }
+
+    /// The bytes at a position: from memory where they are recent, else from their file.
+    pub fn read(&self, position: u64, length: usize) -> io::Result<Bytes> {
+        if let Some(bytes) = self.recent.lock().get(position, length) {
+            return Ok(bytes);
+        }
+        if let Some(bytes) = self.read_pending(position, length) {
+            return Ok(bytes);
+        }
+        let file = {
+            let files = self.files.lock();
+            let index = files.partition_point(|file| file.start <= position).checked_sub(1);
+            index.and_then(|index| files.get(index).cloned())
+        };
+        let file = file.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the journal file was retired"))?;
+        let mut bytes = BytesMut::zeroed(length);
+        file.file.read_exact_at(&mut bytes, JOURNAL_HEADER_BYTES + position - file.start)?;
+        Ok(bytes.freeze())
+    }
+
+    fn read_pending(&self, position: u64, length: usize) -> Option<Bytes> {
+        let mut pending = self.pending.lock();
+        if position < pending.start {
+            // Between the two looks the writer may have taken it.
+            drop(pending);
+            return self.recent.lock().get(position, length);
+        }
+        pending.seal();
+        let mut start = pending.start;
+        for piece in &pending.sealed {
+            let end = start + piece.len() as u64;
+            if position < end {
+                let at = usize::try_from(position - start).ok()?;
+                return piece.get(at..at + length).map(|_| piece.slice(at..at + length));
+            }
+            start = end;
+        }
+        None
+    }
+
+    /// Writes and syncs until [`Journal::stop`] is called and nothing is left. Runs on a thread of its own.
+    pub fn run(&self) {
+        while let Some((start, pieces)) = self.gather() {
+            if let Err(error) = self.commit(start, &pieces) {
+                let reason = format!("writing the journal in {} failed: {error}", self.directory.display());
+                tracing::error!(%reason, "the log is poisoned: no record is accepted until the next start");
+                self.durable.fail(&reason);
+                return;
+            }
+        }
+    }
+
+    /// Waits for entries and takes all that are there. `None`: stopped.
+    fn gather(&self) -> Option<(u64, Vec<Bytes>)> {
+        let mut pending = self.pending.lock();
+        while pending.next == pending.start {
+            if pending.stop {
+                return None;
+            }
+            self.gathered.wait(&mut pending);
+        }
+        pending.seal();
+        let start = pending.start;
+        let pieces = std::mem::take(&mut pending.sealed);
+        pending.start = pending.next;
+        let mut recent = self.recent.lock();
+        let mut position = start;
+        for piece in &pieces {
+            recent.push(position, piece.clone(), self.tail_bytes);
+            position += piece.len() as u64;
+        }
+        self.stats.tail_bytes.store(recent.bytes as u64, Ordering::Relaxed);
+        Some((start, pieces))
+    }
+
+    fn commit(&self, start: u64, pieces: &[Bytes]) -> io::Result<()> {
+        let length: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
+        let file = self.file_for(start, length)?;
+        let began = Instant::now();
+        let mut at = JOURNAL_HEADER_BYTES + start - file.start;
+        for piece in pieces {
+            file.file.write_all_at(piece, at)?;
+            at += piece.len() as u64;
+        }
+        let written = Instant::now();
+        file.file.sync_data()?;
+        self.stats.synced(length, written - began, written.elapsed());
+        self.durable.advance(Lsn(start + length));
+        Ok(())
+    }
+
+    /// The newest file, or a new one where `length` more bytes would make it too large.
+    fn file_for(&self, start: u64, length: u64) -> io::Result<JournalFile> {
+        let newest = self.files.lock().back().cloned();
+        if let Some(file) = newest {
+            let used = start - file.start;
+            if used == 0 || used + length <= self.file_bytes {
+                return Ok(file);
+            }
+        }
+        let spare = self.spare.lock().pop();
+        let file = files::create_journal_file(&self.directory, start, spare.as_deref())?;
+        self.files.lock().push_back(file.clone());
+        self.stats.files.store(self.files.lock().len() as u64, Ordering::Relaxed);
+        Ok(file)
+    }
+
+    /// Lets [`Journal::run`] end once everything is on disk. Later appends are refused.
+    pub fn stop(&self) {
+        self.pending.lock().stop = true;
+        self.gathered.notify_one();
+    }
+
+    /// How many bytes its files hold.
+    pub fn live_bytes(&self) -> u64 {
+        self.files.lock().front().map_or(0, |file| self.end().0.saturating_sub(file.start))
+    }
+
+    /// The oldest file and the position at which it ends, unless it is the only one.
+    pub fn oldest(&self) -> Option<(JournalFile, Lsn)> {
+        let files = self.files.lock();
+        let end = files.get(1)?.start;
+        files.front().map(|file| (file.clone(), Lsn(end)))
+    }
+
+    /// Forgets the oldest file, whose entries are all kept elsewhere or needed no more, and keeps it for new entries.
+    pub fn retire(&self, file: &JournalFile) -> io::Result<()> {
+        {
+            let mut files = self.files.lock();
+            if files.front().is_some_and(|front| front.start == file.start) {
+                files.pop_front();
+            }
+            self.stats.files.store(files.len() as u64, Ordering::Relaxed);
+        }
+        let mut spare = self.spare.lock();
+        if spare.len() < 2 {
+            let path = file.path.with_extension("spare");
+            std::fs::rename(&file.path, &path)?;
+            spare.push(path);
+        } else {
+            std::fs::remove_file(&file.path)?;
+        }
+        files::sync_directory(&self.directory)
+    }
+}

@@ -1,0 +1,374 @@
+//! The engine that keeps the log in this process, on local disk.
+//!
+//! Writes go to the journal, which all partitions share; when a journal file is retired, what some view or policy still
+//! needs moves to segments, one directory a partition. Nothing outside of this folder touches files.
+
+mod catalog;
+mod files;
+mod frame;
+mod journal;
+mod partition;
+mod recovery;
+mod retire;
+mod segment;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use parking_lot::{Condvar, Mutex, RwLock};
+use smallvec::SmallVec;
+
+pub use partition::{Bounds, Partition};
+
+use super::entry::{Entry, Write};
+use super::error::{OpenError, ReadError, Refused, TopicError};
+use super::lsn::{Durable, Lsn};
+use super::name::TopicName;
+use super::record::Limits;
+use super::retention::Keeper;
+use super::state::{StateRecord, Table};
+use super::stats::{JournalStats, LogStats};
+use super::stored::StoredBatch;
+use super::topic::{Topic, TopicId, TopicSettings};
+use catalog::Catalog;
+use frame::{FLAG_BROADCAST, Target};
+use journal::{Body, Journal};
+use partition::BatchRef;
+use retire::Removed;
+
+/// Where the log lies and how large its parts may become.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// The data directory.
+    pub directory: PathBuf,
+    /// The size at which a new journal file is begun, in bytes.
+    pub journal_file_bytes: u64,
+    /// The size of the journal above which its oldest file is retired, in bytes.
+    pub journal_retain_bytes: u64,
+    /// How much of the newest written data stays in memory, in bytes.
+    pub memory_tail_bytes: usize,
+    /// The size at which a new segment is begun, in bytes.
+    pub segment_bytes: u64,
+    /// How often retention and the size of the journal are looked at, in milliseconds.
+    pub maintenance_interval_ms: u64,
+    /// What a record batch may be.
+    pub limits: Limits,
+    /// The most topics there may be.
+    pub topics_max: usize,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            directory: PathBuf::from("data"),
+            journal_file_bytes: 64 << 20,
+            journal_retain_bytes: 256 << 20,
+            memory_tail_bytes: 64 << 20,
+            segment_bytes: 512 << 20,
+            maintenance_interval_ms: 500,
+            limits: Limits::default(),
+            topics_max: 2_000_000,
+        }
+    }
+}
+
+/// The engine.
+pub struct Engine {
+    settings: LogSettings,
+    journal: Journal,
+    catalog: RwLock<Catalog>,
+    keeper: RwLock<Option<Arc<dyn Keeper>>>,
+    stats: Arc<JournalStats>,
+    removed: Removed,
+    /// Held while a journal file is being retired.
+    retiring: Mutex<()>,
+    stopping: Mutex<bool>,
+    stopped: Condvar,
+}
+
+/// How many bytes of one entry's targets are kept without allocation.
+type Targets = SmallVec<[Target; 4]>;
+
+impl Engine {
+    /// Opens or makes the data directory, replays the journal, and starts the two threads of the log.
+    pub fn open(settings: LogSettings) -> Result<(Arc<Self>, Vec<JoinHandle<()>>), OpenError> {
+        let recovered = recovery::recover(&settings)?;
+        let stats = Arc::new(JournalStats::default());
+        stats.files.store(recovered.files.len() as u64, Ordering::Relaxed);
+        let journal = Journal::new(&settings, recovered.files, recovered.next, recovered.durable, Arc::clone(&stats));
+        let engine = Arc::new(Self {
+            settings,
+            journal,
+            catalog: RwLock::new(recovered.catalog),
+            keeper: RwLock::new(None),
+            stats,
+            removed: Removed::default(),
+            retiring: Mutex::new(()),
+            stopping: Mutex::new(false),
+            stopped: Condvar::new(),
+        });
+        let threads = [("journal", Self::run_journal as fn(&Self)), ("maintenance", Self::run_maintenance as fn(&Self))]
+            .into_iter()
+            .map(|(name, run)| {
+                let engine = Arc::clone(&engine);
+                std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&engine))
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(OpenError::io("starting the threads of", engine.settings.directory.clone()))?;
+        engine.drop_transient_topics();
+        Ok((engine, threads))
+    }
+
+    fn run_journal(&self) {
+        self.journal.run();
+    }
+
+    fn run_maintenance(&self) {
+        let interval = std::time::Duration::from_millis(self.settings.maintenance_interval_ms);
+        while !self.stops_within(interval) {
+            match self.maintain() {
+                Ok(()) => {}
+                // Nothing is lost: the journal keeps what could not be moved, and the next round tries again.
+                Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                    tracing::error!(%error, "no room to move records from the journal to segments");
+                }
+                // After a failed sync nothing is known about what is on disk.
+                Err(error) => {
+                    tracing::error!(%error, "maintenance of the log failed");
+                    self.journal.durable().fail(&format!("maintenance of the log failed: {error}"));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn stops_within(&self, time: std::time::Duration) -> bool {
+        let mut stopping = self.stopping.lock();
+        if !*stopping {
+            self.stopped.wait_for(&mut stopping, time);
+        }
+        *stopping
+    }
+
+    /// Who knows what the views need.
+    pub fn set_keeper(&self, keeper: Arc<dyn Keeper>) {
+        *self.keeper.write() = Some(keeper);
+    }
+
+    /// Topics that were declared not durable are gone after a restart.
+    fn drop_transient_topics(&self) {
+        let transient: Vec<_> =
+            self.topics().into_iter().filter(|topic| !topic.settings().durable).map(|topic| topic.name().clone()).collect();
+        for name in transient {
+            if let Ok(records) = self.delete_topic(&name) {
+                let _ = self.append_state(&records);
+            }
+        }
+    }
+
+    /// What is on disk.
+    pub fn durable(&self) -> &Arc<Durable> {
+        self.journal.durable()
+    }
+
+    /// One past the last entry.
+    pub fn end(&self) -> Lsn {
+        self.journal.end()
+    }
+
+    /// Writes one atomic entry; its offsets have been reserved.
+    pub fn append(&self, entry: &Entry) -> Result<Lsn, Refused> {
+        if entry.writes.is_empty() {
+            return Ok(Lsn::NONE);
+        }
+        let bodies = entry.writes.iter().map(|write| Body {
+            targets: targets(write).into_iter(),
+            span: write.span,
+            bytes: &write.batch,
+        });
+        let lsn = self.journal.append(bodies, |index, position, lsn| {
+            if let Some(write) = entry.writes.get(index) {
+                place(write, position, lsn);
+            }
+        })?;
+        self.stats.entries.fetch_add(1, Ordering::Relaxed);
+        let records: u64 = entry.writes.iter().map(|write| u64::from(write.span) * write.targets.len() as u64).sum();
+        self.stats.records.fetch_add(records, Ordering::Relaxed);
+        Ok(lsn)
+    }
+
+    /// Writes changes of the log's own tables.
+    fn append_state(&self, records: &[StateRecord]) -> Result<Lsn, Refused> {
+        let mut entry = Entry::default();
+        entry.add_state(records, |table| self.table(table), 0);
+        self.append(&entry)
+    }
+
+    /// The batches from the one that holds `from` on, up to `bytes_max` but at least one if there is any below `bound`.
+    pub fn read(&self, partition: &Partition, from: u64, bytes_max: usize, bound: u64) -> Result<Vec<StoredBatch>, ReadError> {
+        loop {
+            let (in_journal, segments, first_in_journal) = partition.with(|state| {
+                let batches = state.journal_batches(from, bound, bytes_max);
+                let first = state.refs.front().map(|batch| batch.base_offset);
+                (batches, Arc::clone(&state.segments), first)
+            });
+            let refs = match in_journal {
+                Some(refs) => refs,
+                None => {
+                    let found = segments.read(from, bytes_max)?;
+                    if !found.is_empty() {
+                        return Ok(found);
+                    }
+                    let Some(first) = first_in_journal.filter(|first| *first < bound) else { return Ok(Vec::new()) };
+                    partition.with(|state| state.journal_batches(first, bound, bytes_max)).unwrap_or_default()
+                }
+            };
+            match self.read_refs(&refs) {
+                // Its file was retired meanwhile: what was needed of it is in segments now.
+                Err(ReadError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
+                found => return found,
+            }
+        }
+    }
+
+    fn read_refs(&self, refs: &[BatchRef]) -> Result<Vec<StoredBatch>, ReadError> {
+        let mut found = Vec::with_capacity(refs.len());
+        for batch in refs {
+            let bytes = self.journal.read(batch.position, batch.bytes as usize)?;
+            found.push(StoredBatch::new(batch.base_offset, batch.span, bytes));
+        }
+        Ok(found)
+    }
+
+    /// The first batch that holds a record of this time or later.
+    pub fn find_time(&self, partition: &Partition, timestamp_ms: i64) -> Result<Option<StoredBatch>, ReadError> {
+        let segments = partition.with(|state| Arc::clone(&state.segments));
+        if let Some(batch) = segments.find_time(timestamp_ms)? {
+            return Ok(Some(batch));
+        }
+        let found = partition
+            .with(|state| state.refs.iter().find(|batch| batch.max_timestamp_ms >= timestamp_ms).copied());
+        Ok(self.read_refs(found.as_slice())?.pop())
+    }
+
+    /// The topic of a name.
+    pub fn topic(&self, name: &TopicName) -> Option<Arc<Topic>> {
+        self.catalog.read().topic(name)
+    }
+
+    /// The topic of an identity.
+    pub fn topic_by_id(&self, id: TopicId) -> Option<Arc<Topic>> {
+        self.catalog.read().topic_by_id(id)
+    }
+
+    /// All topics, internal ones included.
+    pub fn topics(&self) -> Vec<Arc<Topic>> {
+        self.catalog.read().topics()
+    }
+
+    /// The topic that a table is kept in, if it was opened.
+    pub fn table(&self, table: Table) -> Option<Arc<Topic>> {
+        self.topic(&catalog::table_name(table))
+    }
+
+    /// Makes a table if it is missing.
+    pub fn open_table(&self, table: Table) -> Result<Arc<Topic>, Refused> {
+        if let Some(topic) = self.table(table) {
+            return Ok(topic);
+        }
+        let made = self.catalog.write().create(&catalog::table_name(table), 1, catalog::table_settings());
+        match made {
+            Ok((topic, record)) => self.append_state(&[record]).map(|_| topic),
+            Err(_) => self.table(table).ok_or(Refused::ShuttingDown),
+        }
+    }
+
+    /// Makes a topic; the record makes it durable.
+    pub fn create_topic(
+        &self,
+        name: &TopicName,
+        partitions: u32,
+        settings: TopicSettings,
+    ) -> Result<(Arc<Topic>, StateRecord), TopicError> {
+        self.catalog.write().create(name, partitions, settings)
+    }
+
+    /// Adds partitions up to a total; the record makes them durable.
+    pub fn add_partitions(&self, name: &TopicName, total: u32) -> Result<StateRecord, TopicError> {
+        self.catalog.write().add_partitions(name, total)
+    }
+
+    /// Changes settings; the record makes the change durable.
+    pub fn change_topic(&self, name: &TopicName, settings: TopicSettings) -> Result<StateRecord, TopicError> {
+        self.catalog.write().change(name, settings)
+    }
+
+    /// Takes a topic out; the records make that durable. Its files go with the next maintenance.
+    pub fn delete_topic(&self, name: &TopicName) -> Result<Vec<StateRecord>, TopicError> {
+        let (topic, records) = self.catalog.write().delete(name)?;
+        self.removed.topic(&topic, self.journal.end());
+        Ok(records)
+    }
+
+    /// Forgets what lies before an offset; space is freed when the files allow it.
+    pub fn trim(&self, partition: &Partition, to: u64) -> u64 {
+        partition.with(|state| {
+            state.log_start = state.log_start.max(to.min(state.durable_end));
+            state.log_start
+        })
+    }
+
+    /// The counters as they stand.
+    pub fn stats(&self) -> LogStats {
+        let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let stats = &self.stats;
+        let tables = self.catalog.read().topics().iter().filter(|topic| topic.is_internal()).count();
+        LogStats {
+            entries: load(&stats.entries),
+            records: load(&stats.records),
+            syncs: load(&stats.syncs),
+            journal_written_bytes: load(&stats.bytes),
+            journal_live_bytes: self.journal.live_bytes(),
+            journal_files: load(&stats.files),
+            journal_retired: load(&stats.retired),
+            segment_written_bytes: load(&stats.segment_bytes),
+            tail_bytes: load(&stats.tail_bytes),
+            topics: self.catalog.read().len().saturating_sub(tables) as u64,
+            removed_retention: self.removed.by_retention(),
+            removed_consumed: self.removed.as_consumed(),
+            write: stats.write.snapshot(),
+            sync: stats.sync.snapshot(),
+        }
+    }
+
+    /// Ends the threads once everything is on disk; later appends are refused.
+    pub fn stop(&self) {
+        *self.stopping.lock() = true;
+        self.stopped.notify_all();
+        self.journal.stop();
+    }
+}
+
+fn targets(write: &Write) -> Targets {
+    let flags = if write.is_broadcast { FLAG_BROADCAST } else { 0 };
+    write
+        .targets
+        .iter()
+        .map(|target| Target { partition: target.partition.id(), flags, base_offset: target.base_offset })
+        .collect()
+}
+
+fn place(write: &Write, position: u64, lsn: Lsn) {
+    for target in &write.targets {
+        let batch = BatchRef {
+            base_offset: target.base_offset,
+            position,
+            bytes: u32::try_from(write.batch.len()).unwrap_or(u32::MAX),
+            span: write.span,
+            max_timestamp_ms: write.max_timestamp_ms,
+        };
+        target.partition.placed(batch, lsn, write.is_broadcast);
+    }
+}

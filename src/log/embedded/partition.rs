@@ -1,0 +1,250 @@
+//! One partition: its bounds, where each of its batches lies, who waits for more, and what it remembers of producers.
+//!
+//! Batches lie in the journal (newest) or in segments (what was needed when their journal file was retired). Offsets are
+//! reserved before the entry is written, by one writer at a time; nothing is served before it is durable.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::segment::Segments;
+use crate::log::lsn::{Durable, Lsn, Signal};
+use crate::log::name::TopicName;
+use crate::log::producers::{Producers, SequenceError, Verdict};
+use crate::log::record::BatchHeader;
+use crate::log::runs::RunSet;
+
+/// The offsets between which a partition may be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// The first offset that is kept.
+    pub log_start: u64,
+    /// One past the last offset that no crash can take back: the high watermark.
+    pub durable: u64,
+    /// The offset of the next record.
+    pub end: u64,
+}
+
+/// Where a batch lies in the journal.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchRef {
+    pub base_offset: u64,
+    pub position: u64,
+    pub bytes: u32,
+    pub span: u32,
+    pub max_timestamp_ms: i64,
+}
+
+impl BatchRef {
+    pub fn next_offset(&self) -> u64 {
+        self.base_offset + u64::from(self.span)
+    }
+}
+
+/// The newest change of a key in a table of state.
+#[derive(Debug, Clone, Copy)]
+pub struct Latest {
+    pub offset: u64,
+    pub deleted: bool,
+    /// Whether segments hold something of this key, so that a delete must be kept too.
+    pub stored: bool,
+}
+
+/// A partition of a topic.
+#[derive(Debug)]
+pub struct Partition {
+    id: u32,
+    index: u32,
+    topic: TopicName,
+    durable: Arc<Durable>,
+    state: Mutex<PartitionState>,
+}
+
+/// What changes in a partition.
+#[derive(Debug, Default)]
+pub struct PartitionState {
+    pub log_start: u64,
+    pub end: u64,
+    pub durable_end: u64,
+    /// Ends of appends that were not durable when last looked at, oldest first.
+    pub undurable: VecDeque<(u64, Lsn)>,
+    pub refs: VecDeque<BatchRef>,
+    pub segments: Arc<Segments>,
+    pub broadcast: RunSet,
+    pub producers: Producers,
+    pub latest: Option<Box<HashMap<Bytes, Latest>>>,
+    waiters: Vec<(u64, Signal)>,
+}
+
+impl Partition {
+    pub(crate) fn new(id: u32, index: u32, topic: TopicName, durable: Arc<Durable>, segments: Segments) -> Self {
+        let state = PartitionState { segments: Arc::new(segments), ..PartitionState::default() };
+        Self { id, index, topic, durable, state: Mutex::new(state) }
+    }
+
+    /// Its number in the catalog, unique over all topics and times.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Its index in its topic.
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// The topic it belongs to.
+    pub fn topic_name(&self) -> &TopicName {
+        &self.topic
+    }
+
+    /// The offsets between which it may be read.
+    pub fn bounds(&self) -> Bounds {
+        let mut state = self.state.lock();
+        state.settle(self.durable.synced());
+        Bounds { log_start: state.log_start, durable: state.durable_end, end: state.end }
+    }
+
+    /// The size of what it keeps, in bytes: a record that was fanned out counts in each of its partitions.
+    pub fn bytes(&self) -> u64 {
+        let state = self.state.lock();
+        let journal: u64 = state.refs.iter().map(|batch| u64::from(batch.bytes)).sum();
+        journal + state.segments.bytes()
+    }
+
+    /// Notifies the signal once when a record beyond `offset` is durable; at once if there is one.
+    ///
+    /// A signal waits for one offset of a partition at a time; the newest call counts.
+    pub fn wake_beyond(&self, offset: u64, signal: &Signal) {
+        let due = {
+            let mut state = self.state.lock();
+            state.settle(self.durable.synced());
+            if state.durable_end > offset {
+                Lsn::NONE
+            } else if let Some((_, lsn)) = state.undurable.iter().find(|(end, _)| *end > offset) {
+                *lsn
+            } else {
+                state.wait(offset, signal);
+                return;
+            }
+        };
+        self.durable.wake_at(due, signal);
+    }
+
+    /// Takes the next `span` offsets. Only the one that is about to append may call this.
+    pub(crate) fn reserve(&self, span: u32) -> u64 {
+        let mut state = self.state.lock();
+        let base = state.end;
+        state.end += u64::from(span);
+        base
+    }
+
+    /// What to do with a batch of a producer; if it is new, its offsets are reserved and the producer's state moves on.
+    pub(crate) fn reserve_batch(&self, header: &BatchHeader, now_ms: i64) -> Result<(Verdict, u64), SequenceError> {
+        let mut state = self.state.lock();
+        match state.producers.check(header)? {
+            Verdict::Duplicate(offset) => Ok((Verdict::Duplicate(offset), offset)),
+            Verdict::New => {
+                let base = state.end;
+                state.end += u64::from(header.last_offset_delta.unsigned_abs()) + 1;
+                state.producers.wrote(header, base, now_ms);
+                Ok((Verdict::New, base))
+            }
+        }
+    }
+
+    /// A batch whose offsets were reserved has its place in the journal.
+    pub(crate) fn placed(&self, batch: BatchRef, lsn: Lsn, is_broadcast: bool) {
+        let mut state = self.state.lock();
+        let next = batch.next_offset();
+        state.end = state.end.max(next);
+        match state.undurable.back_mut() {
+            Some((end, last)) if *last == lsn => *end = next,
+            _ => state.undurable.push_back((next, lsn)),
+        }
+        if state.undurable.len() > 64 {
+            state.settle(self.durable.synced());
+        }
+        if is_broadcast {
+            state.broadcast.insert_range(batch.base_offset..next);
+        }
+        state.refs.push_back(batch);
+        for signal in state.due_waiters(next) {
+            self.durable.wake_at(lsn, &signal);
+        }
+    }
+
+    /// Looks at or changes the state; must not read or write the journal meanwhile.
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&mut PartitionState) -> T) -> T {
+        look(&mut self.state.lock())
+    }
+
+    /// The ranges of offsets that were written for listeners alone.
+    pub fn broadcast(&self) -> RunSet {
+        self.state.lock().broadcast.clone()
+    }
+}
+
+impl PartitionState {
+    /// Counts as durable what has become so.
+    pub fn settle(&mut self, synced: Lsn) {
+        while let Some((end, lsn)) = self.undurable.front() {
+            if *lsn > synced {
+                break;
+            }
+            self.durable_end = *end;
+            self.undurable.pop_front();
+        }
+    }
+
+    fn wait(&mut self, offset: u64, signal: &Signal) {
+        self.waiters.retain(|(_, waiting)| Arc::strong_count(waiting) > 1 && !Arc::ptr_eq(waiting, signal));
+        self.waiters.push((offset, Arc::clone(signal)));
+    }
+
+    fn due_waiters(&mut self, end: u64) -> Vec<Signal> {
+        if self.waiters.is_empty() {
+            return Vec::new();
+        }
+        let mut due = Vec::new();
+        self.waiters.retain(|(offset, signal)| {
+            let stays = *offset >= end;
+            if !stays {
+                due.push(Arc::clone(signal));
+            }
+            stays
+        });
+        due
+    }
+
+    /// The batches of the journal from the one that holds `from` on, at least one if there is any below `bound`, up to
+    /// `bytes_max`. `None`: the journal begins behind `from`.
+    pub fn journal_batches(&self, from: u64, bound: u64, bytes_max: usize) -> Option<Vec<BatchRef>> {
+        if self.refs.front().is_none_or(|first| first.base_offset > from) {
+            return None;
+        }
+        let first = self.refs.partition_point(|batch| batch.next_offset() <= from);
+        let mut found = Vec::new();
+        let mut room = bytes_max;
+        for batch in self.refs.range(first..).take_while(|batch| batch.base_offset < bound) {
+            if batch.bytes as usize > room && !found.is_empty() {
+                break;
+            }
+            room = room.saturating_sub(batch.bytes as usize);
+            found.push(*batch);
+        }
+        Some(found)
+    }
+
+    /// Remembers the newest change of a key.
+    pub fn note_latest(&mut self, key: &Bytes, offset: u64, deleted: bool, stored: bool) {
+        let latest = self.latest.get_or_insert_default();
+        match latest.get_mut(key) {
+            Some(entry) => *entry = Latest { offset, deleted, stored: stored || entry.stored },
+            None => {
+                latest.insert(key.clone(), Latest { offset, deleted, stored });
+            }
+        }
+    }
+}

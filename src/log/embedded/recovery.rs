@@ -1,0 +1,390 @@
+//! Opening a data directory: the tables in the segments, then the journal from its oldest file on.
+//!
+//! An entry that is not whole ends the journal if nothing behind it was written after it had been synced: that is the torn
+//! tail of a crash, whose writers were never answered, and it is cut. Anything else is damage, and the log does not open.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::LogSettings;
+use super::catalog::{Catalog, PartitionPut};
+use super::files::{self, Header, JOURNAL_HEADER_BYTES, JOURNAL_VERSION};
+use super::frame::{self, FLAG_BROADCAST, Frame, FrameWrite};
+use super::journal::{FIRST_POSITION, JournalFile};
+use super::partition::{BatchRef, Partition};
+use super::segment::Segments;
+use crate::log::error::OpenError;
+use crate::log::lsn::{Durable, Lsn};
+use crate::log::name::TopicName;
+use crate::log::record::{BatchHeader, Limits};
+use crate::log::state::Change;
+use crate::log::stored::StoredBatch;
+use crate::log::topic::TopicId;
+
+/// What was found.
+pub struct Recovered {
+    pub catalog: Catalog,
+    pub files: VecDeque<JournalFile>,
+    pub next: u64,
+    pub durable: Arc<Durable>,
+}
+
+/// Where the journal's files lie.
+pub fn journal_directory(directory: &Path) -> PathBuf {
+    directory.join("journal")
+}
+
+/// Where the partitions' segments lie.
+pub fn topics_directory(directory: &Path) -> PathBuf {
+    directory.join("topics")
+}
+
+/// Opens the directory, making what is missing.
+pub fn recover(settings: &LogSettings) -> Result<Recovered, OpenError> {
+    let (journal, topics) = (journal_directory(&settings.directory), topics_directory(&settings.directory));
+    for directory in [&journal, &topics] {
+        std::fs::create_dir_all(directory).map_err(OpenError::io("creating", directory.clone()))?;
+    }
+    finish_swaps(&topics).map_err(OpenError::io("cleaning up", topics.clone()))?;
+    let durable = Arc::new(Durable::new(Lsn(u64::MAX)));
+    let catalog = Catalog::new(topics.clone(), Arc::clone(&durable), settings.topics_max);
+    let mut replay = Replay { catalog, limits: settings.limits, snapshots: HashMap::new() };
+    let present = directory_names(&topics).map_err(OpenError::io("listing", topics.clone()))?;
+    replay.load_tables(&present)?;
+    let (mut files, next) = replay.read_journal(&journal)?;
+    replay.attach_segments(&topics, &present)?;
+    if files.is_empty() {
+        let first = files::create_journal_file(&journal, next, None).map_err(OpenError::io("creating a file in", journal))?;
+        files.push_back(first);
+    }
+    durable.advance(Lsn(next));
+    Ok(Recovered { catalog: replay.catalog, files, next, durable })
+}
+
+struct Replay {
+    catalog: Catalog,
+    limits: Limits,
+    /// What `__partitions` said last of each partition that is not in the catalog yet.
+    snapshots: HashMap<u32, PartitionPut>,
+}
+
+impl Replay {
+    /// Reads what the segments of the two tables of the log hold.
+    fn load_tables(&mut self, present: &HashSet<String>) -> Result<(), OpenError> {
+        for number in [0, 1] {
+            let Some(partition) = self.catalog.partition(number) else { continue };
+            let directory = partition.with(|state| state.segments.directory().to_owned());
+            if !directory.file_name().is_some_and(|name| present.contains(&*name.to_string_lossy())) {
+                continue;
+            }
+            let segments = self.open_segments(partition.topic_name(), directory.clone())
+                .map_err(OpenError::io("opening the segments in", directory.clone()))?;
+            let batches = segments.read(0, usize::MAX).map_err(OpenError::io("reading the segments in", directory.clone()))?;
+            for batch in &batches {
+                self.apply_table(number, batch, true)
+                    .map_err(|reason| OpenError::Damaged { path: directory.clone(), byte: 0, reason })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_journal(&mut self, directory: &Path) -> Result<(VecDeque<JournalFile>, u64), OpenError> {
+        let starts = journal_starts(directory).map_err(OpenError::io("listing", directory))?;
+        let mut files = VecDeque::new();
+        let mut next = starts.first().copied().unwrap_or(FIRST_POSITION);
+        for (index, start) in starts.iter().enumerate() {
+            let path = directory.join(files::journal_file_name(*start));
+            if *start != next {
+                return Err(OpenError::Damaged {
+                    path,
+                    byte: 0,
+                    reason: format!("the file before it ends at position {next}, and this one begins at {start}"),
+                });
+            }
+            next = self.read_file(&path, *start, starts.get(index + 1).copied())?;
+            let file = OpenOptions::new().read(true).write(true).open(&path).map_err(OpenError::io("opening", &path))?;
+            files.push_back(JournalFile { start: *start, path, file: Arc::new(file) });
+        }
+        Ok((files, next))
+    }
+
+    /// Replays one file and returns the position behind its last entry.
+    fn read_file(&mut self, path: &Path, start: u64, following: Option<u64>) -> Result<u64, OpenError> {
+        let bytes = Bytes::from(std::fs::read(path).map_err(OpenError::io("reading", path))?);
+        match files::decode_header(&bytes) {
+            Header::Start(found) if found == start => {}
+            Header::Version(found) => {
+                return Err(OpenError::Version { path: path.to_owned(), found, known: JOURNAL_VERSION });
+            }
+            _ => return Err(damaged(path, 0, "the header is not one of this file")),
+        }
+        let entries = bytes.slice(JOURNAL_HEADER_BYTES as usize..);
+        let mut position = start;
+        while following != Some(position) {
+            let at = usize::try_from(position - start).unwrap_or(usize::MAX);
+            let rest = entries.slice(at.min(entries.len())..);
+            let Some(frame) = frame::decode(&rest, position) else {
+                self.end_of_journal(path, &rest, position, start, following)?;
+                break;
+            };
+            self.apply_frame(&frame).map_err(|reason| damaged(path, JOURNAL_HEADER_BYTES + position - start, &reason))?;
+            position = frame.next;
+        }
+        Ok(position)
+    }
+
+    /// There is no whole entry at `position`: cuts a torn tail, or reports damage.
+    fn end_of_journal(
+        &self,
+        path: &Path,
+        rest: &Bytes,
+        position: u64,
+        start: u64,
+        following: Option<u64>,
+    ) -> Result<(), OpenError> {
+        let byte = JOURNAL_HEADER_BYTES + position - start;
+        if following.is_some() {
+            return Err(damaged(path, byte, "an entry is not whole, and newer files follow"));
+        }
+        if let Some(later) = entry_synced_after(rest, position) {
+            let reason = format!("an entry is not whole, and the one at position {later} was written after it had been synced");
+            return Err(damaged(path, byte, &reason));
+        }
+        let file = OpenOptions::new().write(true).open(path).map_err(OpenError::io("opening", path))?;
+        let length = file.metadata().map_err(OpenError::io("looking at", path))?.len();
+        if length > byte {
+            if rest.iter().any(|byte| *byte != 0) {
+                tracing::info!(file = %path.display(), at = byte, "the journal ends here; what follows was never acknowledged");
+            }
+            file.set_len(byte).and_then(|()| file.sync_all()).map_err(OpenError::io("cutting", path))?;
+        }
+        Ok(())
+    }
+
+    fn apply_frame(&mut self, frame: &Frame) -> Result<(), String> {
+        for write in &frame.writes {
+            for target in &write.targets {
+                let batch = StoredBatch::new(target.base_offset, write.span, write.body.clone());
+                if target.partition <= 1 {
+                    self.apply_table(target.partition, &batch, false)?;
+                }
+                // A partition that is in the catalog no more belonged to a topic that was deleted later.
+                if let Some(partition) = self.catalog.partition(target.partition) {
+                    self.place(&partition, write, target.base_offset, target.flags, frame.next)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn place(
+        &mut self,
+        partition: &Partition,
+        write: &FrameWrite,
+        base_offset: u64,
+        flags: u32,
+        next: u64,
+    ) -> Result<(), String> {
+        let header = BatchHeader::parse(&write.body).map_err(|error| error.to_string())?;
+        let batch = BatchRef {
+            base_offset,
+            position: write.position,
+            bytes: u32::try_from(write.body.len()).unwrap_or(u32::MAX),
+            span: write.span,
+            max_timestamp_ms: header.max_timestamp,
+        };
+        partition.placed(batch, Lsn(next), flags & FLAG_BROADCAST != 0);
+        partition.with(|state| state.producers.wrote(&header, base_offset, header.max_timestamp));
+        if partition.topic_name().is_internal() {
+            let stored = StoredBatch::new(base_offset, write.span, write.body.clone());
+            note_keys(partition, &stored, &self.limits, false)?;
+        }
+        Ok(())
+    }
+
+    fn apply_table(&mut self, number: u32, batch: &StoredBatch, in_segments: bool) -> Result<(), String> {
+        for found in batch.records(&self.limits).map_err(|error| error.to_string())? {
+            let (offset, record) = found.map_err(|error| error.to_string())?;
+            let (key, change) = Change::from_record(record);
+            if in_segments && let Some(table) = self.catalog.partition(number) {
+                let deleted = change == Change::Delete;
+                table.with(|state| state.note_latest(&key, offset, deleted, true));
+            }
+            if number == 0 {
+                self.catalog.apply(&key, &change)?;
+            } else if let (Some(id), Change::Put(body)) = (key.first_chunk::<4>(), &change) {
+                self.restore_partition(u32::from_be_bytes(*id), body)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn restore_partition(&mut self, number: u32, body: &[u8]) -> Result<(), String> {
+        let put: PartitionPut = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        match self.catalog.partition(number) {
+            Some(partition) => restore(&partition, put),
+            None => {
+                self.snapshots.insert(number, put);
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the segments of all partitions, and removes directories that belong to none.
+    fn attach_segments(&mut self, root: &Path, present: &HashSet<String>) -> Result<(), OpenError> {
+        let mut unclaimed = present.clone();
+        for partition in self.catalog.partitions() {
+            if let Some(put) = self.snapshots.remove(&partition.id()) {
+                restore(&partition, put);
+            }
+            let directory = partition.with(|state| state.segments.directory().to_owned());
+            let name = directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            if unclaimed.remove(&name) {
+                self.attach(&partition, directory)?;
+            }
+            settle_bounds(&partition);
+        }
+        for name in unclaimed {
+            let path = root.join(name);
+            std::fs::remove_dir_all(&path).map_err(OpenError::io("removing", &path))?;
+        }
+        Ok(())
+    }
+
+    fn open_segments(&self, topic: &TopicName, directory: PathBuf) -> std::io::Result<Segments> {
+        let identity = self.catalog.topic(topic).map_or(TopicId(0), |topic| topic.id());
+        Segments::open(directory, identity, &self.limits)
+    }
+
+    fn attach(&self, partition: &Partition, directory: PathBuf) -> Result<(), OpenError> {
+        let segments = self.open_segments(partition.topic_name(), directory.clone())
+            .map_err(OpenError::io("opening the segments in", directory.clone()))?;
+        if partition.topic_name().is_internal() && partition.id() > 1 {
+            let batches = segments.read(0, usize::MAX).map_err(OpenError::io("reading", directory.clone()))?;
+            for batch in &batches {
+                note_keys(partition, batch, &self.limits, true)
+                    .map_err(|reason| OpenError::Damaged { path: directory.clone(), byte: 0, reason })?;
+            }
+        }
+        partition.with(|state| {
+            // A crash in the middle of a retirement leaves batches in both places.
+            let kept_until = segments.next_offset();
+            while state.refs.front().is_some_and(|batch| batch.next_offset() <= kept_until) {
+                state.refs.pop_front();
+            }
+            state.segments = Arc::new(segments);
+        });
+        Ok(())
+    }
+}
+
+fn restore(partition: &Partition, put: PartitionPut) {
+    partition.with(|state| {
+        state.log_start = state.log_start.max(put.log_start);
+        state.end = state.end.max(put.end);
+        state.producers = put.producers;
+        for (from, to) in put.broadcast {
+            state.broadcast.insert_range(from..to);
+        }
+    });
+}
+
+fn settle_bounds(partition: &Partition) {
+    partition.with(|state| {
+        state.end = state.end.max(state.segments.next_offset());
+        state.durable_end = state.end;
+        state.undurable.clear();
+        let in_journal = state.refs.front().map(|batch| batch.base_offset);
+        let first = state.segments.first_offset().or(in_journal).unwrap_or(state.end);
+        state.log_start = state.log_start.max(first);
+    });
+}
+
+fn note_keys(partition: &Partition, batch: &StoredBatch, limits: &Limits, in_segments: bool) -> Result<(), String> {
+    for found in batch.records(limits).map_err(|error| error.to_string())? {
+        let (offset, record) = found.map_err(|error| error.to_string())?;
+        let (key, change) = Change::from_record(record);
+        let deleted = match change {
+            Change::Operation(_) => continue,
+            Change::Put(_) => false,
+            Change::Delete => true,
+        };
+        partition.with(|state| match state.latest.as_ref().and_then(|latest| latest.get(&key)) {
+            // Segments are read after the journal, and hold what is older.
+            Some(newer) if in_segments && newer.offset >= offset => {
+                let newer = *newer;
+                state.note_latest(&key, newer.offset, newer.deleted, true);
+            }
+            _ => state.note_latest(&key, offset, deleted, in_segments),
+        });
+    }
+    Ok(())
+}
+
+/// The position of an entry in the bytes behind a gap that was written when the gap had been synced.
+fn entry_synced_after(bytes: &Bytes, position: u64) -> Option<u64> {
+    (0..bytes.len()).step_by(frame::ALIGNMENT_BYTES).skip(1).find_map(|at| {
+        let candidate = position + at as u64;
+        frame::claimed_length(bytes.get(at..)?, candidate)?;
+        let found = frame::decode(&bytes.slice(at..), candidate)?;
+        (found.synced > position).then_some(candidate)
+    })
+}
+
+fn damaged(path: &Path, byte: u64, reason: &str) -> OpenError {
+    OpenError::Damaged { path: path.to_owned(), byte, reason: reason.to_owned() }
+}
+
+fn journal_starts(directory: &Path) -> std::io::Result<Vec<u64>> {
+    let mut starts = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("journal") => starts.extend(stem),
+            Some("spare") => std::fs::remove_file(&path)?,
+            _ => {}
+        }
+    }
+    starts.sort_unstable();
+    Ok(starts)
+}
+
+fn directory_names(root: &Path) -> std::io::Result<HashSet<String>> {
+    let mut names = HashSet::new();
+    for entry in std::fs::read_dir(root)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            names.insert(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    Ok(names)
+}
+
+/// A crash while segments were being replaced leaves `.swap` (not yet in place) or `.old` (replaced) directories.
+fn finish_swaps(root: &Path) -> std::io::Result<()> {
+    for name in directory_names(root)? {
+        let path = root.join(&name);
+        if let Some(stem) = name.strip_suffix(".old") {
+            let target = root.join(stem);
+            let staged = root.join(format!("{stem}.swap"));
+            if !target.exists() && staged.exists() {
+                std::fs::rename(&staged, &target)?;
+            } else if !target.exists() {
+                std::fs::rename(&path, &target)?;
+                continue;
+            }
+            std::fs::remove_dir_all(&path)?;
+        }
+    }
+    for name in directory_names(root)? {
+        if name.ends_with(".swap") {
+            std::fs::remove_dir_all(root.join(name))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,489 @@
+//! The segments of one partition: stretches of its log in Kafka's own layout and formats.
+//!
+//! `orders-0/00000000000000000000.log` holds record batches as they were sent, with their base offsets filled in;
+//! `.index` maps offsets and `.timeindex` maps timestamps to positions, sparsely. Offsets may have gaps: what no view
+//! needed when its journal file was retired is not there. Files are append-only; a torn tail is cut when they are opened.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use bytes::{Bytes, BytesMut};
+
+use super::files::sync_directory;
+use crate::log::record::{BATCH_HEADER_BYTES, BatchHeader, Limits, validate_batch};
+use crate::log::stored::StoredBatch;
+use crate::log::topic::TopicId;
+
+/// One index entry for every so many bytes, as Kafka does.
+const INDEX_INTERVAL_BYTES: u64 = 4096;
+/// How much a read asks for at a time when looking for batches.
+const READ_BYTES: usize = 64 << 10;
+/// Says which topic a directory belongs to, in Kafka's format.
+const METADATA_FILE: &str = "partition.metadata";
+const INDEX_ENTRY_BYTES: u64 = 8;
+const TIME_ENTRY_BYTES: u64 = 12;
+
+/// One file of a partition's log and its two indexes.
+#[derive(Debug, Clone)]
+pub struct Segment {
+    /// The offset that names the file; nothing in it lies before.
+    pub base_offset: u64,
+    /// One past the last offset in it.
+    pub next_offset: u64,
+    /// The size of the log file, in bytes.
+    pub bytes: u64,
+    /// The newest timestamp in it, in milliseconds.
+    pub max_timestamp_ms: i64,
+    path: PathBuf,
+    unindexed_bytes: u64,
+}
+
+/// All segments of a partition, oldest first.
+#[derive(Debug, Clone, Default)]
+pub struct Segments {
+    directory: PathBuf,
+    identity: String,
+    list: Vec<Segment>,
+}
+
+impl Segments {
+    /// No segments yet; the directory is made when the first batch comes. `identity` is the topic's.
+    pub fn empty(directory: PathBuf, identity: TopicId) -> Self {
+        Self { directory, identity: metadata_text(identity), list: Vec::new() }
+    }
+
+    /// Finds the segments in a directory, and cuts what was torn off the end of the last one. A directory that belongs to
+    /// an earlier topic of the same name is emptied.
+    pub fn open(directory: PathBuf, identity: TopicId, limits: &Limits) -> io::Result<Self> {
+        let identity = metadata_text(identity);
+        if std::fs::read_to_string(directory.join(METADATA_FILE)).ok().as_ref() != Some(&identity) {
+            std::fs::remove_dir_all(&directory)?;
+            return Ok(Self { directory, identity, list: Vec::new() });
+        }
+        let mut bases = Vec::new();
+        for entry in std::fs::read_dir(&directory)? {
+            let path = entry?.path();
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
+            if let (Some(base), Some("log")) = (stem, path.extension().and_then(|extension| extension.to_str())) {
+                bases.push(base);
+            }
+        }
+        bases.sort_unstable();
+        let mut list = Vec::with_capacity(bases.len());
+        for (index, base) in bases.iter().enumerate() {
+            let is_last = index + 1 == bases.len();
+            list.push(Segment::open(&directory, *base, is_last, limits)?);
+        }
+        list.retain(|segment| segment.bytes > 0);
+        Ok(Self { directory, identity, list })
+    }
+
+    /// The directory that they lie in.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// All of them, oldest first.
+    pub fn list(&self) -> &[Segment] {
+        &self.list
+    }
+
+    /// The first offset kept, if any is.
+    pub fn first_offset(&self) -> Option<u64> {
+        self.list.first().map(|segment| segment.base_offset)
+    }
+
+    /// One past the last offset kept; 0 without segments.
+    pub fn next_offset(&self) -> u64 {
+        self.list.last().map_or(0, |segment| segment.next_offset)
+    }
+
+    /// The size of all log files, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.list.iter().map(|segment| segment.bytes).sum()
+    }
+
+    /// Adds batches in the order of their offsets and makes them durable. Returns the bytes written.
+    pub fn append(&mut self, batches: &[StoredBatch], segment_bytes: u64) -> io::Result<u64> {
+        let Some(first) = batches.first() else { return Ok(0) };
+        if self.list.is_empty() {
+            self.make_directory()?;
+            if let Some(parent) = self.directory.parent() {
+                sync_directory(parent)?;
+            }
+        }
+        let mut written = 0;
+        let mut writer = match self.list.pop() {
+            Some(segment) if segment.bytes < segment_bytes => Writer::open(segment)?,
+            full => {
+                self.list.extend(full);
+                Writer::create(&self.directory, first.base_offset)?
+            }
+        };
+        for batch in batches {
+            if writer.segment.bytes >= segment_bytes {
+                let next = Writer::create(&self.directory, batch.base_offset)?;
+                self.list.push(std::mem::replace(&mut writer, next).finish()?);
+            }
+            written += writer.push(batch)?;
+        }
+        self.list.push(writer.finish()?);
+        sync_directory(&self.directory)?;
+        Ok(written)
+    }
+
+    /// The batches from the one that holds `from` on (or the first behind a gap), at least one if there is any, up to
+    /// `max_bytes`.
+    pub fn read(&self, from: u64, max_bytes: usize) -> io::Result<Vec<StoredBatch>> {
+        let mut found = Vec::new();
+        let mut room = max_bytes;
+        let first = self.list.partition_point(|segment| segment.next_offset <= from);
+        for segment in self.list.iter().skip(first) {
+            if !segment.read(from, &mut room, &mut found)? {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The first batch whose newest timestamp is at or after the given one.
+    pub fn find_time(&self, timestamp_ms: i64) -> io::Result<Option<StoredBatch>> {
+        for segment in self.list.iter().filter(|segment| segment.max_timestamp_ms >= timestamp_ms) {
+            let mut at = segment.time_floor(timestamp_ms)?;
+            let file = File::open(&segment.path)?;
+            while let Some((batch, next)) = read_batch(&file, at, segment.bytes)? {
+                if batch.max_timestamp_ms() >= timestamp_ms {
+                    return Ok(Some(batch));
+                }
+                at = next;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Removes the oldest segments while `goes` says so, and returns what went.
+    pub fn remove_while(&mut self, mut goes: impl FnMut(&Segment) -> bool) -> io::Result<Vec<Segment>> {
+        let count = self.list.iter().take_while(|segment| goes(segment)).count();
+        let removed: Vec<_> = self.list.drain(..count).collect();
+        for segment in &removed {
+            segment.delete()?;
+        }
+        Ok(removed)
+    }
+
+    /// Puts other segments in the place of all of these: the batches are written to a new file first.
+    pub fn replace(&mut self, batches: &[StoredBatch], segment_bytes: u64) -> io::Result<u64> {
+        let staging = beside(&self.directory, "swap");
+        let mut fresh = Self { directory: staging.clone(), identity: self.identity.clone(), list: Vec::new() };
+        let written = fresh.append(batches, segment_bytes)?;
+        if fresh.list.is_empty() {
+            fresh.make_directory()?;
+        }
+        let retired = beside(&self.directory, "old");
+        if retired.exists() {
+            std::fs::remove_dir_all(&retired)?;
+        }
+        std::fs::rename(&self.directory, &retired)?;
+        std::fs::rename(&staging, &self.directory)?;
+        if let Some(parent) = self.directory.parent() {
+            sync_directory(parent)?;
+        }
+        std::fs::remove_dir_all(&retired)?;
+        for segment in &mut fresh.list {
+            segment.path = log_path(&self.directory, segment.base_offset);
+        }
+        self.list = fresh.list;
+        Ok(written)
+    }
+
+    /// Makes the directory anew: what lies there belongs to an earlier topic of the same name.
+    fn make_directory(&self) -> io::Result<()> {
+        match std::fs::remove_dir_all(&self.directory) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        std::fs::create_dir_all(&self.directory)?;
+        let mut metadata = File::create(self.directory.join(METADATA_FILE))?;
+        metadata.write_all(self.identity.as_bytes())?;
+        metadata.sync_all()
+    }
+
+    /// Removes all files, unless a newer topic of the same name has taken the directory over.
+    pub fn delete_own(&self) -> io::Result<()> {
+        if std::fs::read_to_string(self.directory.join(METADATA_FILE)).ok().as_ref() != Some(&self.identity) {
+            return Ok(());
+        }
+        match std::fs::remove_dir_all(&self.directory) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Segment {
+    fn open(directory: &Path, base_offset: u64, is_last: bool, limits: &Limits) -> io::Result<Self> {
+        let path = log_path(directory, base_offset);
+        let bytes = std::fs::metadata(&path)?.len();
+        let mut segment = Self {
+            base_offset,
+            next_offset: base_offset,
+            bytes,
+            max_timestamp_ms: -1,
+            path,
+            unindexed_bytes: 0,
+        };
+        segment.scan_tail(is_last, limits)?;
+        Ok(segment)
+    }
+
+    /// Reads from the last index entry to the end; in the last segment, cuts what is no whole batch.
+    fn scan_tail(&mut self, is_last: bool, limits: &Limits) -> io::Result<()> {
+        let file = File::open(&self.path)?;
+        let mut at = self.last_indexed()?;
+        self.max_timestamp_ms = self.last_indexed_time()?;
+        let indexed = at;
+        while let Some((batch, next)) = read_batch(&file, at, self.bytes)? {
+            if is_last && validate_batch(batch.body(), limits).is_err() {
+                break;
+            }
+            self.next_offset = batch.last_offset + 1;
+            self.max_timestamp_ms = self.max_timestamp_ms.max(batch.max_timestamp_ms());
+            at = next;
+        }
+        self.unindexed_bytes = at - indexed;
+        if at < self.bytes {
+            tracing::warn!(file = %self.path.display(), from = at, to = self.bytes, "cut a torn end off a segment");
+            OpenOptions::new().write(true).open(&self.path)?.set_len(at)?;
+            self.bytes = at;
+        }
+        Ok(())
+    }
+
+    fn read(&self, from: u64, room: &mut usize, found: &mut Vec<StoredBatch>) -> io::Result<bool> {
+        let file = File::open(&self.path)?;
+        let mut at = self.offset_floor(from)?;
+        let mut chunk = Bytes::new();
+        while at < self.bytes {
+            if batch_bytes(&chunk).is_none_or(|needed| needed > chunk.len()) {
+                chunk = read_chunk(&file, at, self.bytes, batch_bytes(&chunk).unwrap_or(0), *room)?;
+            }
+            let Some(batch) = StoredBatch::parse(&chunk) else {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("{} holds no record batch at byte {at}", self.path.display()),
+                ));
+            };
+            let length = batch.len();
+            at += length as u64;
+            chunk = chunk.slice(length..);
+            if batch.last_offset < from {
+                continue;
+            }
+            if length > *room && !found.is_empty() {
+                return Ok(false);
+            }
+            *room = room.saturating_sub(length);
+            found.push(batch);
+            if *room == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Where to begin to look for an offset: the position of the last index entry at or before it.
+    fn offset_floor(&self, offset: u64) -> io::Result<u64> {
+        let relative = offset.saturating_sub(self.base_offset);
+        let index = self.path.with_extension("index");
+        let found = search(&index, INDEX_ENTRY_BYTES, |entry| u64::from(be_u32(entry, 0)) <= relative)?;
+        Ok(found.map_or(0, |entry| u64::from(be_u32(&entry, 4))).min(self.bytes))
+    }
+
+    /// Where to begin to look for a timestamp.
+    fn time_floor(&self, timestamp_ms: i64) -> io::Result<u64> {
+        let index = self.path.with_extension("timeindex");
+        let found = search(&index, TIME_ENTRY_BYTES, |entry| be_i64(entry, 0) < timestamp_ms)?;
+        match found {
+            Some(entry) => self.offset_floor(self.base_offset + u64::from(be_u32(&entry, 8))),
+            None => Ok(0),
+        }
+    }
+
+    fn last_indexed(&self) -> io::Result<u64> {
+        let entry = last_entry(&self.path.with_extension("index"), INDEX_ENTRY_BYTES)?;
+        Ok(entry.map_or(0, |entry| u64::from(be_u32(&entry, 4))).min(self.bytes))
+    }
+
+    fn last_indexed_time(&self) -> io::Result<i64> {
+        let entry = last_entry(&self.path.with_extension("timeindex"), TIME_ENTRY_BYTES)?;
+        Ok(entry.map_or(-1, |entry| be_i64(&entry, 0)))
+    }
+
+    fn delete(&self) -> io::Result<()> {
+        for extension in ["log", "index", "timeindex"] {
+            match std::fs::remove_file(self.path.with_extension(extension)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds to one segment.
+struct Writer {
+    segment: Segment,
+    log: File,
+    index: File,
+    time_index: File,
+    last_time_ms: i64,
+}
+
+impl Writer {
+    fn create(directory: &Path, base_offset: u64) -> io::Result<Self> {
+        let path = log_path(directory, base_offset);
+        for extension in ["log", "index", "timeindex"] {
+            File::create(path.with_extension(extension))?;
+        }
+        Self::open(Segment {
+            base_offset,
+            next_offset: base_offset,
+            bytes: 0,
+            max_timestamp_ms: -1,
+            path,
+            unindexed_bytes: INDEX_INTERVAL_BYTES,
+        })
+    }
+
+    fn open(segment: Segment) -> io::Result<Self> {
+        let append = |extension| OpenOptions::new().create(true).append(true).open(segment.path.with_extension(extension));
+        let (log, index, time_index) = (append("log")?, append("index")?, append("timeindex")?);
+        // What an attempt that failed half-way has left behind.
+        log.set_len(segment.bytes)?;
+        let last_time_ms = segment.last_indexed_time()?;
+        Ok(Self { segment, log, index, time_index, last_time_ms })
+    }
+
+    fn push(&mut self, batch: &StoredBatch) -> io::Result<u64> {
+        let segment = &mut self.segment;
+        let mut bytes = BytesMut::with_capacity(batch.len());
+        batch.put_into(&mut bytes);
+        segment.max_timestamp_ms = segment.max_timestamp_ms.max(batch.max_timestamp_ms());
+        if segment.unindexed_bytes >= INDEX_INTERVAL_BYTES && segment.bytes > 0 {
+            let relative = u32::try_from(batch.base_offset - segment.base_offset).unwrap_or(u32::MAX);
+            let position = u32::try_from(segment.bytes).unwrap_or(u32::MAX);
+            self.index.write_all(&[relative.to_be_bytes(), position.to_be_bytes()].concat())?;
+            segment.unindexed_bytes = 0;
+            self.add_time(relative)?;
+        }
+        self.log.write_all(&bytes)?;
+        let segment = &mut self.segment;
+        segment.bytes += bytes.len() as u64;
+        segment.unindexed_bytes += bytes.len() as u64;
+        segment.next_offset = batch.last_offset + 1;
+        Ok(bytes.len() as u64)
+    }
+
+    /// Up to `relative`, nothing is newer than the newest timestamp so far.
+    fn add_time(&mut self, relative: u32) -> io::Result<()> {
+        let newest = self.segment.max_timestamp_ms;
+        if newest > self.last_time_ms {
+            let mut entry = newest.to_be_bytes().to_vec();
+            entry.extend_from_slice(&relative.to_be_bytes());
+            self.time_index.write_all(&entry)?;
+            self.last_time_ms = newest;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> io::Result<Segment> {
+        self.log.sync_data()?;
+        self.index.sync_data()?;
+        self.time_index.sync_data()?;
+        Ok(self.segment)
+    }
+}
+
+/// The content of Kafka's `partition.metadata`.
+fn metadata_text(identity: TopicId) -> String {
+    format!("version: 0\ntopic_id: {}\n", identity.to_base64())
+}
+
+fn beside(directory: &Path, suffix: &str) -> PathBuf {
+    let mut name = directory.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(suffix);
+    directory.with_file_name(name)
+}
+
+fn log_path(directory: &Path, base_offset: u64) -> PathBuf {
+    directory.join(format!("{base_offset:020}.log"))
+}
+
+/// How long the batch at the start of the bytes is, if its header is there.
+fn batch_bytes(bytes: &[u8]) -> Option<usize> {
+    let length = i32::from_be_bytes(bytes.get(8..12)?.try_into().ok()?);
+    usize::try_from(length).ok().map(|length| length + 12)
+}
+
+fn read_chunk(file: &File, at: u64, end: u64, batch: usize, room: usize) -> io::Result<Bytes> {
+    let left = usize::try_from(end - at).unwrap_or(usize::MAX);
+    let mut bytes = BytesMut::zeroed(left.min(batch.max(room.clamp(READ_BYTES, 1 << 20))));
+    file.read_exact_at(&mut bytes, at)?;
+    let chunk = bytes.freeze();
+    match batch_bytes(&chunk) {
+        Some(needed) if needed > chunk.len() && needed <= left && batch == 0 => read_chunk(file, at, end, needed, room),
+        _ => Ok(chunk),
+    }
+}
+
+/// The batch at a position and where the next one begins. `None`: no whole batch.
+fn read_batch(file: &File, at: u64, end: u64) -> io::Result<Option<(StoredBatch, u64)>> {
+    if at + BATCH_HEADER_BYTES as u64 > end {
+        return Ok(None);
+    }
+    let mut header = [0; BATCH_HEADER_BYTES];
+    file.read_exact_at(&mut header, at)?;
+    let Ok(parsed) = BatchHeader::parse(&header) else { return Ok(None) };
+    let next = at + parsed.total_bytes() as u64;
+    if next > end {
+        return Ok(None);
+    }
+    let mut bytes = BytesMut::zeroed(parsed.total_bytes());
+    file.read_exact_at(&mut bytes, at)?;
+    Ok(StoredBatch::parse(&bytes.freeze()).map(|batch| (batch, next)))
+}
+
+/// The last entry of a sorted index file for which `before` holds.
+fn search(path: &Path, entry_bytes: u64, before: impl Fn(&[u8]) -> bool) -> io::Result<Option<Vec<u8>>> {
+    let Ok(file) = File::open(path) else { return Ok(None) };
+    let (mut low, mut high) = (0, file.metadata()?.len() / entry_bytes);
+    let mut entry = vec![0; usize::try_from(entry_bytes).unwrap_or(0)];
+    let mut found = None;
+    while low < high {
+        let middle = low + (high - low) / 2;
+        file.read_exact_at(&mut entry, middle * entry_bytes)?;
+        if before(&entry) {
+            found = Some(entry.clone());
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(found)
+}
+
+fn last_entry(path: &Path, entry_bytes: u64) -> io::Result<Option<Vec<u8>>> {
+    search(path, entry_bytes, |_| true)
+}
+
+fn be_u32(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..at + 4).and_then(|raw| raw.try_into().ok()).map_or(0, u32::from_be_bytes)
+}
+
+fn be_i64(bytes: &[u8], at: usize) -> i64 {
+    bytes.get(at..at + 8).and_then(|raw| raw.try_into().ok()).map_or(0, i64::from_be_bytes)
+}
+

@@ -1,0 +1,249 @@
+//! A set of offsets as sorted, disjoint, never touching half-open runs.
+//!
+//! Memory and time go with the number of runs, not of offsets: adding at the end and removing from the front cost one step.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use crate::log::record::varint::{Input, put_uvarint};
+
+/// No offset in a set reaches this, so that arithmetic on offsets and places cannot overflow.
+pub(crate) const OFFSET_MAX: u64 = 1 << 62;
+
+/// A set of `u64` that is cheap where its members are neighbours.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunSet {
+    /// Start of each run to its end, which is not in it.
+    runs: BTreeMap<u64, u64>,
+    len: u64,
+}
+
+impl RunSet {
+    /// The empty set.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Members.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// True without members.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Runs that the members form.
+    pub fn run_count(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// The lowest member.
+    pub fn first(&self) -> Option<u64> {
+        self.runs.first_key_value().map(|(start, _)| *start)
+    }
+
+    /// The highest member.
+    pub fn last(&self) -> Option<u64> {
+        self.runs.last_key_value().map(|(_, end)| *end - 1)
+    }
+
+    /// Whether `value` is a member.
+    pub fn contains(&self, value: u64) -> bool {
+        self.run_at(value).is_some()
+    }
+
+    /// The run that holds `value`.
+    fn run_at(&self, value: u64) -> Option<Range<u64>> {
+        let (start, end) = self.runs.range(..=value).next_back()?;
+        (*end > value).then_some(*start..*end)
+    }
+
+    /// Adds one member; false if it was one.
+    pub fn insert(&mut self, value: u64) -> bool {
+        self.insert_range(value..value + 1) == 1
+    }
+
+    /// Adds all of `range`; tells how many were new.
+    pub fn insert_range(&mut self, range: Range<u64>) -> u64 {
+        if range.is_empty() {
+            return 0;
+        }
+        if let Some(added) = self.append(&range) {
+            return added;
+        }
+        let (mut start, mut end, mut absorbed) = (range.start, range.end, 0);
+        if let Some((before, before_end)) = self.runs.range(..=start).next_back() {
+            if *before_end >= end {
+                return 0;
+            }
+            if *before_end >= start {
+                absorbed += before_end - before;
+                start = *before;
+            }
+        }
+        while let Some((next, next_end)) = self.runs.range(range.start + 1..=end).next() {
+            let (next, next_end) = (*next, *next_end);
+            absorbed += next_end - next;
+            end = end.max(next_end);
+            self.runs.remove(&next);
+        }
+        self.runs.insert(start, end);
+        let added = (end - start) - absorbed;
+        self.len += added;
+        added
+    }
+
+    /// The common case of [`Self::insert_range`]: nothing of the set lies beyond the start of `range`.
+    fn append(&mut self, range: &Range<u64>) -> Option<u64> {
+        let added = range.end - range.start;
+        match self.runs.last_entry() {
+            None => {
+                self.runs.insert(range.start, range.end);
+            }
+            Some(mut last) if *last.get() == range.start => *last.get_mut() = range.end,
+            Some(last) if *last.get() < range.start => {
+                self.runs.insert(range.start, range.end);
+            }
+            Some(_) => return None,
+        }
+        self.len += added;
+        Some(added)
+    }
+
+    /// Takes one member out; false if it was none.
+    pub fn remove(&mut self, value: u64) -> bool {
+        self.remove_range(value..value + 1) == 1
+    }
+
+    /// Takes all of `range` out; tells how many were members.
+    pub fn remove_range(&mut self, range: Range<u64>) -> u64 {
+        if range.is_empty() {
+            return 0;
+        }
+        let mut removed = 0;
+        if let Some((_, end)) = self.runs.range_mut(..range.start).next_back() {
+            let old_end = *end;
+            if old_end > range.start {
+                *end = range.start;
+                removed += old_end.min(range.end) - range.start;
+                if old_end > range.end {
+                    self.runs.insert(range.end, old_end);
+                }
+            }
+        }
+        while let Some((start, end)) = self.runs.range(range.clone()).next() {
+            let (start, end) = (*start, *end);
+            self.runs.remove(&start);
+            removed += end.min(range.end) - start;
+            if end > range.end {
+                self.runs.insert(range.end, end);
+            }
+        }
+        self.len -= removed;
+        removed
+    }
+
+    /// Takes all members below `bound` out.
+    pub fn remove_below(&mut self, bound: u64) {
+        while let Some(first) = self.runs.first_entry() {
+            let (start, end) = (*first.key(), *first.get());
+            if start >= bound {
+                return;
+            }
+            first.remove();
+            self.len -= end.min(bound) - start;
+            if end > bound {
+                self.runs.insert(bound, end);
+            }
+        }
+    }
+
+    /// If the first run starts at `value`, takes the run out and tells its end.
+    pub fn take_run_from(&mut self, value: u64) -> Option<u64> {
+        let first = self.runs.first_entry()?;
+        if *first.key() != value {
+            return None;
+        }
+        let end = first.remove();
+        self.len -= end - value;
+        Some(end)
+    }
+
+    /// The lowest value from `from` on that is no member.
+    pub fn next_absent(&self, from: u64) -> u64 {
+        self.run_at(from).map_or(from, |run| run.end)
+    }
+
+    /// The highest value below `before` that is no member.
+    pub fn prev_absent(&self, before: u64) -> Option<u64> {
+        let candidate = before.checked_sub(1)?;
+        match self.run_at(candidate) {
+            Some(run) => run.start.checked_sub(1),
+            None => Some(candidate),
+        }
+    }
+
+    /// The runs in rising order.
+    pub fn iter(&self) -> impl Iterator<Item = Range<u64>> + '_ {
+        self.runs.iter().map(|(start, end)| *start..*end)
+    }
+
+    /// The parts of the runs that lie in `range`, in rising order.
+    pub fn runs_in(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
+        let first = self.run_at(range.start).map_or(range.start, |run| run.start);
+        let bounds = first..range.end.max(first);
+        self.runs.range(bounds).map(move |(start, end)| (*start).max(range.start)..(*end).min(range.end))
+    }
+
+    /// The stretches of `range` without members, in rising order.
+    pub fn gaps_in(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
+        let mut at = range.start;
+        let end = range.end;
+        self.runs_in(range).chain(std::iter::once(end..end)).filter_map(move |run| {
+            let gap = at..run.start;
+            at = run.end;
+            (!gap.is_empty()).then_some(gap)
+        })
+    }
+
+    /// Appends the set: the number of runs, then for each its distance from the end of the one before, and its length.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_uvarint(out, self.runs.len() as u64);
+        let mut at = 0;
+        for run in self.iter() {
+            put_uvarint(out, run.start - at);
+            put_uvarint(out, run.end - run.start);
+            at = run.end;
+        }
+    }
+
+    /// Reads what [`Self::encode`] wrote; `None` if it is not that. Allocates as it reads, never because of the count.
+    pub fn decode(input: &mut Input<'_>) -> Option<Self> {
+        let count = input.uvarint()?;
+        let mut set = RunSet::new();
+        let mut at = 0_u64;
+        for _ in 0..count {
+            let start = at.checked_add(input.uvarint()?)?;
+            let end = start.checked_add(input.uvarint()?)?;
+            let touches = start == at && !set.is_empty();
+            if end <= start || end > OFFSET_MAX || touches {
+                return None;
+            }
+            set.insert_range(start..end);
+            at = end;
+        }
+        Some(set)
+    }
+}
+
+impl FromIterator<u64> for RunSet {
+    fn from_iter<I: IntoIterator<Item = u64>>(values: I) -> Self {
+        let mut set = RunSet::new();
+        for value in values {
+            set.insert(value);
+        }
+        set
+    }
+}

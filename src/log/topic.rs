@@ -1,0 +1,173 @@
+//! Topics: a name, an identity, settings, and partitions.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
+
+use super::embedded::Partition;
+use super::name::TopicName;
+
+/// The identity of one incarnation of a topic; a topic deleted and made again has another (KIP-516).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TopicId(pub u128);
+
+impl TopicId {
+    /// As Kafka writes it: base64 for URLs, without padding.
+    pub fn to_base64(self) -> String {
+        const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        // 22 letters of 6 bits hold the 128 bits and four zeros behind them.
+        let letter = |place: u32| {
+            let bits = if place == 21 { self.0 << 4 } else { self.0 >> (122 - 6 * place) };
+            char::from(LETTERS[(bits & 63) as usize])
+        };
+        (0..22).map(letter).collect()
+    }
+}
+
+/// What is removed from a topic, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cleanup {
+    /// By age and size; never what a queue view still holds.
+    Delete,
+    /// Only the newest record of each key is kept.
+    Compact,
+    /// What no queue view and no group needs any more.
+    Consumed,
+}
+
+/// What a topic was made with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicSettings {
+    /// What is removed.
+    pub cleanup: Cleanup,
+    /// The age beyond which records may be removed, in milliseconds; none: no bound.
+    pub retention_ms: Option<u64>,
+    /// The size of a partition beyond which its oldest records may be removed, in bytes; none: no bound.
+    pub retention_bytes: Option<u64>,
+    /// The largest record batch, in bytes.
+    pub max_message_bytes: u32,
+    /// Whether records carry the time of their append instead of the producer's.
+    #[serde(default)]
+    pub log_append_time: bool,
+    /// Whether it is there after a restart.
+    pub durable: bool,
+    /// Who made it: a dialect's name, or `log`.
+    pub origin: String,
+}
+
+impl Default for TopicSettings {
+    fn default() -> Self {
+        Self {
+            cleanup: Cleanup::Delete,
+            retention_ms: Some(7 * 24 * 3_600_000),
+            retention_bytes: None,
+            max_message_bytes: 1 << 20,
+            log_append_time: false,
+            durable: true,
+            origin: "log".to_owned(),
+        }
+    }
+}
+
+impl TopicSettings {
+    /// For a name made by a dialect without topics of its own: kept until consumed, records up to `max_message_bytes`.
+    pub fn consumed(origin: &str, durable: bool, max_message_bytes: u32) -> Self {
+        Self {
+            cleanup: Cleanup::Consumed,
+            retention_ms: None,
+            max_message_bytes,
+            durable,
+            origin: origin.to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
+/// A topic. Handles stay valid after it is deleted, and then lead to nothing new.
+#[derive(Debug)]
+pub struct Topic {
+    name: TopicName,
+    id: TopicId,
+    partitions: RwLock<Vec<Arc<Partition>>>,
+    settings: RwLock<TopicSettings>,
+    deleted: AtomicBool,
+}
+
+impl Topic {
+    pub(crate) fn new(name: TopicName, id: TopicId, partitions: Vec<Arc<Partition>>, settings: TopicSettings) -> Self {
+        let (partitions, settings) = (RwLock::new(partitions), RwLock::new(settings));
+        Self { name, id, partitions, settings, deleted: AtomicBool::new(false) }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &TopicName {
+        &self.name
+    }
+
+    /// Its identity.
+    pub fn id(&self) -> TopicId {
+        self.id
+    }
+
+    /// How many partitions it has.
+    pub fn partition_count(&self) -> u32 {
+        u32::try_from(self.partitions.read().len()).unwrap_or(u32::MAX)
+    }
+
+    /// The partition of this index.
+    pub fn partition(&self, index: u32) -> Option<Arc<Partition>> {
+        self.partitions.read().get(usize::try_from(index).ok()?).cloned()
+    }
+
+    /// All partitions in order.
+    pub fn partitions(&self) -> Vec<Arc<Partition>> {
+        self.partitions.read().clone()
+    }
+
+    /// What it was made or last changed with.
+    pub fn settings(&self) -> TopicSettings {
+        self.settings.read().clone()
+    }
+
+    /// The largest record batch, in bytes.
+    pub fn max_message_bytes(&self) -> usize {
+        self.settings.read().max_message_bytes as usize
+    }
+
+    /// Whether it belongs to the log itself.
+    pub fn is_internal(&self) -> bool {
+        self.name.is_internal()
+    }
+
+    /// Whether it has been deleted since the handle was taken.
+    pub fn is_deleted(&self) -> bool {
+        self.deleted.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn mark_deleted(&self) {
+        self.deleted.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn add_partitions(&self, more: Vec<Arc<Partition>>) {
+        self.partitions.write().extend(more);
+    }
+
+    pub(crate) fn change_settings(&self, settings: TopicSettings) {
+        *self.settings.write() = settings;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_written_as_kafka_writes_it() {
+        assert_eq!(TopicId(0).to_base64(), "AAAAAAAAAAAAAAAAAAAAAA");
+        assert_eq!(TopicId(u128::MAX).to_base64(), "_____________________w");
+        assert_eq!(TopicId(1).to_base64(), "AAAAAAAAAAAAAAAAAAAAAQ");
+    }
+}

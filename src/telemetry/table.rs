@@ -1,0 +1,124 @@
+//! Every metric there is, as data. `docs/metrics.md` is held to this table by a test.
+
+use metrics::{KeyName, Recorder, SharedString};
+use metrics_exporter_prometheus::PrometheusRecorder;
+
+/// How a metric behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows while the process lives.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Observations counted by size.
+    Histogram,
+}
+
+impl Kind {
+    /// Prometheus' word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// One family of series.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    pub name: &'static str,
+    pub kind: Kind,
+    /// What the value counts: `records`, `bytes`, `seconds`, ...
+    pub unit: &'static str,
+    pub labels: &'static [&'static str],
+    pub help: &'static str,
+}
+
+/// Everything that `/metrics` can show, in the order of `docs/metrics.md`.
+pub const METRICS: &[Metric] = &[
+    counter("trunkline_connections_opened_total", "connections", "Connections accepted since the start."),
+    Metric {
+        name: "trunkline_connections",
+        kind: Kind::Gauge,
+        unit: "connections",
+        labels: &["dialect"],
+        help: "Connections open now.",
+    },
+    counter("trunkline_protocol_errors_total", "errors", "Connections closed because the client broke the protocol."),
+    counter("trunkline_records_in_total", "records", "Records taken in from clients."),
+    counter("trunkline_record_bytes_in_total", "bytes", "Key, value and header bytes of the records taken in."),
+    counter("trunkline_records_out_total", "records", "Records handed out to clients, copies counted each."),
+    counter("trunkline_record_bytes_out_total", "bytes", "Key, value and header bytes of the records handed out."),
+    counter("trunkline_records_live_only_total", "records", "Records that reached listeners and were not logged."),
+    plain("trunkline_topics", Kind::Gauge, "topics", "Topics, internal ones included."),
+    topic("trunkline_queue_ready", "records", "Records that the default queue view of the topic could hand out now."),
+    topic("trunkline_queue_in_flight", "records", "Records taken from the queue view and not yet settled."),
+    topic("trunkline_queue_takers", "takers", "Those who wait for records of the queue view."),
+    Metric {
+        name: "trunkline_group_lag",
+        kind: Kind::Gauge,
+        unit: "records",
+        labels: &["group", "topic"],
+        help: "Durable records beyond the committed offset, over all partitions.",
+    },
+    plain("trunkline_series_dropped", Kind::Gauge, "series", "Series of this scrape left out by `telemetry.series_max`."),
+    plain(
+        "trunkline_log_append_seconds",
+        Kind::Histogram,
+        "seconds",
+        "From handing an entry to the journal until it is durable.",
+    ),
+    plain("trunkline_log_fsync_seconds", Kind::Histogram, "seconds", "One sync of the journal."),
+    plain("trunkline_log_commit_entries", Kind::Histogram, "entries", "Journal entries that one sync made durable."),
+    plain("trunkline_log_commit_bytes", Kind::Histogram, "bytes", "Journal bytes that one sync made durable."),
+    plain("trunkline_log_entries_total", Kind::Counter, "entries", "Journal entries written."),
+    plain("trunkline_log_written_bytes_total", Kind::Counter, "bytes", "Bytes written to the journal."),
+    plain("trunkline_log_fsyncs_total", Kind::Counter, "syncs", "Syncs of the journal."),
+    plain("trunkline_log_journal_bytes", Kind::Gauge, "bytes", "Size of the journal's files."),
+    plain("trunkline_log_journal_files", Kind::Gauge, "files", "Number of the journal's files."),
+    plain("trunkline_log_memory_tail_bytes", Kind::Gauge, "bytes", "Recent records kept in memory."),
+    plain("trunkline_log_segment_bytes", Kind::Gauge, "bytes", "Size of the segments of all partitions."),
+    plain("trunkline_log_poisoned", Kind::Gauge, "0 or 1", "1 once a sync failed: no append succeeds until a restart."),
+    plain("trunkline_start_time_seconds", Kind::Gauge, "seconds", "When the process started, since the epoch."),
+    plain("trunkline_resident_memory_bytes", Kind::Gauge, "bytes", "Resident memory of the process."),
+    plain("trunkline_cpu_seconds_total", Kind::Counter, "seconds", "User and system time used by the process."),
+    Metric {
+        name: "trunkline_build_info",
+        kind: Kind::Gauge,
+        unit: "always 1",
+        labels: &["version"],
+        help: "The version that runs.",
+    },
+];
+
+const fn counter(name: &'static str, unit: &'static str, help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Counter, unit, labels: &["dialect"], help }
+}
+
+const fn topic(name: &'static str, unit: &'static str, help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Gauge, unit, labels: &["topic"], help }
+}
+
+const fn plain(name: &'static str, kind: Kind, unit: &'static str, help: &'static str) -> Metric {
+    Metric { name, kind, unit, labels: &[], help }
+}
+
+/// The metric of that name.
+pub(super) fn find(name: &str) -> Option<&'static Metric> {
+    METRICS.iter().find(|metric| metric.name == name)
+}
+
+/// Gives the recorder the help texts of what is pushed to it.
+pub(super) fn describe(recorder: &PrometheusRecorder) {
+    for metric in METRICS {
+        let (name, help) = (KeyName::from(metric.name), SharedString::const_str(metric.help));
+        match metric.kind {
+            Kind::Counter => recorder.describe_counter(name, None, help),
+            Kind::Gauge => recorder.describe_gauge(name, None, help),
+            Kind::Histogram => recorder.describe_histogram(name, None, help),
+        }
+    }
+}

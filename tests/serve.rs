@@ -1,0 +1,98 @@
+//! The program as its user meets it: start, ready block, addresses, HTTP, signals and errors that name the way out.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod support;
+
+use std::time::Instant;
+
+use rustix::process::Signal;
+use support::{Gateway, command, http_get};
+
+fn refused(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = command().args(arguments).output().expect("runs");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[tokio::test]
+async fn it_serves_http_and_says_that_it_is_ready() {
+    let gateway = Gateway::start();
+    let http = gateway.addresses().http;
+    assert_eq!(http_get(http, "/healthz").await, (200, "ok\n".to_owned()));
+    assert_eq!(http_get(http, "/readyz").await, (200, "ready\n".to_owned()));
+    let (status, metrics) = http_get(http, "/metrics").await;
+    assert_eq!(status, 200);
+    assert!(metrics.contains("trunkline_build_info{version="), "{metrics}");
+}
+
+#[test]
+fn sigterm_and_sigint_end_it_in_order() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut gateway = Gateway::start();
+        gateway.signal(signal);
+        let status = gateway.wait_for_end();
+        assert_eq!(status.code(), Some(0), "{}", gateway.log());
+        assert!(!gateway.data_dir().join("listening.json").exists());
+    }
+}
+
+#[test]
+fn it_starts_again_on_the_same_ports_after_a_crash() {
+    let mut gateway = Gateway::start();
+    let before = gateway.addresses();
+    gateway.crash();
+    assert_eq!(gateway.addresses(), before);
+}
+
+#[test]
+fn a_second_gateway_on_the_same_data_names_the_holder() {
+    let gateway = Gateway::start();
+    let data = gateway.data_dir().display().to_string();
+    let (code, error) = refused(&["--data-dir", &data, "--kafka", "", "--amqp", "", "--redis", "", "--http", ""]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains(&format!("in use by process {}", gateway.pid())), "{error}");
+}
+
+#[test]
+fn a_taken_port_names_the_listener() {
+    let gateway = Gateway::start();
+    let data = tempfile::tempdir().expect("directory");
+    let data = data.path().display().to_string();
+    let taken = gateway.addresses().redis.to_string();
+    let (code, error) = refused(&["--data-dir", &data, "--kafka", "", "--amqp", "", "--redis", &taken, "--http", ""]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("redis.listen") && error.contains(&taken), "{error}");
+}
+
+#[test]
+fn a_wrong_configuration_is_told_before_anything_starts() {
+    let (code, error) = refused(&["--set", "kafka.lissen=127.0.0.1:1"]);
+    assert_eq!(code, Some(2));
+    assert!(error.contains("did you mean `kafka.listen`?"), "{error}");
+}
+
+#[test]
+fn check_config_prints_every_key_with_its_source() {
+    let output = command()
+        .args(["check-config", "--redis", "127.0.0.1:7000"])
+        .env("TRUNKLINE_AMQP__HEARTBEAT_S", "30")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let source = |key: &str| {
+        let line = text.lines().find(|line| line.starts_with(&format!("{key} = "))).unwrap_or_else(|| panic!("{key} in {text}"));
+        line.rsplit("# ").next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(source("redis.listen"), "--redis");
+    assert_eq!(source("amqp.heartbeat_s"), "TRUNKLINE_AMQP__HEARTBEAT_S");
+    assert_eq!(source("kafka.listen"), "default");
+}
+
+#[test]
+fn it_starts_at_once_on_an_empty_directory() {
+    let started = Instant::now();
+    let _gateway = Gateway::start();
+    let took = started.elapsed();
+    // The promise is 200 ms; an unoptimized build on a busy machine gets five times that.
+    assert!(took.as_millis() < 1000, "{took:?}");
+}
