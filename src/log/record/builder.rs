@@ -4,9 +4,9 @@
 
 use bytes::Bytes;
 
+use super::Compression;
 use super::fields::{Record, encoded_len, put_record};
 use super::header::{BATCH_HEADER_BYTES, BATCH_PREFIX_BYTES, BatchHeader, CHECKSUMMED_FROM, plain_header};
-use super::Compression;
 
 /// Gathers records into one batch.
 #[derive(Debug, Default)]
