@@ -377,6 +377,9 @@ impl QueueState {
 
     /// The first or last of the records that were returned or placed at the front.
     fn placed(&self, end: End, class: Class) -> Option<Spot> {
+        if self.at_front == 0 && self.returned.iter().all(BTreeMap::is_empty) {
+            return None;
+        }
         let mut best: Option<(i64, Spot)> = None;
         let mut consider = |place: i64, spot: Spot| {
             let nearer = |(held, at): &(i64, Spot)| match end {
