@@ -290,3 +290,6 @@ fn apply(view: &mut View, body: &[u8]) -> Result<(), String> {
     view.changed = true;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-pub use embedded::{Bounds, LogSettings, Partition};
+pub use embedded::{Bounds, LogSettings, Partition, replay_any};
 pub use entry::{Entry, Placement, Write};
 pub use error::{OpenError, ReadError, Refused, TopicError};
 pub use lsn::{Lsn, Signal};
@@ -247,3 +247,6 @@ fn corrupt(partition: &Partition, batch: &StoredBatch, error: &record::BatchErro
         reason: error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

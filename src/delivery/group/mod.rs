@@ -1,1 +1,40 @@
-//! 
+//! Consumer groups, in the core's words: members share out the partitions of topics between them, and the group remembers
+//! how far it has come in each.
+//!
+//! [`Group`] is the membership of one group as a pure state machine. [`Groups`] keeps all of them, lets callers wait, keeps
+//! time, and writes committed offsets to the journal. Neither knows what assignments and metadata mean.
+
+mod commits;
+mod describe;
+mod error;
+mod expiry;
+mod group_record;
+mod groups;
+mod join;
+mod journal;
+mod keep;
+mod machine;
+mod member;
+mod offset_record;
+mod offsets;
+mod presence;
+mod request;
+mod settings;
+mod sync;
+mod table;
+
+pub use commits::{GroupLag, NewOffset, OffsetAnswers, OffsetError};
+pub use describe::{GroupDescription, GroupListing, MemberDescription};
+pub use error::GroupError;
+pub use groups::Groups;
+pub use machine::{Group, State};
+pub use offsets::{Committed, OffsetKey};
+pub use request::{Caller, Departure, InstanceName, Join, Joined, Joiner, MemberId, Reply, Step, Strategy, Sync, Synced, Ticket};
+pub use settings::GroupSettings;
+
+#[cfg(test)]
+mod persistence;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod scenarios;

@@ -40,7 +40,7 @@ pub(super) struct Lane {
     pub gone: RunSet,
     /// Written with [`Kind::Broadcast`] and not done.
     pub broadcast: RunSet,
-    pub hidden: Option<Box<RunSet>>,
+    hidden: Option<Box<RunSet>>,
     pub front: FrontRuns,
     pub in_flight: HashMap<u64, Trace>,
     /// Traces of records that are ready.
@@ -48,6 +48,15 @@ pub(super) struct Lane {
 }
 
 impl Lane {
+    /// A lane without claims. `gone` is what is done and what stands at the front; all sets lie in `bounds`.
+    pub fn restored(bounds: Range<u64>, done: RunSet, gone: RunSet, broadcast: RunSet, front: FrontRuns) -> Self {
+        let (floor, end) = (bounds.start, bounds.end);
+        let mut lane = Lane { floor, cursor: floor, end, done, gone, broadcast, front, ..Lane::default() };
+        lane.settle_cursor();
+        lane.hide_broadcast(bounds);
+        lane
+    }
+
     /// Ready records that the lane itself holds: fresh, and placed at the front.
     pub fn ready(&self, class: Class) -> u64 {
         (self.end - self.cursor) - self.passed_over(class).len() + self.front.count()
@@ -120,7 +129,7 @@ impl Lane {
     }
 
     /// Makes class `Queued` pass over the broadcast records; `new` are those that it does not yet.
-    pub fn hide_broadcast(&mut self, new: Range<u64>) {
+    fn hide_broadcast(&mut self, new: Range<u64>) {
         if self.broadcast.is_empty() {
             return;
         }
@@ -229,21 +238,6 @@ impl Lane {
     /// The traces in `range` of records that are ready, taken out.
     pub fn forget_history(&mut self, range: &Range<u64>) -> Vec<Trace> {
         remove_in(&mut self.history, range)
-    }
-
-    /// Records in `range` that have a history have new places.
-    pub fn move_history(&mut self, range: &Range<u64>, place_of: impl Fn(u64) -> i64) {
-        if self.history.is_empty() {
-        } else if range.end - range.start <= self.history.len() as u64 {
-            for offset in range.clone() {
-                if let Some(trace) = self.history.get_mut(&offset) {
-                    trace.place = place_of(offset);
-                }
-            }
-        } else {
-            let moved = self.history.iter_mut().filter(|(offset, _)| range.contains(*offset));
-            moved.for_each(|(offset, trace)| trace.place = place_of(*offset));
-        }
     }
 
     /// Claims in `range` end; tells how many there were.

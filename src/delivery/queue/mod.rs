@@ -7,7 +7,6 @@ mod front;
 mod lane;
 mod op;
 mod order;
-
 mod snapshot;
 mod state;
 

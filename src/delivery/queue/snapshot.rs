@@ -8,14 +8,13 @@ use hashbrown::HashMap;
 
 use crate::log::record::varint::{Input, put_uvarint, put_varint};
 
+use super::RunSet;
 use super::front::{FrontRun, FrontRuns};
 use super::lane::{Lane, Trace};
-use crate::log::runs::OFFSET_MAX;
+use crate::log::runs::{OFFSET_MAX, PLACE_MIN};
 use super::state::QueueState;
-use super::RunSet;
 
 const VERSION: u8 = 1;
-const PLACE_MIN: i64 = -(OFFSET_MAX as i64);
 
 /// Why bytes are no queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -120,10 +119,8 @@ fn read_lane(input: &mut Input<'_>, next_front_place: i64) -> Option<Lane> {
     if front.iter().any(|run| broadcast.runs_in(run.first..run.end()).next().is_some()) {
         return None;
     }
-    let mut lane = Lane { floor, cursor: floor, end, done, gone, broadcast, front, ..Lane::default() };
+    let mut lane = Lane::restored(floor..end, done, gone, broadcast, front);
     lane.history = read_traces(input, &lane)?;
-    lane.take_fresh_range(floor..floor);
-    lane.hide_broadcast(floor..end);
     Some(lane)
 }
 

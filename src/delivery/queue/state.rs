@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::front::FrontRun;
 use super::lane::{Lane, Trace};
-use crate::log::runs::OFFSET_MAX;
+use crate::log::runs::{OFFSET_MAX, PLACE_MIN};
 use super::{Class, End, Kind, RunSet, StateOp};
 
 /// A record that was taken.
@@ -213,7 +213,8 @@ impl QueueState {
     }
 
     /// Records `first..first + count` were each in turn placed at the head, so the last of them is now the first of the queue.
-    /// False if that cannot be: the partition is unknown, or later records stand at the front already.
+    /// False if that cannot be: the partition is unknown, later records
+    /// stand at the front already, or there are no places left.
     pub fn place_front(&mut self, partition: u32, first: u64, count: u64) -> bool {
         let range = first..first.saturating_add(count).min(OFFSET_MAX);
         let Some(lane) = self.lanes.get(partition as usize) else { return false };
@@ -221,7 +222,11 @@ impl QueueState {
             return range.is_empty();
         }
         let top = self.next_front_place;
-        self.next_front_place -= (range.end - range.start) as i64;
+        let next = top - (range.end - range.start) as i64;
+        if next < PLACE_MIN {
+            return false;
+        }
+        self.next_front_place = next;
         self.change(partition, |lane| place_front(lane, range, top));
         true
     }
@@ -296,7 +301,9 @@ impl QueueState {
         let Some(lane) = self.lanes.get(partition as usize) else { return };
         let mut spared = kept.clone();
         if class == Class::Queued {
-            lane.broadcast.iter().for_each(|run| drop(spared.insert_range(run)));
+            for run in lane.broadcast.iter() {
+                spared.insert_range(run);
+            }
         }
         let floor = lane.floor.min(below);
         for gap in spared.gaps_in(floor..below) {
@@ -311,7 +318,9 @@ impl QueueState {
         for trace in lane.forget_history(&range) {
             let key = (trace.place, partition);
             // A record that is fresh or at the front is in neither map, and its key names no other.
-            self.returned.iter_mut().for_each(|waiting| drop(waiting.remove(&key)));
+            for waiting in &mut self.returned {
+                waiting.remove(&key);
+            }
         }
         self.change(partition, |lane| lane.finish_range(range));
     }
@@ -356,19 +365,21 @@ impl QueueState {
     }
 
     fn fresh_head(&self, class: Class) -> Option<Spot> {
-        self.cycle().find_map(|(partition, lane)| {
-            lane.fresh_head(class).map(|offset| Spot { partition, offset, home: Home::Fresh })
-        })
+        self.cycle()
+            .find_map(|(partition, lane)| lane.fresh_head(class).map(|offset| Spot { partition, offset, home: Home::Fresh }))
     }
 
     fn fresh_tail(&self, class: Class) -> Option<Spot> {
-        self.cycle().rev().find_map(|(partition, lane)| {
-            lane.fresh_tail(class).map(|offset| Spot { partition, offset, home: Home::Fresh })
-        })
+        self.cycle()
+            .rev()
+            .find_map(|(partition, lane)| lane.fresh_tail(class).map(|offset| Spot { partition, offset, home: Home::Fresh }))
     }
 
     /// The first or last of the records that were returned or placed at the front.
     fn placed(&self, end: End, class: Class) -> Option<Spot> {
+        if self.at_front == 0 && self.returned.iter().all(BTreeMap::is_empty) {
+            return None;
+        }
         let mut best: Option<(i64, Spot)> = None;
         let mut consider = |place: i64, spot: Spot| {
             let nearer = |(held, at): &(i64, Spot)| match end {
@@ -428,7 +439,6 @@ fn place_front(lane: &mut Lane, range: Range<u64>, top: i64) {
     for part in fresh {
         let count = part.end - part.start;
         let run = FrontRun { first: part.start, count, top: top - (part.start - range.start) as i64 };
-        lane.move_history(&part, |offset| run.place_of(offset));
         lane.front.push(run);
     }
 }

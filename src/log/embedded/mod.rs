@@ -21,6 +21,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use smallvec::SmallVec;
 
 pub use partition::{Bounds, Partition};
+pub use recovery::replay_any;
 
 use super::entry::{Entry, Write};
 use super::error::{OpenError, ReadError, Refused, TopicError};

@@ -1,0 +1,94 @@
+//! How far each group has come in each partition: the committed offsets, in memory.
+//!
+//! What is here is in the journal too, or about to be: every group remembers the position that its latest change has
+//! there, and nobody may be told of the change before that is durable.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::log::{Lsn, TopicId, TopicName};
+
+/// Where an offset is committed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OffsetKey {
+    /// The topic's name.
+    pub topic: TopicName,
+    /// The partition's index.
+    pub partition: u32,
+}
+
+/// How far a group has come in one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// The next record to read.
+    pub offset: u64,
+    /// As the client gave it, -1 if it did not.
+    pub leader_epoch: i32,
+    /// Whatever the client wants to remember.
+    pub metadata: Arc<str>,
+    /// Wall clock, milliseconds since 1970.
+    pub committed_at_ms: i64,
+    /// Which incarnation of the topic this is about; a topic that is made anew starts without offsets.
+    pub topic_id: TopicId,
+}
+
+/// The offsets of one group.
+#[derive(Debug)]
+pub(super) struct GroupOffsets {
+    pub(super) by_key: BTreeMap<OffsetKey, Committed>,
+    pub(super) lsn: Lsn,
+}
+
+/// The offsets of all groups.
+#[derive(Debug, Default)]
+pub(super) struct OffsetTable {
+    groups: HashMap<Arc<str>, GroupOffsets>,
+}
+
+impl OffsetTable {
+    pub(super) fn put(&mut self, group: &Arc<str>, key: OffsetKey, committed: Committed) {
+        let empty = || GroupOffsets { by_key: BTreeMap::new(), lsn: Lsn::NONE };
+        self.groups.entry(group.clone()).or_insert_with(empty).by_key.insert(key, committed);
+    }
+
+    pub(super) fn remove(&mut self, group: &str, key: &OffsetKey) {
+        if let Some(offsets) = self.groups.get_mut(group) {
+            offsets.by_key.remove(key);
+        }
+    }
+
+    /// The group's latest change has this position in the journal.
+    pub(super) fn changed_at(&mut self, group: &str, lsn: Lsn) {
+        if let Some(offsets) = self.groups.get_mut(group) {
+            offsets.lsn = offsets.lsn.max(lsn);
+        }
+    }
+
+    pub(super) fn forget(&mut self, group: &str) {
+        self.groups.remove(group);
+    }
+
+    pub(super) fn group(&self, group: &str) -> Option<&GroupOffsets> {
+        self.groups.get(group)
+    }
+
+    pub(super) fn keys(&self, group: &str) -> Vec<OffsetKey> {
+        self.groups.get(group).map(|offsets| offsets.by_key.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    pub(super) fn entries(&self, group: &str) -> Vec<(OffsetKey, Committed)> {
+        let all = |offsets: &GroupOffsets| offsets.by_key.iter().map(|(key, c)| (key.clone(), c.clone())).collect();
+        self.groups.get(group).map(all).unwrap_or_default()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &OffsetKey, &Committed)> {
+        self.groups.iter().flat_map(|(name, offsets)| offsets.by_key.iter().map(move |(key, c)| (name, key, c)))
+    }
+
+    /// The lowest offset that any group has committed in this partition. What was committed in a topic of that name that is
+    /// gone counts too until it is swept out: it can only hold more.
+    pub(super) fn floor(&self, key: &OffsetKey) -> Option<u64> {
+        let of_key = self.groups.values().filter_map(|offsets| offsets.by_key.get(key));
+        of_key.map(|c| c.offset).min()
+    }
+}

@@ -1,0 +1,138 @@
+//! The arguments of queues and exchanges: which of RabbitMQ's are honoured, which change nothing here, and which are refused.
+//!
+//! Refusing is deliberate: an argument that promises expiry, limits or dead-lettering must not be swallowed.
+
+use crate::dialect::amqp::error::{Fault, Named};
+use crate::dialect::amqp::wire::{Table, Value};
+
+/// What becomes of an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Treatment {
+    /// It does what it says.
+    Honoured,
+    /// It tunes how RabbitMQ keeps a queue, which has no counterpart here.
+    NoEffect,
+    /// It is an error on the channel.
+    Refused,
+}
+
+/// Queue arguments by name. Any other is kept and ignored, as RabbitMQ does.
+pub const QUEUE_ARGUMENTS: &[(&str, Treatment)] = &[
+    ("x-topic", Treatment::Honoured),
+    ("x-queue-type", Treatment::Honoured),
+    ("x-queue-mode", Treatment::NoEffect),
+    ("x-queue-version", Treatment::NoEffect),
+    ("x-queue-master-locator", Treatment::NoEffect),
+    ("x-queue-leader-locator", Treatment::NoEffect),
+    ("x-quorum-initial-group-size", Treatment::NoEffect),
+    ("x-quorum-target-group-size", Treatment::NoEffect),
+    ("x-message-ttl", Treatment::Refused),
+    ("x-expires", Treatment::Refused),
+    ("x-max-length", Treatment::Refused),
+    ("x-max-length-bytes", Treatment::Refused),
+    ("x-overflow", Treatment::Refused),
+    ("x-dead-letter-exchange", Treatment::Refused),
+    ("x-dead-letter-routing-key", Treatment::Refused),
+    ("x-dead-letter-strategy", Treatment::Refused),
+    ("x-max-priority", Treatment::Refused),
+    ("x-single-active-consumer", Treatment::Refused),
+    ("x-delivery-limit", Treatment::Refused),
+    ("x-max-age", Treatment::Refused),
+    ("x-stream-max-segment-size-bytes", Treatment::Refused),
+];
+
+/// Checks the arguments of a `queue.declare`.
+pub fn check_queue(arguments: &[u8], named: &Named) -> Result<(), Fault> {
+    for (name, value) in Table(arguments).entries().map_while(Result::ok) {
+        let Some((known, treatment)) = QUEUE_ARGUMENTS.iter().find(|(known, _)| known.as_bytes() == name) else { continue };
+        match treatment {
+            Treatment::Refused => {
+                return Err(Fault::UnsupportedArgument { named: named.clone(), argument: (*known).to_owned() });
+            }
+            Treatment::Honoured => check_honoured(known, value, named)?,
+            Treatment::NoEffect => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_honoured(name: &str, value: Value<'_>, named: &Named) -> Result<(), Fault> {
+    let invalid = |reason| Err(Fault::InvalidArgument { named: named.clone(), argument: name.to_owned(), reason });
+    match (name, value) {
+        ("x-queue-type", Value::Text(b"classic" | b"quorum")) => Ok(()),
+        ("x-queue-type", Value::Text(b"stream")) => invalid("streams are not supported: every queue's topic can be read again from Kafka"),
+        ("x-queue-type", _) => invalid("unsupported queue type"),
+        ("x-topic", Value::Text(topic)) if !topic.is_empty() && !topic.starts_with(b"__") => Ok(()),
+        ("x-topic", _) => invalid("not the name of a topic"),
+        _ => Ok(()),
+    }
+}
+
+/// The topic that a named view reads, from `x-topic`.
+pub fn topic_of(arguments: &[u8]) -> Option<&[u8]> {
+    Table(arguments).get(b"x-topic").and_then(|value| value.text())
+}
+
+/// Compares the arguments that matter between a declaration and what is there.
+pub fn check_equivalent(names: &[&'static str], declared: &[u8], current: &[u8], named: &Named) -> Result<(), Fault> {
+    for name in names {
+        let (declared, current) = (Table(declared).get(name.as_bytes()), Table(current).get(name.as_bytes()));
+        if declared != current {
+            return Err(Fault::Inequivalent {
+                named: named.clone(),
+                argument: (*name).to_owned(),
+                received: describe(declared),
+                current: describe(current),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn describe(value: Option<Value<'_>>) -> String {
+    match value {
+        None => "none".to_owned(),
+        Some(value) => format!("the value '{}' of type '{}'", display(value), value.type_name()),
+    }
+}
+
+fn display(value: Value<'_>) -> String {
+    match (value.integer(), value.text()) {
+        (Some(integer), _) => integer.to_string(),
+        (_, Some(text)) => String::from_utf8_lossy(text).into_owned(),
+        _ => match value {
+            Value::Bool(flag) => flag.to_string(),
+            other => other.type_name().to_owned(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::amqp::wire::TableBuilder;
+
+    #[test]
+    fn what_is_not_done_is_refused_not_swallowed() {
+        let named = Named::queue(b"q", b"/");
+        let arguments = TableBuilder::new().entry(b"x-message-ttl", Value::I32(1000)).finish();
+        let fault = check_queue(&arguments, &named).unwrap_err();
+        assert_eq!(fault.text(), "PRECONDITION_FAILED - arg 'x-message-ttl' for queue 'q' in vhost '/' is not supported");
+        let arguments = TableBuilder::new().entry(b"x-queue-type", Value::Text(b"quorum")).entry(b"mine", Value::Void).finish();
+        check_queue(&arguments, &named).unwrap();
+        let arguments = TableBuilder::new().entry(b"x-queue-type", Value::Text(b"stream")).finish();
+        check_queue(&arguments, &named).unwrap_err();
+    }
+
+    #[test]
+    fn differences_are_told_as_rabbitmq_does() {
+        let arguments = TableBuilder::new().entry(b"alternate-exchange", Value::Text(b"other")).finish();
+        let named = Named::exchange(b"e", b"/");
+        let fault = check_equivalent(&["alternate-exchange"], &arguments, b"", &named).unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            "inequivalent arg 'alternate-exchange' for exchange 'e' in vhost '/': received the value 'other' of type 'longstr' but \
+             current is none"
+        );
+    }
+}

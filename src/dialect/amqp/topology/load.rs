@@ -1,0 +1,58 @@
+//! The topology from keyed state, at start.
+
+use bytes::Bytes;
+
+use super::stored::Stored;
+use super::{Binding, ExchangeFlags, Queue, QueueFlags, Topology};
+use crate::dialect::amqp::exchange::{Destination, ExchangeKind};
+use crate::log::TopicName;
+
+impl Topology {
+    /// Rebuilds what was stored. `view_of` gives the name of a queue's view, or none if its topic is gone.
+    pub fn load(entries: Vec<(Bytes, Bytes)>, view_of: impl Fn(&[u8], &[u8], &[u8]) -> Option<(TopicName, TopicName)>) -> Self {
+        let mut topology = Self::default();
+        let mut all: Vec<Stored> = entries.iter().filter_map(|(key, value)| decode(key, value)).collect();
+        all.sort_by_key(Stored::load_order);
+        for stored in all {
+            topology.load_one(stored, &view_of);
+        }
+        topology.changes.clear();
+        topology
+    }
+
+    fn load_one(&mut self, stored: Stored, view_of: &impl Fn(&[u8], &[u8], &[u8]) -> Option<(TopicName, TopicName)>) {
+        match stored {
+            Stored::Exchange { vhost, name, kind, auto_delete, internal, arguments } => {
+                self.open_vhost(&vhost);
+                let Some(kind) = ExchangeKind::from_name(&kind) else { return };
+                self.insert_exchange(&vhost, name, ExchangeFlags { kind, durable: true, auto_delete, internal, arguments });
+            }
+            Stored::Queue { vhost, name, topic, auto_delete, foreign, arguments } => {
+                self.open_vhost(&vhost);
+                let Some((view, topic)) = view_of(&vhost, &name, &topic) else { return };
+                let flags = QueueFlags { durable: true, auto_delete, exclusive: None, arguments };
+                self.insert_queue(Queue::new(vhost, name, view, topic, flags, foreign));
+            }
+            Stored::Binding { vhost, source, to_exchange, destination, key, arguments } => {
+                self.open_vhost(&vhost);
+                let destination = match to_exchange {
+                    true => self.exchange_id(&vhost, &destination).map(Destination::Exchange),
+                    false => self.queue_id(&vhost, &destination).map(Destination::Queue),
+                };
+                if let (Some(source), Some(destination)) = (self.exchange_id(&vhost, &source), destination) {
+                    self.bind(Binding { source, destination, key, arguments });
+                }
+            }
+        }
+    }
+}
+
+fn decode(key: &[u8], value: &[u8]) -> Option<Stored> {
+    match Stored::decode(key, value) {
+        Ok(stored) => stored,
+        Err(error) => {
+            tracing::warn!(%error, key = %key.escape_ascii(), "a stored declaration does not decode and is left out");
+            None
+        }
+    }
+}

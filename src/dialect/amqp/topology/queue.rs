@@ -1,0 +1,108 @@
+//! A queue as AMQP declares it. The records are elsewhere: this is the name, its flags and who consumes from it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Binding;
+use crate::dialect::amqp::error::{Fault, Named};
+use crate::dialect::amqp::mailbox::Mailbox;
+use crate::log::TopicName;
+
+/// Numbers the connections of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// A consumer on a queue.
+#[derive(Debug, Clone)]
+pub struct Subscriber {
+    pub connection: ConnectionId,
+    pub channel: u16,
+    pub tag: Bytes,
+    pub exclusive: bool,
+    pub mailbox: Arc<Mailbox>,
+}
+
+/// What `queue.declare` says beside the name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueFlags {
+    pub durable: bool,
+    pub auto_delete: bool,
+    /// The one connection that may use it, and with which it dies.
+    pub exclusive: Option<ConnectionId>,
+    /// The bytes of a table.
+    pub arguments: Bytes,
+}
+
+/// A declared queue.
+#[derive(Debug)]
+pub struct Queue {
+    pub vhost: Bytes,
+    pub name: Bytes,
+    /// The name of the queue view.
+    pub view: TopicName,
+    /// The topic that it views and that publishes append to.
+    pub topic: TopicName,
+    pub flags: QueueFlags,
+    /// The topic was made by somebody else: deleting the queue leaves it.
+    pub foreign: bool,
+    pub subscribers: Vec<Subscriber>,
+    pub(super) incoming: Vec<Binding>,
+}
+
+impl Queue {
+    pub fn new(vhost: Bytes, name: Bytes, view: TopicName, topic: TopicName, flags: QueueFlags, foreign: bool) -> Self {
+        Self { vhost, name, view, topic, flags, foreign, subscribers: Vec::new(), incoming: Vec::new() }
+    }
+
+    pub fn named(&self) -> Named {
+        Named::queue(&self.name, &self.vhost)
+    }
+
+    /// Whether it comes back after a restart.
+    pub fn is_kept(&self) -> bool {
+        self.flags.durable && self.flags.exclusive.is_none()
+    }
+
+    /// An exclusive queue is there for its own connection alone.
+    pub fn check_access(&self, by: ConnectionId) -> Result<(), Fault> {
+        match self.flags.exclusive {
+            Some(owner) if owner != by => Err(Fault::Locked(self.named())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a second declaration asks for the same queue.
+    pub fn check_equivalent(&self, declared: &QueueFlags, by: ConnectionId) -> Result<(), Fault> {
+        self.check_access(by)?;
+        if self.flags.exclusive != declared.exclusive {
+            return Err(Fault::Locked(self.named()));
+        }
+        let compare = |argument: &str, declared: bool, current: bool| match declared == current {
+            true => Ok(()),
+            false => Err(Fault::Inequivalent {
+                named: self.named(),
+                argument: argument.to_owned(),
+                received: format!("'{declared}'"),
+                current: format!("'{current}'"),
+            }),
+        };
+        compare("durable", declared.durable, self.flags.durable)?;
+        compare("auto_delete", declared.auto_delete, self.flags.auto_delete)?;
+        let compared: &[&str] = if self.foreign { &["x-topic"] } else { &["x-topic", "x-queue-type"] };
+        super::arguments::check_equivalent(compared, &declared.arguments, &self.flags.arguments, &self.named())
+    }
+
+    /// An exclusive consumer wants to be the only one, before and after.
+    pub fn check_may_subscribe(&self, exclusively: bool) -> Result<(), Fault> {
+        let taken = if exclusively { !self.subscribers.is_empty() } else { self.subscribers.iter().any(|other| other.exclusive) };
+        if taken { Err(Fault::ExclusiveUse(self.named())) } else { Ok(()) }
+    }
+
+    /// Forgets a consumer. True if an auto-delete queue lost its last one.
+    pub fn unsubscribe(&mut self, connection: ConnectionId, channel: u16, tag: &[u8]) -> bool {
+        let before = self.subscribers.len();
+        self.subscribers.retain(|other| (other.connection, other.channel, &other.tag[..]) != (connection, channel, tag));
+        self.flags.auto_delete && before > 0 && self.subscribers.is_empty()
+    }
+}
