@@ -76,23 +76,10 @@ pub struct Http {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
-    pub durability: Durability,
     pub journal_file_bytes: u64,
     pub journal_retain_bytes: u64,
     pub memory_tail_bytes: u64,
     pub segment_bytes: u64,
-    pub default_retention_ms: u64,
-    pub max_record_batch_bytes: u32,
-}
-
-/// What an acknowledged record has survived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Durability {
-    /// It is on disk.
-    Fsync,
-    /// The operating system has it: a crash of the process loses nothing, a power cut may.
-    Os,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -154,13 +141,10 @@ impl Default for Config {
             },
             http: Http { listen: "127.0.0.1:8080".to_owned() },
             log: Log {
-                durability: Durability::Fsync,
                 journal_file_bytes: 64 * MIB_64,
                 journal_retain_bytes: 256 * MIB_64,
                 memory_tail_bytes: 64 * MIB_64,
-                segment_bytes: 256 * MIB_64,
-                default_retention_ms: 7 * 24 * 3_600_000,
-                max_record_batch_bytes: MIB,
+                segment_bytes: 512 * MIB_64,
             },
             limits: Limits { connections: 10_000, topics: 1_000_000 },
             shutdown: Shutdown { grace_ms: 5_000 },
