@@ -70,6 +70,11 @@ impl Client {
         self.status.lock().clone()
     }
 
+    /// What wakes the connection.
+    pub fn signal(&self) -> &Signal {
+        &self.signal
+    }
+
     /// Asks the connection to close.
     pub fn kill(&self) {
         self.killed.store(true, Ordering::Release);

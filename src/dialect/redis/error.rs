@@ -106,6 +106,8 @@ pub enum CommandError {
     TooManyClients,
     #[error("UNBLOCKED client unblocked via CLIENT UNBLOCK")]
     Unblocked,
+    #[error("UNBLOCKED the list was removed while the client was blocked on it")]
+    ListRemoved,
     /// The log accepts nothing: Redis's word for writes that cannot be made durable.
     #[error("MISCONF Errors writing to the log: {0}")]
     Unwritable(String),

@@ -5,31 +5,36 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
-
 use super::error::CommandError;
-use crate::delivery::{Delivery, Position, RecordReader, Unit};
-use crate::log::record::Record;
-use crate::log::{Lsn, Topic};
+use crate::delivery::{Delivery, Unit};
+use crate::log::Lsn;
 
 /// The unit of a round, opened when first used.
 pub struct Round<'d> {
     delivery: &'d Delivery,
     unit: Option<Unit<'d>>,
-    committed: Lsn,
+    covers: Lsn,
     depends: bool,
     atomic: bool,
     now_ms: i64,
-    /// What this unit appended, kept while a later command of the same transaction may have to read it back.
-    appended: Vec<(Bytes, Position, Record)>,
+    /// Records and bytes of values written, and records written live only.
+    pub written: Written,
+}
+
+/// What a round wrote, for the metrics.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Written {
+    pub records: u64,
+    pub bytes: u64,
+    pub live_only: u64,
 }
 
 impl<'d> Round<'d> {
     pub fn new(delivery: &'d Delivery) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-        let appended = Vec::new();
-        Self { delivery, unit: None, committed: Lsn::NONE, depends: false, atomic: false, now_ms, appended }
+        let written = Written::default();
+        Self { delivery, unit: None, covers: Lsn::NONE, depends: false, atomic: false, now_ms, written }
     }
 
     /// The time of the round, in milliseconds since the epoch.
@@ -51,15 +56,22 @@ impl<'d> Round<'d> {
         self.unit()
     }
 
-    /// From here to [`Self::end_atomic`] everything belongs to one unit.
+    /// The replies of this round wait for this position too.
+    pub fn depend_on(&mut self, lsn: Lsn) {
+        self.depends = true;
+        self.covers = self.covers.max(lsn);
+    }
+
+    /// From here to [`Self::end_atomic`] everything belongs to one unit of its own.
     pub fn begin_atomic(&mut self) {
-        self.split();
+        self.commit();
         self.atomic = true;
     }
 
+    /// Ends the transaction that [`Self::begin_atomic`] began, and commits it.
     pub fn end_atomic(&mut self) {
         self.atomic = false;
-        self.appended.clear();
+        self.commit();
     }
 
     /// Whether a transaction is being run.
@@ -67,36 +79,28 @@ impl<'d> Round<'d> {
         self.atomic
     }
 
-    /// Ends the unit so that those who wait are served before the next command. Does nothing inside a transaction.
-    pub fn split(&mut self) {
+    /// Lets those who wait on a view have what was put there before the next command runs; a transaction does so at its end.
+    pub fn serve_waiting(&mut self) {
         if !self.atomic
-            && let Some(unit) = self.unit.take()
+            && let Some(unit) = &mut self.unit
         {
-            self.committed = self.committed.max(unit.commit());
+            unit.serve();
         }
     }
 
-    /// Keeps what a transaction appended, so that it can read it back.
-    pub fn remember(&mut self, topic: &Topic, position: Position, record: &Record) {
-        if self.atomic {
-            self.appended.push((topic.name().to_bytes(), position, record.clone()));
+    fn commit(&mut self) {
+        if let Some(unit) = self.unit.take() {
+            let seen = if self.depends { unit.seen() } else { Lsn::NONE };
+            let written = unit.commit();
+            if self.depends {
+                self.covers = self.covers.max(seen).max(written);
+            }
         }
-    }
-
-    /// The record at a position that this round has just taken off a view.
-    pub fn record(&mut self, reader: &mut RecordReader, topic: &Topic, at: Position) -> Result<Record, CommandError> {
-        let own = |(name, position, _): &&(Bytes, Position, Record)| *position == at && *name == topic.name().as_bytes();
-        if let Some((_, _, record)) = self.appended.iter().rev().find(own) {
-            return Ok(record.clone());
-        }
-        let partition = topic.partition(at.partition).ok_or(CommandError::NoSuchKey)?;
-        reader.record(&partition, at.offset).map_err(|error| CommandError::Unreadable(error.to_string()))
     }
 
     /// Ends the round: what its replies depend on.
-    pub fn finish(mut self) -> Lsn {
-        self.atomic = false;
-        self.split();
-        if self.depends { self.committed } else { Lsn::NONE }
+    pub fn finish(mut self) -> (Lsn, Written) {
+        self.commit();
+        (self.covers, self.written)
     }
 }

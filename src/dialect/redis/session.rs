@@ -87,8 +87,8 @@ pub enum Then {
     ReplyKeyAndValue,
     /// `BLMPOP`: up to `count` elements from this end.
     ReplyMany { end: End, count: u64 },
-    /// `BLMOVE`, `BRPOPLPUSH`.
-    Move { from: End, to: Bytes, put: End },
+    /// `BLMOVE`, `BRPOPLPUSH`: it was moved already.
+    ReplyValue,
 }
 
 impl Session {

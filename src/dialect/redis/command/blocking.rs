@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::list::{self, At};
 use super::{Context, Flow, Outcome, list_move};
-use crate::delivery::{Claim, Class, Credit, End, Position, Serve, TakerSpec};
+use crate::delivery::{Claim, Class, Credit, End, Serve, TakerSpec};
 use crate::dialect::redis::clients::Unblock;
 use crate::dialect::redis::error::CommandError;
 use crate::dialect::redis::session::{Blocked, Then, Wait};
@@ -46,7 +46,7 @@ fn pop(ctx: &mut Context<'_, '_>, arguments: &[Bytes], end: End) -> Outcome {
             return Ok(Flow::Next);
         }
     }
-    wait_for(ctx, keys, deadline, Serve::Pop(end), Then::ReplyKeyAndValue)
+    wait_for(ctx, keys, deadline, &Serve::Pop(end), Then::ReplyKeyAndValue)
 }
 
 /// `BLMPOP timeout numkeys key [key ...] LEFT|RIGHT [COUNT count]`.
@@ -63,7 +63,7 @@ pub fn blmpop(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
             return Ok(Flow::Next);
         }
     }
-    wait_for(ctx, keys, deadline, Serve::Pop(end), Then::ReplyMany { end, count })
+    wait_for(ctx, keys, deadline, &Serve::Pop(end), Then::ReplyMany { end, count })
 }
 
 pub fn blmove(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
@@ -82,8 +82,9 @@ fn move_or_wait(ctx: &mut Context<'_, '_>, from: &Bytes, to: &Bytes, pop: End, p
     if list_move::move_one(ctx, from, to, pop, put)? {
         return Ok(Flow::Next);
     }
-    let then = Then::Move { from: pop, to: Bytes::copy_from_slice(to), put };
-    wait_for(ctx, std::slice::from_ref(from), deadline, Serve::Claim, then)
+    let target = list::open(ctx, to)?.name;
+    let serve = Serve::Move { from: pop, to: target, to_end: put };
+    wait_for(ctx, std::slice::from_ref(from), deadline, &serve, Then::ReplyValue)
 }
 
 /// Seconds as a double, 0 for ever; the result is when to give up.
@@ -103,18 +104,24 @@ fn deadline(timeout: &[u8]) -> Result<Option<Instant>, CommandError> {
     Ok(Instant::now().checked_add(Duration::from_millis(ms as u64)))
 }
 
-fn wait_for(ctx: &mut Context<'_, '_>, keys: &[Bytes], deadline: Option<Instant>, serve: Serve, then: Then) -> Outcome {
+fn wait_for(
+    ctx: &mut Context<'_, '_>,
+    keys: &[Bytes],
+    deadline: Option<Instant>,
+    serve: &Serve,
+    then: Then,
+) -> Outcome {
     if ctx.round.is_atomic() {
         write_nothing(ctx, &then);
         return Ok(Flow::Next);
     }
-    let credit = Arc::new(Credit::new(1));
+    let credit = Credit::new(1);
     let mut waits = Vec::with_capacity(keys.len());
     for key in keys {
         let name = list::open(ctx, key)?.name;
-        let signal = Signal::clone(&ctx.session.client.signal());
-        let spec = TakerSpec { signal, credit: Arc::clone(&credit), shared: None, serve, class: Class::Queued };
-        let taker = ctx.round.durable_unit()?.add_taker(&name, spec);
+        let (signal, credit) = (Signal::clone(ctx.session.client.signal()), Arc::clone(&credit));
+        let spec = TakerSpec { signal, credit, shared: None, serve: serve.clone(), class: Class::Queued };
+        let taker = ctx.round.durable_unit()?.add_taker(&name, spec).ok_or(CommandError::NoSuchKey)?;
         waits.push(Wait { key: Bytes::copy_from_slice(key), name, taker });
     }
     Ok(Flow::Block(Box::new(Blocked { waits, deadline, then })))
@@ -125,32 +132,30 @@ pub fn go_on(ctx: &mut Context<'_, '_>, blocked: &Blocked, cause: Cause) -> Resu
     let mut claims = Vec::new();
     if cause == Cause::Woken {
         blocked.waits.iter().for_each(|wait| wait.taker.drain(&mut claims));
-        if claims.is_empty() {
+        if claims.is_empty() && !blocked.waits.iter().any(|wait| wait.taker.is_cancelled()) {
             return Ok(false);
         }
     }
     let unit = ctx.round.durable_unit()?;
     for wait in &blocked.waits {
-        unit.remove_taker(&wait.name, wait.taker.id);
+        unit.remove_taker(&wait.name, wait.taker.id());
         wait.taker.drain(&mut claims);
     }
     match claims.pop() {
-        Some(claim) if cause == Cause::Gone => give_back(ctx, blocked, &claim)?,
-        Some(claim) => deliver(ctx, blocked, claim)?,
+        Some(claim) => deliver(ctx, blocked, &claim)?,
         None => give_up(ctx, blocked, cause),
     }
     Ok(true)
 }
 
-fn deliver(ctx: &mut Context<'_, '_>, blocked: &Blocked, claim: Claim) -> Result<(), CommandError> {
+/// Writes the reply with what was taken. A client that has left loses it, as in Redis.
+fn deliver(ctx: &mut Context<'_, '_>, blocked: &Blocked, claim: &Claim) -> Result<(), CommandError> {
     ctx.round.depend_on(claim.lsn);
     let at: At = (Arc::clone(&claim.partition), claim.position.offset);
     let key = blocked.waits.iter().find(|wait| wait.name == claim.queue).map(|wait| wait.key.clone()).unwrap_or_default();
     match &blocked.then {
-        Then::ReplyKeyAndValue => {
-            write_key_and_value(ctx, &key, at);
-            Ok(())
-        }
+        Then::ReplyKeyAndValue => write_key_and_value(ctx, &key, at),
+        Then::ReplyValue => list::write_value(ctx, at),
         Then::ReplyMany { end, count } => {
             let mut elements = vec![at];
             while (elements.len() as u64) < *count {
@@ -162,37 +167,17 @@ fn deliver(ctx: &mut Context<'_, '_>, blocked: &Blocked, claim: Claim) -> Result
             reply.bulk(&key);
             reply.array(elements.len());
             elements.into_iter().for_each(|at| list::write_value(ctx, at));
-            Ok(())
-        }
-        Then::Move { from: End::Head, to, put } => list_move::move_claimed(ctx, &claim.queue, at, to, *put),
-        Then::Move { from: End::Tail, to, put } => {
-            // A claim is the first element. It goes back to its place, and the last one is moved.
-            release(ctx, &claim)?;
-            if !list_move::move_one(ctx, &key, to, End::Tail, *put)? {
-                ctx.reply().null();
-            }
-            Ok(())
         }
     }
-}
-
-fn release(ctx: &mut Context<'_, '_>, claim: &Claim) -> Result<(), CommandError> {
-    ctx.round.durable_unit()?.release(&claim.queue, &[claim.position], false);
     Ok(())
 }
 
-/// The client left while an element was on its way. A popped one is lost with it, as in Redis; a claimed one stays.
-fn give_back(ctx: &mut Context<'_, '_>, blocked: &Blocked, claim: &Claim) -> Result<(), CommandError> {
-    match blocked.then {
-        Then::Move { .. } => release(ctx, claim),
-        Then::ReplyKeyAndValue | Then::ReplyMany { .. } => Ok(()),
-    }
-}
-
+/// The reply to a command that got nothing until now.
 fn give_up(ctx: &mut Context<'_, '_>, blocked: &Blocked, cause: Cause) {
     match cause {
         Cause::Unblocked(Unblock::Error) => ctx.reply().error(&CommandError::Unblocked.to_string()),
-        Cause::Woken | Cause::TimedOut | Cause::Unblocked(Unblock::Timeout) | Cause::Gone => write_nothing(ctx, &blocked.then),
+        Cause::Woken => ctx.reply().error(&CommandError::ListRemoved.to_string()),
+        Cause::TimedOut | Cause::Unblocked(Unblock::Timeout) | Cause::Gone => write_nothing(ctx, &blocked.then),
     }
 }
 
@@ -207,7 +192,7 @@ fn write_key_and_value(ctx: &mut Context<'_, '_>, key: &[u8], at: At) {
 fn write_nothing(ctx: &mut Context<'_, '_>, then: &Then) {
     match then {
         Then::ReplyKeyAndValue | Then::ReplyMany { .. } => ctx.reply().null_array(),
-        Then::Move { .. } => ctx.reply().null(),
+        Then::ReplyValue => ctx.reply().null(),
     }
 }
 

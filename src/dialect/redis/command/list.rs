@@ -57,7 +57,7 @@ fn push(ctx: &mut Context<'_, '_>, arguments: &[Bytes], end: End, only_existing:
     }
     let len = ctx.round.durable_unit()?.ready(&list.name, Class::Queued);
     ctx.reply().count(len);
-    serve_waiting(ctx, &list.name)?;
+    ctx.round.serve_waiting();
     Ok(Flow::Next)
 }
 
@@ -327,24 +327,16 @@ pub fn check_size(list: &Recent, value: &[u8]) -> Result<(), CommandError> {
 /// Puts a record at an end of a list.
 pub fn put(ctx: &mut Context<'_, '_>, list: &Recent, end: End, record: &Record) -> Result<(), CommandError> {
     let unit = ctx.round.durable_unit()?;
-    let offset = match end {
-        End::Head => Some(unit.append_front(&list.topic, record)),
-        End::Tail => {
-            let target = [Target { topic: Arc::clone(&list.topic), partition: 0 }];
-            unit.append(&target, record, Kind::Queued).first().copied()
+    match end {
+        End::Head => {
+            unit.append_front(&list.topic, record);
         }
-    };
-    if let Some(offset) = offset {
-        ctx.round.remember(&list.topic, Position { partition: 0, offset }, record);
+        End::Tail => {
+            unit.append(&[Target { topic: Arc::clone(&list.topic), partition: 0 }], record, Kind::Queued);
+        }
     }
-    Ok(())
-}
-
-/// Lets those who wait for the list have their elements before the next command runs.
-pub fn serve_waiting(ctx: &mut Context<'_, '_>, name: &TopicName) -> Result<(), CommandError> {
-    if ctx.round.durable_unit()?.takers(name) > 0 {
-        ctx.round.split();
-    }
+    ctx.round.written.records += 1;
+    ctx.round.written.bytes += mapping::payload(record).len() as u64;
     Ok(())
 }
 

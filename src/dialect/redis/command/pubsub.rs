@@ -31,11 +31,14 @@ pub fn publish(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     match topic {
         Some(topic) => {
             unit.append(&[Target { topic: topic.topic, partition: 0 }], &record, Kind::Broadcast);
+            ctx.round.written.records += 1;
+            ctx.round.written.bytes += mapping::payload(&record).len() as u64;
+            ctx.round.serve_waiting();
         }
-        None if receivers > 0 => {
+        None => {
             unit.announce(&name, &record);
+            ctx.round.written.live_only += 1;
         }
-        None => {}
     }
     ctx.reply().count(receivers);
     Ok(Flow::Next)

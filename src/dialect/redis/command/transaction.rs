@@ -34,7 +34,6 @@ pub fn exec(ctx: &mut Context<'_, '_>, _: &[Bytes]) -> Outcome {
     ctx.round.begin_atomic();
     let outcome = run_all(ctx, &transaction, &watched);
     ctx.round.end_atomic();
-    ctx.round.split();
     outcome
 }
 
