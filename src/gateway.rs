@@ -5,6 +5,7 @@
 
 mod core_metrics;
 mod data_dir;
+mod dialects;
 mod ready;
 mod settings;
 mod vitals;
@@ -23,11 +24,12 @@ use crate::config::Config;
 use crate::delivery::{Delivery, StartError};
 use crate::log::Refused;
 use crate::net::{BindError, ConnectionLimit, Dialect, Listener, Shutdown, ShutdownTrigger, raise_open_files_limit};
-use crate::security::{UserError, Users};
+use crate::security::UserError;
 use crate::telemetry::Telemetry;
 
 use data_dir::DataDir;
 pub use data_dir::DataDirError;
+use dialects::Dialects;
 pub use ready::Addresses;
 
 /// Why the gateway could not start or end in order.
@@ -53,6 +55,7 @@ pub struct Gateway {
     config: Config,
     data_dir: DataDir,
     delivery: Delivery,
+    dialects: Dialects,
     listeners: Listeners,
     telemetry: Telemetry,
     addresses: Addresses,
@@ -74,9 +77,10 @@ impl Gateway {
         let telemetry = Telemetry::new(usize::try_from(config.telemetry.series_max).unwrap_or(usize::MAX));
         vitals::register(&telemetry);
         core_metrics::register(&telemetry, &delivery);
+        let dialects = Dialects::open(&config, &delivery, &telemetry)?;
         let addresses = listeners.addresses();
         data_dir.publish(&addresses)?;
-        Ok(Self { config, data_dir, delivery, listeners, telemetry, addresses })
+        Ok(Self { config, data_dir, delivery, dialects, listeners, telemetry, addresses })
     }
 
     /// Where clients connect.
@@ -93,18 +97,18 @@ impl Gateway {
 
     /// Serves until `shutdown` is requested, then ends in order within the configured time.
     pub async fn run(self, mut shutdown: Shutdown) -> Result<(), GatewayError> {
-        let Self { config, data_dir, delivery, listeners, telemetry, .. } = self;
+        let Self { config, data_dir, delivery, dialects, listeners, telemetry, .. } = self;
         let limit = connection_limit(&config);
         let stopping = Arc::new(AtomicBool::new(false));
         let (stop_dialects, dialects_stop) = ShutdownTrigger::new();
         let (stop_http, http_stop) = ShutdownTrigger::new();
 
         let mut serving = JoinSet::new();
-        let mut dialects = Serving { tasks: &mut serving, limit, shutdown: dialects_stop };
         let Listeners { kafka, amqp, redis, http } = listeners;
-        let _users = Users::new(config.security.users.clone())?;
-        let _held = (kafka, amqp, redis);
-        let _ = &mut dialects;
+        let mut side = Serving { tasks: &mut serving, limit, shutdown: dialects_stop };
+        side.start(kafka, dialects.kafka);
+        side.start(redis, dialects.redis);
+        let _held = amqp;
 
         let mut serving_http = JoinSet::new();
         let admin = Admin::new(telemetry, readiness(delivery.clone(), Arc::clone(&stopping)));

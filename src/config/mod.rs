@@ -46,6 +46,9 @@ pub struct Kafka {
     pub auto_create_topics: bool,
     pub default_partitions: u32,
     pub max_request_bytes: u32,
+    pub max_fetch_bytes: u32,
+    pub max_batch_bytes: u32,
+    pub default_retention_ms: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,9 +65,10 @@ pub struct Amqp {
 #[serde(deny_unknown_fields)]
 pub struct Redis {
     pub listen: String,
+    pub databases: u32,
     pub automatic_topics: u32,
     pub max_bulk_bytes: u32,
-    pub output_limit_bytes: u32,
+    pub max_subscriber_bytes: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -125,6 +129,9 @@ impl Default for Config {
                 auto_create_topics: true,
                 default_partitions: 1,
                 max_request_bytes: 100 * MIB,
+                max_fetch_bytes: 16 * MIB,
+                max_batch_bytes: MIB,
+                default_retention_ms: 7 * 24 * 3_600_000,
             },
             amqp: Amqp {
                 listen: "127.0.0.1:5672".to_owned(),
@@ -135,9 +142,10 @@ impl Default for Config {
             },
             redis: Redis {
                 listen: "127.0.0.1:6379".to_owned(),
+                databases: 16,
                 automatic_topics: 10_000,
                 max_bulk_bytes: 512 * MIB,
-                output_limit_bytes: 32 * MIB,
+                max_subscriber_bytes: 32 * MIB,
             },
             http: Http { listen: "127.0.0.1:8080".to_owned() },
             log: Log {
