@@ -9,6 +9,8 @@ use crate::log::record::varint::{Input, put_uvarint};
 
 /// No offset in a set reaches this, so that arithmetic on offsets and places cannot overflow.
 pub(crate) const OFFSET_MAX: u64 = 1 << 62;
+/// No place at the front is below this.
+pub(crate) const PLACE_MIN: i64 = -(1 << 62);
 
 /// A set of `u64` that is cheap where its members are neighbours.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
