@@ -89,6 +89,11 @@ class Page:
         section.note(f"Skipped: {why}.")
         self.parts.append(section)
 
+    def failed(self, name, why):
+        section = Section(name.capitalize(), "")
+        section.note(f"Failed:\n\n```\n{why.strip()}\n```")
+        self.parts.append(section)
+
     def text(self):
         day = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(self.began_at))
         lines = [f"Run of {day}: `{self.command.strip()}`", "", self.machine + ".", ""]

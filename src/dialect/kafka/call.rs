@@ -13,6 +13,7 @@ use super::sasl::Access;
 use super::wire::header::{finish_response, start_response};
 use super::wire::{Message, RequestHeader, encode};
 use crate::delivery::Delivery;
+use crate::delivery::group::Groups;
 use crate::log::{Log, Lsn};
 
 /// What a handler knows of who asks.
@@ -61,6 +62,10 @@ impl Call {
 
     pub fn delivery(&self) -> &Delivery {
         &self.client.kafka.delivery
+    }
+
+    pub fn groups(&self) -> &Groups {
+        &self.client.kafka.groups
     }
 
     pub fn log(&self) -> &Log {

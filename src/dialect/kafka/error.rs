@@ -2,6 +2,7 @@
 //! wildcard: a new error below has to find its code here before it compiles.
 
 use crate::delivery::ProduceError;
+use crate::delivery::group::{GroupError, OffsetError};
 use crate::log::record::BatchError;
 use crate::log::{ReadError, Refused, SequenceError, TopicError};
 
@@ -63,6 +64,14 @@ impl ErrorCode {
     pub fn code(self) -> i16 {
         self as i16
     }
+
+    /// The number for what may have gone well.
+    pub fn of<T, E>(result: &Result<T, E>) -> i16
+    where
+        for<'a> Self: From<&'a E>,
+    {
+        result.as_ref().err().map_or(Self::None, Self::from).code()
+    }
 }
 
 impl From<&ProduceError> for ErrorCode {
@@ -75,6 +84,35 @@ impl From<&ProduceError> for ErrorCode {
             ProduceError::Sequence(SequenceError::Fenced { .. }) => Self::InvalidProducerEpoch,
             ProduceError::UnknownPartition => Self::UnknownTopicOrPartition,
             ProduceError::KeyMissing => Self::InvalidRecord,
+        }
+    }
+}
+
+impl From<&GroupError> for ErrorCode {
+    fn from(error: &GroupError) -> Self {
+        match error {
+            GroupError::InvalidName => Self::InvalidGroupId,
+            GroupError::NotFound => Self::GroupIdNotFound,
+            GroupError::UnknownMember => Self::UnknownMemberId,
+            GroupError::MemberIdRequired(_) => Self::MemberIdRequired,
+            GroupError::Fenced => Self::FencedInstanceId,
+            GroupError::StaleEpoch => Self::IllegalGeneration,
+            GroupError::Rebalancing => Self::RebalanceInProgress,
+            GroupError::Mismatch => Self::InconsistentGroupProtocol,
+            GroupError::InvalidSessionTimeout => Self::InvalidSessionTimeout,
+            GroupError::Full | GroupError::TooManyGroups => Self::GroupMaxSizeReached,
+            GroupError::NotEmpty => Self::NonEmptyGroup,
+            GroupError::Unavailable => Self::CoordinatorNotAvailable,
+        }
+    }
+}
+
+impl From<&OffsetError> for ErrorCode {
+    fn from(error: &OffsetError) -> Self {
+        match error {
+            OffsetError::UnknownPartition => Self::UnknownTopicOrPartition,
+            OffsetError::MetadataTooLarge => Self::OffsetMetadataTooLarge,
+            OffsetError::InUse => Self::GroupSubscribedToTopic,
         }
     }
 }

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::error::ErrorCode;
 use super::wire::Uuid;
+use crate::delivery::group::{Caller, InstanceName};
 use crate::log::record::{BATCH_HEADER_BYTES, BatchHeader};
 use crate::log::{Log, Partition, Topic, TopicId, TopicName};
 
@@ -76,6 +77,16 @@ pub fn wire_count(count: u32) -> i32 {
 /// A topic's id as the wire has it.
 pub fn wire_id(topic: &Topic) -> Uuid {
     Uuid(topic.id().0)
+}
+
+/// Who sends a request to its group. A Kafka generation is an epoch.
+pub fn to_caller(member_id: String, group_instance_id: Option<String>, generation_id: i32) -> Caller {
+    Caller { member_id: Arc::from(member_id), instance: to_instance(group_instance_id), epoch: generation_id }
+}
+
+/// The instance name of a static member; old clients send an empty one for none.
+pub fn to_instance(group_instance_id: Option<String>) -> Option<InstanceName> {
+    group_instance_id.filter(|id| !id.is_empty()).map(Arc::from)
 }
 
 #[cfg(test)]

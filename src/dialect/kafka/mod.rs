@@ -9,6 +9,7 @@ mod error;
 mod handler;
 mod mapping;
 mod sasl;
+mod subscription;
 pub mod support;
 mod topic_config;
 pub mod wire;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::delivery::group::Groups;
 use crate::delivery::{Delivery, StartError};
 use crate::log::{Table, TopicId, TopicSettings};
 use crate::net::{Dialect, Incoming};
@@ -66,6 +68,7 @@ impl Default for Settings {
 /// The dialect, ready to serve connections.
 pub struct Kafka {
     delivery: Delivery,
+    groups: Groups,
     settings: Settings,
     users: Arc<dyn Authenticator>,
     metrics: DialectMetrics,
@@ -79,12 +82,13 @@ impl Kafka {
     /// The log cannot be read or written.
     pub fn open(
         delivery: Delivery,
+        groups: Groups,
         settings: Settings,
         users: Arc<dyn Authenticator>,
         metrics: DialectMetrics,
     ) -> Result<Self, StartError> {
         let cluster_id = cluster_id(&delivery)?;
-        Ok(Self { delivery, settings, users, metrics, cluster_id })
+        Ok(Self { delivery, groups, settings, users, metrics, cluster_id })
     }
 
     /// What a topic has that is made from here and says nothing else.

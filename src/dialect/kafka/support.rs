@@ -4,12 +4,16 @@
 use super::wire::Message;
 use super::wire::message::{
     alter_configs::AlterConfigsRequest, api_versions::ApiVersionsRequest, create_partitions::CreatePartitionsRequest,
-    create_topics::CreateTopicsRequest, delete_records::DeleteRecordsRequest, delete_topics::DeleteTopicsRequest,
-    describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
-    describe_topic_partitions::DescribeTopicPartitionsRequest, fetch::FetchRequest,
+    create_topics::CreateTopicsRequest, delete_groups::DeleteGroupsRequest, delete_records::DeleteRecordsRequest,
+    delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
+    describe_groups::DescribeGroupsRequest, describe_topic_partitions::DescribeTopicPartitionsRequest, fetch::FetchRequest,
+    find_coordinator::FindCoordinatorRequest, heartbeat::HeartbeatRequest,
     incremental_alter_configs::IncrementalAlterConfigsRequest, init_producer_id::InitProducerIdRequest,
-    list_offsets::ListOffsetsRequest, metadata::MetadataRequest, offset_for_leader_epoch::OffsetForLeaderEpochRequest,
+    join_group::JoinGroupRequest, leave_group::LeaveGroupRequest, list_groups::ListGroupsRequest,
+    list_offsets::ListOffsetsRequest, metadata::MetadataRequest, offset_commit::OffsetCommitRequest,
+    offset_delete::OffsetDeleteRequest, offset_fetch::OffsetFetchRequest, offset_for_leader_epoch::OffsetForLeaderEpochRequest,
     produce::ProduceRequest, sasl_authenticate::SaslAuthenticateRequest, sasl_handshake::SaslHandshakeRequest,
+    sync_group::SyncGroupRequest,
 };
 
 /// One API key and the versions of it that are answered.
@@ -35,6 +39,15 @@ pub const APIS: &[Api] = &[
     api::<FetchRequest>("Fetch", 17),
     api::<ListOffsetsRequest>("ListOffsets", 10),
     api::<MetadataRequest>("Metadata", 13),
+    api::<OffsetCommitRequest>("OffsetCommit", 10),
+    api::<OffsetFetchRequest>("OffsetFetch", 10),
+    api::<FindCoordinatorRequest>("FindCoordinator", 6),
+    api::<JoinGroupRequest>("JoinGroup", 9),
+    api::<HeartbeatRequest>("Heartbeat", 4),
+    api::<LeaveGroupRequest>("LeaveGroup", 5),
+    api::<SyncGroupRequest>("SyncGroup", 5),
+    api::<DescribeGroupsRequest>("DescribeGroups", 6),
+    api::<ListGroupsRequest>("ListGroups", 5),
     api::<SaslHandshakeRequest>("SaslHandshake", 1),
     api::<ApiVersionsRequest>("ApiVersions", 4),
     api::<CreateTopicsRequest>("CreateTopics", 7),
@@ -46,7 +59,9 @@ pub const APIS: &[Api] = &[
     api::<AlterConfigsRequest>("AlterConfigs", 2),
     api::<SaslAuthenticateRequest>("SaslAuthenticate", 2),
     api::<CreatePartitionsRequest>("CreatePartitions", 3),
+    api::<DeleteGroupsRequest>("DeleteGroups", 2),
     api::<IncrementalAlterConfigsRequest>("IncrementalAlterConfigs", 1),
+    api::<OffsetDeleteRequest>("OffsetDelete", 0),
     api::<DescribeClusterRequest>("DescribeCluster", 2),
     api::<DescribeTopicPartitionsRequest>("DescribeTopicPartitions", 0),
 ];

@@ -5,13 +5,13 @@
 use std::sync::Arc;
 
 use crate::delivery::group::{GroupError, Groups, Join, Joined, Strategy};
-use crate::dialect::kafka::wire::message::join_group::{
-    JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse, JoinGroupResponseMember,
-};
 use crate::dialect::kafka::call::Call;
 use crate::dialect::kafka::error::ErrorCode;
 use crate::dialect::kafka::mapping::to_instance;
 use crate::dialect::kafka::subscription;
+use crate::dialect::kafka::wire::message::join_group::{
+    JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse, JoinGroupResponseMember,
+};
 use crate::log::{Lsn, TopicName};
 
 /// Answers when the group has.

@@ -7,21 +7,32 @@ mod alter_configs;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_topic_partitions;
 mod fetch;
 mod fetch_response;
+mod find_coordinator;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
 mod list_offsets;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 mod sasl_authenticate;
 mod sasl_handshake;
+mod sync_group;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -32,12 +43,16 @@ use super::call::{Answer, Call, Client};
 use super::support;
 use super::wire::message::{
     alter_configs::AlterConfigsRequest, api_versions::ApiVersionsRequest, create_partitions::CreatePartitionsRequest,
-    create_topics::CreateTopicsRequest, delete_records::DeleteRecordsRequest, delete_topics::DeleteTopicsRequest,
-    describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
-    describe_topic_partitions::DescribeTopicPartitionsRequest, fetch::FetchRequest,
+    create_topics::CreateTopicsRequest, delete_groups::DeleteGroupsRequest, delete_records::DeleteRecordsRequest,
+    delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
+    describe_groups::DescribeGroupsRequest, describe_topic_partitions::DescribeTopicPartitionsRequest, fetch::FetchRequest,
+    find_coordinator::FindCoordinatorRequest, heartbeat::HeartbeatRequest,
     incremental_alter_configs::IncrementalAlterConfigsRequest, init_producer_id::InitProducerIdRequest,
-    list_offsets::ListOffsetsRequest, metadata::MetadataRequest, offset_for_leader_epoch::OffsetForLeaderEpochRequest,
+    join_group::JoinGroupRequest, leave_group::LeaveGroupRequest, list_groups::ListGroupsRequest,
+    list_offsets::ListOffsetsRequest, metadata::MetadataRequest, offset_commit::OffsetCommitRequest,
+    offset_delete::OffsetDeleteRequest, offset_fetch::OffsetFetchRequest, offset_for_leader_epoch::OffsetForLeaderEpochRequest,
     produce::ProduceRequest, sasl_authenticate::SaslAuthenticateRequest, sasl_handshake::SaslHandshakeRequest,
+    sync_group::SyncGroupRequest,
 };
 use super::wire::{Message, RequestHeader, WireError, decode};
 use crate::log::Lsn;
@@ -84,6 +99,17 @@ fn dispatch(call: &Call, body: Bytes) -> Result<Answer, WireError> {
         IncrementalAlterConfigsRequest::KEY => now(call, body, incremental_alter_configs::handle),
         DescribeClusterRequest::KEY => now(call, body, describe_cluster::handle),
         DescribeTopicPartitionsRequest::KEY => now(call, body, describe_topic_partitions::handle),
+        DeleteGroupsRequest::KEY => now(call, body, delete_groups::handle),
+        DescribeGroupsRequest::KEY => now(call, body, describe_groups::handle),
+        FindCoordinatorRequest::KEY => now(call, body, find_coordinator::handle),
+        HeartbeatRequest::KEY => now(call, body, heartbeat::handle),
+        JoinGroupRequest::KEY => later(call, body, join_group::handle),
+        LeaveGroupRequest::KEY => now(call, body, leave_group::handle),
+        ListGroupsRequest::KEY => now(call, body, list_groups::handle),
+        OffsetCommitRequest::KEY => now(call, body, offset_commit::handle),
+        OffsetDeleteRequest::KEY => now(call, body, offset_delete::handle),
+        OffsetFetchRequest::KEY => now(call, body, offset_fetch::handle),
+        SyncGroupRequest::KEY => later(call, body, sync_group::handle),
         key => Err(WireError::Version { key, version: call.version() }),
     }
 }

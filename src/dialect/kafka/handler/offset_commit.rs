@@ -20,7 +20,8 @@ pub fn handle(call: &Call, request: OffsetCommitRequest) -> (OffsetCommitRespons
     let mut response = OffsetCommitResponse::default();
     let mut offsets = Vec::new();
     for topic in request.topics {
-        let name = if version >= 10 { name_of(call.log(), TopicId(topic.topic_id.0)) } else { TopicName::new(topic.name.clone()).ok() };
+        let name =
+            if version >= 10 { name_of(call.log(), TopicId(topic.topic_id.0)) } else { TopicName::new(topic.name.clone()).ok() };
         let missing = if version >= 10 { ErrorCode::UnknownTopicId.code() } else { ErrorCode::UnknownTopicOrPartition.code() };
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in topic.partitions {

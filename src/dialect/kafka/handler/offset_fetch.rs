@@ -85,7 +85,8 @@ fn look_up(groups: &Groups, group: &str, asked: Option<Vec<Asked>>) -> (Vec<Foun
     let mut gate = Lsn::NONE;
     let mut answers = Vec::with_capacity(asked.len());
     for Asked { name, id, topic, partitions } in asked {
-        let error_code = if topic.is_none() && id != Uuid::ZERO { ErrorCode::UnknownTopicId.code() } else { ErrorCode::None.code() };
+        let error_code =
+            if topic.is_none() && id != Uuid::ZERO { ErrorCode::UnknownTopicId.code() } else { ErrorCode::None.code() };
         let key = |index: &i32| Some(OffsetKey { topic: topic.clone()?, partition: u32::try_from(*index).ok()? });
         let keys: Vec<_> = partitions.iter().filter_map(key).collect();
         let (offsets, lsn) = groups.committed(group, &keys);

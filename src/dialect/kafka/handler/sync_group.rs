@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use crate::delivery::group::{GroupError, Groups, Sync, Synced};
-use crate::dialect::kafka::wire::message::sync_group::{SyncGroupRequest, SyncGroupResponse};
 use crate::dialect::kafka::call::Call;
 use crate::dialect::kafka::error::ErrorCode;
 use crate::dialect::kafka::mapping::to_caller;
+use crate::dialect::kafka::wire::message::sync_group::{SyncGroupRequest, SyncGroupResponse};
 use crate::log::Lsn;
 
 /// Answers when the group has.
