@@ -340,7 +340,7 @@ fn keep_change(state: &mut PartitionState, key: &bytes::Bytes, offset: u64) -> b
     }
 }
 
-fn now_ms() -> i64 {
+pub fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
