@@ -21,6 +21,7 @@ use tracing::{info, warn};
 
 use crate::admin::{self, Admin, Readiness};
 use crate::config::Config;
+use crate::delivery::group::Groups;
 use crate::delivery::{Delivery, StartError};
 use crate::log::Refused;
 use crate::net::{BindError, ConnectionLimit, Dialect, Listener, Shutdown, ShutdownTrigger, raise_open_files_limit};
@@ -104,6 +105,7 @@ impl Gateway {
         let (stop_http, http_stop) = ShutdownTrigger::new();
 
         let mut serving = JoinSet::new();
+        serving.spawn(keep_group_time(dialects.groups, dialects_stop.clone()));
         let Listeners { kafka, amqp, redis, http } = listeners;
         let mut side = Serving { tasks: &mut serving, limit, shutdown: dialects_stop };
         side.start(kafka, dialects.kafka);
@@ -144,6 +146,10 @@ impl Listeners {
         let local = |listener: &Option<Listener>| listener.as_ref().map(Listener::local);
         Addresses { kafka: local(&self.kafka), amqp: local(&self.amqp), redis: local(&self.redis), http: local(&self.http) }
     }
+}
+
+async fn keep_group_time(groups: Groups, mut shutdown: Shutdown) {
+    groups.run_timers(async move { shutdown.requested().await }).await;
 }
 
 /// The listeners that run, and what each of them is given.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{GatewayError, settings};
 use crate::config::Config;
 use crate::delivery::Delivery;
+use crate::delivery::group::{GroupSettings, Groups};
 use crate::dialect::kafka::Kafka;
 use crate::dialect::redis::Redis;
 use crate::security::{Authenticator, Users};
@@ -13,6 +14,7 @@ use crate::telemetry::Telemetry;
 /// Every dialect, ready to serve.
 pub(super) struct Dialects {
     pub(super) kafka: Kafka,
+    pub(super) groups: Groups,
     pub(super) redis: Redis,
 }
 
@@ -20,8 +22,11 @@ impl Dialects {
     pub(super) fn open(config: &Config, delivery: &Delivery, telemetry: &Telemetry) -> Result<Self, GatewayError> {
         let users: Arc<dyn Authenticator> = Arc::new(Users::new(config.security.users.clone())?);
         let users = || Arc::clone(&users);
+        let groups = Groups::open(delivery.clone(), GroupSettings::default())?;
+        let kafka = settings::kafka(config);
         Ok(Self {
-            kafka: Kafka::open(delivery.clone(), settings::kafka(config), users(), telemetry.dialect("kafka"))?,
+            kafka: Kafka::open(delivery.clone(), groups.clone(), kafka, users(), telemetry.dialect("kafka"))?,
+            groups,
             redis: Redis::new(delivery.clone(), settings::redis(config), users(), telemetry.dialect("redis")),
         })
     }
