@@ -3,10 +3,14 @@
 //! Up: data directory, log, listeners, ready. Down: ports closed, connections asked to finish, the log checkpointed, the
 //! directory released. A port is bound before anything is served, so that a start succeeds whole or not at all.
 
+mod core_metrics;
 mod data_dir;
+mod dialects;
 mod ready;
+mod settings;
 mod vitals;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,12 +21,15 @@ use tracing::{info, warn};
 
 use crate::admin::{self, Admin, Readiness};
 use crate::config::Config;
+use crate::delivery::{Delivery, StartError};
+use crate::log::Refused;
 use crate::net::{BindError, ConnectionLimit, Dialect, Listener, Shutdown, ShutdownTrigger, raise_open_files_limit};
-use crate::security::{UserError, Users};
+use crate::security::UserError;
 use crate::telemetry::Telemetry;
 
 use data_dir::DataDir;
 pub use data_dir::DataDirError;
+use dialects::Dialects;
 pub use ready::Addresses;
 
 /// Why the gateway could not start or end in order.
@@ -34,12 +41,21 @@ pub enum GatewayError {
     Bind(#[from] BindError),
     #[error(transparent)]
     User(#[from] UserError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The log could not write where its views stand. Nothing acknowledged is lost: the next start works it out.
+    #[error("the log did not end in order: {0}")]
+    End(Refused),
+    #[error("opening the log was cut short")]
+    Interrupted,
 }
 
 /// A gateway whose listeners are bound. It serves once [`Gateway::run`] is awaited.
 pub struct Gateway {
     config: Config,
     data_dir: DataDir,
+    delivery: Delivery,
+    dialects: Dialects,
     listeners: Listeners,
     telemetry: Telemetry,
     addresses: Addresses,
@@ -57,11 +73,14 @@ impl Gateway {
     pub async fn open(config: Config) -> Result<Self, GatewayError> {
         let data_dir = DataDir::hold(&config.data_dir)?;
         let listeners = Listeners::bind(&config).await?;
+        let delivery = open_delivery(&config, data_dir.path()).await?;
         let telemetry = Telemetry::new(usize::try_from(config.telemetry.series_max).unwrap_or(usize::MAX));
         vitals::register(&telemetry);
+        core_metrics::register(&telemetry, &delivery);
+        let dialects = Dialects::open(&config, &delivery, &telemetry)?;
         let addresses = listeners.addresses();
         data_dir.publish(&addresses)?;
-        Ok(Self { config, data_dir, listeners, telemetry, addresses })
+        Ok(Self { config, data_dir, delivery, dialects, listeners, telemetry, addresses })
     }
 
     /// Where clients connect.
@@ -78,21 +97,21 @@ impl Gateway {
 
     /// Serves until `shutdown` is requested, then ends in order within the configured time.
     pub async fn run(self, mut shutdown: Shutdown) -> Result<(), GatewayError> {
-        let Self { config, data_dir, listeners, telemetry, .. } = self;
+        let Self { config, data_dir, delivery, dialects, listeners, telemetry, .. } = self;
         let limit = connection_limit(&config);
         let stopping = Arc::new(AtomicBool::new(false));
         let (stop_dialects, dialects_stop) = ShutdownTrigger::new();
         let (stop_http, http_stop) = ShutdownTrigger::new();
 
         let mut serving = JoinSet::new();
-        let mut dialects = Serving { tasks: &mut serving, limit, shutdown: dialects_stop };
         let Listeners { kafka, amqp, redis, http } = listeners;
-        let _users = Users::new(config.security.users.clone())?;
-        let _held = (kafka, amqp, redis);
-        let _ = &mut dialects;
+        let mut side = Serving { tasks: &mut serving, limit, shutdown: dialects_stop };
+        side.start(kafka, dialects.kafka);
+        side.start(redis, dialects.redis);
+        let _held = amqp;
 
         let mut serving_http = JoinSet::new();
-        let admin = Admin::new(telemetry, readiness(Arc::clone(&stopping)));
+        let admin = Admin::new(telemetry, readiness(delivery.clone(), Arc::clone(&stopping)));
         let mut side =
             Serving { tasks: &mut serving_http, limit: ConnectionLimit::new(admin::CONNECTIONS_MAX), shutdown: http_stop };
         side.start(http, admin);
@@ -104,9 +123,10 @@ impl Gateway {
         finish(&mut serving, Duration::from_millis(config.shutdown.grace_ms)).await;
         stop_http.request();
         finish(&mut serving_http, Duration::from_millis(500)).await;
+        let closed = close(delivery).await;
         data_dir.release();
         info!("shut down");
-        Ok(())
+        closed
     }
 }
 
@@ -145,6 +165,17 @@ async fn bind(name: &'static str, address: &str) -> Result<Option<Listener>, Bin
     if address.is_empty() { Ok(None) } else { Listener::bind(name, address).await.map(Some) }
 }
 
+async fn open_delivery(config: &Config, directory: &Path) -> Result<Delivery, GatewayError> {
+    let settings = settings::log(config, directory);
+    let opened = tokio::task::spawn_blocking(move || Delivery::open(settings)).await;
+    Ok(opened.map_err(|_| GatewayError::Interrupted)??)
+}
+
+async fn close(delivery: Delivery) -> Result<(), GatewayError> {
+    let closed = tokio::task::spawn_blocking(move || delivery.close()).await;
+    closed.map_err(|_| GatewayError::Interrupted)?.map_err(GatewayError::End)
+}
+
 fn connection_limit(config: &Config) -> ConnectionLimit {
     let wanted = usize::try_from(config.limits.connections).unwrap_or(usize::MAX);
     let files = raise_open_files_limit(wanted);
@@ -154,12 +185,12 @@ fn connection_limit(config: &Config) -> ConnectionLimit {
     ConnectionLimit::new(wanted)
 }
 
-fn readiness(stopping: Arc<AtomicBool>) -> Readiness {
+fn readiness(delivery: Delivery, stopping: Arc<AtomicBool>) -> Readiness {
     Arc::new(move || {
         if stopping.load(Ordering::Relaxed) {
             return Err("shutting down".to_owned());
         }
-        Ok(())
+        delivery.log().admit().map_err(|refused| refused.to_string())
     })
 }
 

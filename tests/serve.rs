@@ -3,14 +3,24 @@
 
 mod support;
 
+use std::process::Stdio;
 use std::time::Instant;
 
 use rustix::process::Signal;
 use support::{Gateway, command, http_get};
 
+/// Runs a gateway that must not start, and returns its exit code and what it complained about.
 fn refused(arguments: &[&str]) -> (Option<i32>, String) {
-    let output = command().args(arguments).output().expect("runs");
-    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    let mut child = command().args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("runs");
+    let mut status = None;
+    let deadline = Instant::now() + support::PATIENCE;
+    while status.is_none() && Instant::now() < deadline {
+        status = child.try_wait().expect("waits");
+        std::thread::yield_now();
+    }
+    let _ = child.kill();
+    let output = child.wait_with_output().expect("ends");
+    (status.and_then(|status| status.code()), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 #[tokio::test]

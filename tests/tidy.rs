@@ -99,8 +99,8 @@ const PROTOCOL_WORDS: &[&str] = &[
     "message",
     "messages",
 ];
-/// Identifiers of the standard library and of tokio, and words that are the log's own format.
-const NOT_A_PROTOCOLS: &[&str] = &["channel", "sync_channel", "max_message_bytes"];
+/// Identifiers of the standard library and of tokio, words of the log's own format, and a verb.
+const NOT_A_PROTOCOLS: &[&str] = &["channel", "sync_channel", "max_message_bytes", "list"];
 
 #[test]
 fn the_core_has_no_word_of_a_protocol() {

@@ -1,6 +1,7 @@
 //! The command line: what to run and with which settings. Nothing is served here; see [`crate::gateway`].
 
 mod check_config;
+mod compare;
 mod flags;
 mod serve;
 
@@ -29,6 +30,8 @@ enum Command {
     Serve(SettingFlags),
     /// Print the merged configuration and where each value comes from.
     CheckConfig(SettingFlags),
+    /// Run one workload through the delivery models, here or elsewhere, and show what each did with it.
+    Compare(Box<crate::compare::Args>),
 }
 
 const EXAMPLES: &str = "\
@@ -53,7 +56,14 @@ pub fn main() -> ExitCode {
         None => serve::run(settings),
         Some(Command::Serve(settings)) => serve::run(settings),
         Some(Command::CheckConfig(settings)) => check_config::run(settings),
+        Some(Command::Compare(args)) => compare::run(*args),
     }
+}
+
+/// The threads to run on, or the complaint that there are none.
+fn runtime() -> Option<tokio::runtime::Runtime> {
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    built.inspect_err(|error| complain(&format_args!("cannot start threads: {error}"))).ok()
 }
 
 /// Says on standard error why nothing runs.

@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info};
 
 use super::flags::SettingFlags;
-use super::{EXIT_USAGE, complain};
+use super::{EXIT_USAGE, complain, runtime};
 use crate::config::{self, Config};
 use crate::gateway::Gateway;
 use crate::net::ShutdownTrigger;
@@ -29,13 +29,7 @@ pub(super) fn run(settings: SettingFlags) -> ExitCode {
         return ExitCode::from(EXIT_USAGE);
     }
     log_panics();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&format_args!("cannot start threads: {error}"));
-            return ExitCode::FAILURE;
-        }
-    };
+    let Some(runtime) = runtime() else { return ExitCode::FAILURE };
     let outcome = runtime.block_on(serve(config));
     // What still computes a password hash need not be waited for.
     runtime.shutdown_background();

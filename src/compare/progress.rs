@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use super::models::ModelKind;
 use super::report::{ModelReport, grouped};
@@ -13,9 +13,9 @@ const TERMINAL_EVERY: Duration = Duration::from_millis(200);
 const PLAIN_EVERY: Duration = Duration::from_secs(2);
 const REWRITE: &str = "\r\x1b[2K";
 
-/// The line of one model while it runs.
+/// The line of one model while it runs; it stops when this is dropped.
 pub struct Progress {
-    ticker: JoinHandle<()>,
+    ticker: JoinSet<()>,
     terminal: bool,
 }
 
@@ -23,7 +23,8 @@ impl Progress {
     /// Shows the score until [`Progress::finish`].
     pub fn start(kind: ModelKind, records: u64, score: Score) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let ticker = tokio::spawn(async move {
+        let mut ticker = JoinSet::new();
+        ticker.spawn(async move {
             let mut every = tokio::time::interval(if terminal { TERMINAL_EVERY } else { PLAIN_EVERY });
             loop {
                 every.tick().await;
@@ -34,10 +35,9 @@ impl Progress {
     }
 
     /// Leaves the last word on the line.
-    pub async fn finish(self, report: &ModelReport) {
-        self.ticker.abort();
-        // The ticker has ended by abortion; waiting for it keeps its last line from coming after this one.
-        let _ = self.ticker.await;
+    pub async fn finish(mut self, report: &ModelReport) {
+        // Waits for the end, so that no line of its own comes after this one.
+        self.ticker.shutdown().await;
         show(self.terminal, &report.last_word(), true);
     }
 }

@@ -326,12 +326,12 @@ mod tests {
     #[test]
     fn everything_wrong_is_reported_at_once() {
         let file = "nonsense = 1\n[kafka]\ndefault_partitions = \"many\"\n[limits]\nconnections = 0\n";
-        let error = loaded(file, &[("TRUNKLINE_LOG__DURABILITY", "maybe")], &[]).expect_err("wrong");
+        let error = loaded(file, &[("TRUNKLINE_TELEMETRY__LOG_FORMAT", "maybe")], &[]).expect_err("wrong");
         let expected = [
             "unknown key `nonsense` in FILE",
             "`kafka.default_partitions` in FILE is \"many\", but takes a whole number from 1 to 10000",
             "`limits.connections` in FILE is 0, but takes a whole number from 1 to 1000000",
-            "`log.durability` in TRUNKLINE_LOG__DURABILITY is \"maybe\", but takes one of fsync, os",
+            "`telemetry.log_format` in TRUNKLINE_TELEMETRY__LOG_FORMAT is \"maybe\", but takes one of text, json",
         ];
         for line in expected {
             assert!(error.contains(line), "{line} in {error}");

@@ -46,6 +46,9 @@ pub struct Kafka {
     pub auto_create_topics: bool,
     pub default_partitions: u32,
     pub max_request_bytes: u32,
+    pub max_fetch_bytes: u32,
+    pub max_batch_bytes: u32,
+    pub default_retention_ms: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,9 +65,10 @@ pub struct Amqp {
 #[serde(deny_unknown_fields)]
 pub struct Redis {
     pub listen: String,
+    pub databases: u32,
     pub automatic_topics: u32,
     pub max_bulk_bytes: u32,
-    pub output_limit_bytes: u32,
+    pub max_subscriber_bytes: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,23 +80,10 @@ pub struct Http {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
-    pub durability: Durability,
     pub journal_file_bytes: u64,
     pub journal_retain_bytes: u64,
     pub memory_tail_bytes: u64,
     pub segment_bytes: u64,
-    pub default_retention_ms: u64,
-    pub max_record_batch_bytes: u32,
-}
-
-/// What an acknowledged record has survived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Durability {
-    /// It is on disk.
-    Fsync,
-    /// The operating system has it: a crash of the process loses nothing, a power cut may.
-    Os,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -138,6 +129,9 @@ impl Default for Config {
                 auto_create_topics: true,
                 default_partitions: 1,
                 max_request_bytes: 100 * MIB,
+                max_fetch_bytes: 16 * MIB,
+                max_batch_bytes: MIB,
+                default_retention_ms: 7 * 24 * 3_600_000,
             },
             amqp: Amqp {
                 listen: "127.0.0.1:5672".to_owned(),
@@ -148,19 +142,17 @@ impl Default for Config {
             },
             redis: Redis {
                 listen: "127.0.0.1:6379".to_owned(),
+                databases: 16,
                 automatic_topics: 10_000,
                 max_bulk_bytes: 512 * MIB,
-                output_limit_bytes: 32 * MIB,
+                max_subscriber_bytes: 32 * MIB,
             },
             http: Http { listen: "127.0.0.1:8080".to_owned() },
             log: Log {
-                durability: Durability::Fsync,
                 journal_file_bytes: 64 * MIB_64,
                 journal_retain_bytes: 256 * MIB_64,
                 memory_tail_bytes: 64 * MIB_64,
-                segment_bytes: 256 * MIB_64,
-                default_retention_ms: 7 * 24 * 3_600_000,
-                max_record_batch_bytes: MIB,
+                segment_bytes: 512 * MIB_64,
             },
             limits: Limits { connections: 10_000, topics: 1_000_000 },
             shutdown: Shutdown { grace_ms: 5_000 },

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-pub use embedded::{Bounds, LogSettings, Partition};
+pub use embedded::{Bounds, LogSettings, Partition, replay_any};
 pub use entry::{Entry, Placement, Write};
 pub use error::{OpenError, ReadError, Refused, TopicError};
 pub use lsn::{Lsn, Signal};
@@ -31,7 +31,7 @@ pub use name::{NAME_BYTES_MAX, TopicName};
 pub use producers::{SequenceError, Verdict};
 pub use retention::{Keeper, Needs};
 pub use state::{Change, StateRecord, Table};
-pub use stats::{LATENCY_BOUNDS_US, LatencySnapshot, LogStats};
+pub use stats::{COMMIT_BOUNDS, CommitSizesSnapshot, LATENCY_BOUNDS_US, LatencySnapshot, LogStats};
 pub use stored::StoredBatch;
 pub use topic::{Cleanup, Topic, TopicId, TopicSettings};
 
@@ -247,3 +247,6 @@ fn corrupt(partition: &Partition, batch: &StoredBatch, error: &record::BatchErro
         reason: error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

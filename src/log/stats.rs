@@ -7,12 +7,37 @@ use std::time::Duration;
 pub const LATENCY_BOUNDS_US: [u64; 16] =
     [50, 100, 150, 200, 300, 500, 750, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 250_000, 1_000_000];
 
-/// A histogram with fixed bounds.
-#[derive(Debug, Default)]
-pub struct Latency {
-    buckets: [AtomicU64; LATENCY_BOUNDS_US.len() + 1],
-    sum_us: AtomicU64,
+/// Upper bounds of the buckets of a group commit's size, in entries; one more bucket holds what is above.
+pub const COMMIT_BOUNDS: [u64; 12] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 4_096];
+
+/// How many values fell below each bound, and their sum.
+#[derive(Debug)]
+struct Buckets<const N: usize> {
+    bounds: [u64; N],
+    counts: [AtomicU64; N],
+    above: AtomicU64,
+    sum: AtomicU64,
 }
+
+impl<const N: usize> Buckets<N> {
+    fn new(bounds: [u64; N]) -> Self {
+        Self { bounds, counts: [const { AtomicU64::new(0) }; N], above: AtomicU64::new(0), sum: AtomicU64::new(0) }
+    }
+
+    fn record(&self, value: u64) {
+        let index = self.bounds.partition_point(|bound| *bound < value);
+        self.counts.get(index).unwrap_or(&self.above).fetch_add(1, Ordering::Relaxed);
+        self.sum.fetch_add(value, Ordering::Relaxed);
+    }
+
+    fn counts(&self) -> Vec<u64> {
+        self.counts.iter().chain([&self.above]).map(|count| count.load(Ordering::Relaxed)).collect()
+    }
+}
+
+/// A histogram of times.
+#[derive(Debug)]
+pub struct Latency(Buckets<{ LATENCY_BOUNDS_US.len() }>);
 
 /// A histogram as it stood: counts by bucket (not cumulative), and the sum in microseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,23 +48,59 @@ pub struct LatencySnapshot {
     pub sum_us: u64,
 }
 
+impl Default for Latency {
+    fn default() -> Self {
+        Self(Buckets::new(LATENCY_BOUNDS_US))
+    }
+}
+
 impl Latency {
     /// Counts one.
     pub fn record(&self, time: Duration) {
-        let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let index = LATENCY_BOUNDS_US.partition_point(|bound| *bound < us);
-        if let Some(bucket) = self.buckets.get(index) {
-            bucket.fetch_add(1, Ordering::Relaxed);
-        }
-        self.sum_us.fetch_add(us, Ordering::Relaxed);
+        self.0.record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
     /// What was counted until now.
     pub fn snapshot(&self) -> LatencySnapshot {
-        LatencySnapshot {
-            buckets: self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect(),
-            sum_us: self.sum_us.load(Ordering::Relaxed),
+        LatencySnapshot { buckets: self.0.counts(), sum_us: self.0.sum.load(Ordering::Relaxed) }
+    }
+}
+
+/// A histogram of how many entries one sync made durable.
+#[derive(Debug)]
+pub struct CommitSizes {
+    sizes: Buckets<{ COMMIT_BOUNDS.len() }>,
+    /// Entries at the last sync.
+    counted: AtomicU64,
+}
+
+/// Group commits as they stood: counts by bucket (not cumulative), and all their entries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CommitSizesSnapshot {
+    /// Counts by bucket; the last holds what is above the last bound.
+    pub buckets: Vec<u64>,
+    /// The sum of all, in entries.
+    pub sum_entries: u64,
+}
+
+impl Default for CommitSizes {
+    fn default() -> Self {
+        Self { sizes: Buckets::new(COMMIT_BOUNDS), counted: AtomicU64::new(0) }
+    }
+}
+
+impl CommitSizes {
+    /// Counts one sync after `entries` since the start.
+    fn record(&self, entries: u64) {
+        let before = self.counted.swap(entries, Ordering::Relaxed);
+        if entries > before {
+            self.sizes.record(entries - before);
         }
+    }
+
+    /// What was counted until now.
+    pub fn snapshot(&self) -> CommitSizesSnapshot {
+        CommitSizesSnapshot { buckets: self.sizes.counts(), sum_entries: self.sizes.sum.load(Ordering::Relaxed) }
     }
 }
 
@@ -66,6 +127,8 @@ pub struct JournalStats {
     pub write: Latency,
     /// Syncs.
     pub sync: Latency,
+    /// Entries by sync.
+    pub commits: CommitSizes,
 }
 
 impl JournalStats {
@@ -75,6 +138,7 @@ impl JournalStats {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.write.record(write);
         self.sync.record(sync);
+        self.commits.record(self.entries.load(Ordering::Relaxed));
     }
 }
 
@@ -109,4 +173,33 @@ pub struct LogStats {
     pub write: LatencySnapshot,
     /// Syncs of the journal.
     pub sync: LatencySnapshot,
+    /// Entries that each sync made durable.
+    pub commits: CommitSizesSnapshot,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_falls_into_the_first_bucket_that_holds_it() {
+        let latency = Latency::default();
+        latency.record(Duration::from_micros(50));
+        latency.record(Duration::from_micros(51));
+        latency.record(Duration::from_secs(9));
+        let snapshot = latency.snapshot();
+        assert_eq!((snapshot.buckets.first(), snapshot.buckets.get(1), snapshot.buckets.last()), (Some(&1), Some(&1), Some(&1)));
+        assert_eq!(snapshot.sum_us, 9_000_101);
+    }
+
+    #[test]
+    fn a_sync_counts_the_entries_since_the_one_before() {
+        let commits = CommitSizes::default();
+        for entries in [3, 3, 4] {
+            commits.record(entries);
+        }
+        let snapshot = commits.snapshot();
+        assert_eq!(snapshot.buckets[..3], [1, 0, 1]);
+        assert_eq!(snapshot.sum_entries, 4);
+    }
 }

@@ -7,9 +7,7 @@ pub struct Source {
     /// Below the repository, as in `src/net/mod.rs`.
     pub path: String,
     pub text: String,
-    /// `text` with comments and literals blanked out.
-    pub code: String,
-    /// `code` without modules that only tests have.
+    /// `text` without comments, the inside of literals, and modules that only tests have.
     pub product: String,
 }
 
@@ -19,15 +17,43 @@ pub fn sources(directory: &str) -> Vec<Source> {
     let mut paths = Vec::new();
     collect(&root.join(directory), &mut paths);
     paths.sort();
-    let read = |path: PathBuf| {
-        let text = std::fs::read_to_string(&path).expect("readable source");
+    let texts: Vec<(PathBuf, String)> =
+        paths.into_iter().map(|path| (path.clone(), std::fs::read_to_string(&path).expect("readable source"))).collect();
+    let only_for_tests: Vec<PathBuf> = texts.iter().flat_map(|(path, text)| test_modules(path, text)).collect();
+    let read = |(path, text): (PathBuf, String)| {
         let code = without_comments_and_texts(&text);
+        let is_test = only_for_tests.iter().any(|test| path == *test || path.starts_with(test.with_extension("")));
+        let product = if is_test { String::new() } else { without_tests(&code) };
         let path = path.strip_prefix(root).expect("below the root").display().to_string();
-        let only_for_tests = path.ends_with("/tests.rs") || path.contains("/tests/");
-        let product = if only_for_tests { String::new() } else { without_tests(&code) };
-        Source { path, text, code, product }
+        Source { path, text, product }
     };
-    paths.into_iter().map(read).collect()
+    texts.into_iter().map(read).collect()
+}
+
+/// The files of the modules that `#[cfg(test)]` stands before.
+fn test_modules(file: &Path, text: &str) -> Vec<PathBuf> {
+    let directory = file.parent().expect("a directory");
+    let owns_its_directory = file.file_name().is_some_and(|name| name == "mod.rs" || name == "lib.rs" || name == "main.rs");
+    let below = if owns_its_directory { directory.to_owned() } else { file.with_extension("") };
+    let mut found = Vec::new();
+    let mut is_test = false;
+    let mut at: Option<PathBuf> = None;
+    for line in text.lines().map(str::trim) {
+        if line == "#[cfg(test)]" {
+            is_test = true;
+        } else if let Some(path) = line.strip_prefix("#[path = \"").and_then(|rest| rest.strip_suffix("\"]")) {
+            at = Some(directory.join(path));
+        } else if !line.starts_with("#[") {
+            let name = line.trim_start_matches("pub ").strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';'));
+            if let Some(name) = name.filter(|_| is_test) {
+                found.push(at.clone().unwrap_or_else(|| below.join(format!("{name}.rs"))));
+                found.push(below.join(name).join("mod.rs"));
+            }
+            is_test = false;
+            at = None;
+        }
+    }
+    found
 }
 
 fn collect(directory: &Path, paths: &mut Vec<PathBuf>) {

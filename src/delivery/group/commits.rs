@@ -5,18 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
-
 use super::groups::{Groups, check_name};
-use super::offset_record::{decode_key, decode_value, encode_key, encode_value};
 use super::offsets::{Committed, OffsetKey};
 use super::request::Caller;
 use super::{GroupError, State};
-use crate::delivery::{StartError, Unit};
-use crate::log::{Lsn, Table, TopicId};
-
-/// The state table that holds committed offsets.
-const OFFSETS: Table = Table("__consumer_offsets");
+use crate::log::{Lsn, TopicId};
 
 /// One offset to commit.
 #[derive(Debug, Clone)]
@@ -97,27 +90,6 @@ impl Groups {
         (key.partition < topic.partition_count()).then(|| topic.id())
     }
 
-    /// Puts changes into the journal and the memory, in the same order whoever else writes.
-    pub(super) fn write(&self, group: &Arc<str>, changes: Vec<(OffsetKey, Option<Committed>)>) -> Result<Lsn, GroupError> {
-        if changes.is_empty() {
-            return Ok(Lsn::NONE);
-        }
-        let mut unit = self.shared.delivery.begin().map_err(|_refused| GroupError::Unavailable)?;
-        for (key, committed) in &changes {
-            put(&mut unit, group, key, committed.as_ref());
-        }
-        let mut offsets = self.shared.offsets.write();
-        for (key, committed) in changes {
-            match committed {
-                Some(committed) => offsets.put(group, key, committed),
-                None => offsets.remove(group, &key),
-            }
-        }
-        let lsn = unit.commit();
-        offsets.changed_at(group, lsn);
-        Ok(lsn)
-    }
-
     /// What the group has committed for each key, in order, and when that may be told. Offsets of a topic that was deleted
     /// are gone, even if a topic of that name was made again.
     pub fn committed(&self, group: &str, keys: &[OffsetKey]) -> (Vec<Option<Committed>>, Lsn) {
@@ -172,37 +144,7 @@ impl Groups {
             return Err(GroupError::NotEmpty);
         }
         let keys = self.shared.offsets.read().keys(group);
-        let lsn = self.write(group, keys.into_iter().map(|key| (key, None)).collect())?;
-        self.shared.offsets.write().forget(group);
-        table.remove(group);
-        Ok(lsn)
-    }
-
-    /// The lowest offset that any group has committed in a partition: retention that keeps what groups still need stops here.
-    /// Takes no lock but its own.
-    pub fn committed_floor(&self, key: &OffsetKey, topic_id: TopicId) -> Option<u64> {
-        self.shared.offsets.read().floor(key, topic_id)
-    }
-
-    /// Takes over what the journal held at the start.
-    pub(super) fn load(&self) -> Result<(), StartError> {
-        let now_ms = self.now_ms();
-        let mut table = self.shared.table.lock();
-        let mut offsets = self.shared.offsets.write();
-        let mut unknown = 0_u64;
-        for (key, value) in self.shared.delivery.state(OFFSETS)? {
-            match (decode_key(key), decode_value(value)) {
-                (Some((group, key)), Some(committed)) => {
-                    table.insert(&group, now_ms);
-                    offsets.put(&group, key, committed);
-                }
-                (None, _) | (_, None) => unknown += 1,
-            }
-        }
-        if unknown > 0 {
-            tracing::warn!(records = unknown, "committed offsets of an unknown form are left alone");
-        }
-        Ok(())
+        self.forget(&mut table, group, keys)
     }
 
     /// How far every group is behind, by group, topic and partition.
@@ -236,11 +178,6 @@ pub struct GroupLag {
     pub committed: u64,
     /// Offsets between that and the end of what is durable.
     pub lag: u64,
-}
-
-fn put(unit: &mut Unit<'_>, group: &str, key: &OffsetKey, committed: Option<&Committed>) {
-    let value: Option<Bytes> = committed.map(encode_value);
-    unit.put_state(OFFSETS, encode_key(group, key), value);
 }
 
 /// Milliseconds since 1970.

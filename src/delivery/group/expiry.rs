@@ -41,8 +41,7 @@ impl Groups {
             return;
         }
         if left == 0 && entry.group.is_idle() {
-            self.shared.offsets.write().forget(name);
-            table.remove(name);
+            let _refused = self.forget(&mut table, name, Vec::new());
         }
     }
 

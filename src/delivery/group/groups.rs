@@ -1,7 +1,7 @@
 //! All consumer groups of the process: the handle that dialects hold.
 //!
 //! A thin shell over [`super::Group`]: one lock, one timer task, a future per request that has to wait. The lock is taken
-//! before a [`crate::delivery::Unit`] begins, never inside one; only [`Groups::committed_floor`] may be called from anywhere.
+//! before a [`crate::delivery::Unit`] begins: never call in here while you hold one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +10,13 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::offsets::{OffsetKey, OffsetTable};
+use super::commits::wall_clock_ms;
+use super::journal::Floors;
+use super::offsets::OffsetTable;
 use super::request::{Caller, Departure, Join, Joined, MemberId, Sync, Synced};
 use super::table::GroupTable;
 use super::{GroupDescription, GroupError, GroupListing, GroupSettings};
-use crate::delivery::{Delivery, Holder, StartError};
-use crate::log::TopicName;
+use crate::delivery::{Delivery, StartError};
 
 /// Longest group name, in bytes: what Kafka's record of an offset can hold.
 const NAME_BYTES_MAX: usize = i16::MAX as usize;
@@ -31,8 +32,9 @@ pub(super) struct Shared {
     pub(super) settings: Arc<GroupSettings>,
     pub(super) table: Mutex<GroupTable>,
     /// A leaf lock: nothing else is locked while it is held, save that a unit commits under it.
-    pub(super) offsets: RwLock<OffsetTable>,
+    pub(super) offsets: Arc<RwLock<OffsetTable>>,
     started: Instant,
+    started_ms: u64,
     alarm_changed: Notify,
 }
 
@@ -40,19 +42,22 @@ impl Groups {
     /// The groups as the journal knows them. Call within the runtime.
     ///
     /// # Errors
-    /// When the committed offsets cannot be read.
+    /// What the journal holds could not be read.
     pub fn open(delivery: Delivery, settings: GroupSettings) -> Result<Self, StartError> {
+        let offsets = Arc::new(RwLock::new(OffsetTable::default()));
         let settings = Arc::new(settings);
         let shared = Shared {
             table: Mutex::new(GroupTable::new(settings.clone())),
-            offsets: RwLock::new(OffsetTable::default()),
             started: Instant::now(),
+            started_ms: u64::try_from(wall_clock_ms()).unwrap_or(0),
             alarm_changed: Notify::new(),
+            offsets: offsets.clone(),
             delivery,
             settings,
         };
         let groups = Self { shared: Arc::new(shared) };
         groups.load()?;
+        groups.shared.delivery.add_holder(Arc::new(Floors(offsets)));
         Ok(groups)
     }
 
@@ -126,14 +131,13 @@ impl Groups {
         let mut next_check = Instant::now() + check_every;
         loop {
             let alarm = self.shared.table.lock().next_alarm_ms();
-            let alarm = alarm.map_or(next_check, |at_ms| self.shared.started + Duration::from_millis(at_ms));
+            let alarm = alarm.map_or(next_check, |at_ms| self.instant(at_ms));
             tokio::select! {
                 () = &mut shutdown => return,
                 () = self.shared.alarm_changed.notified() => {}
                 () = tokio::time::sleep_until(alarm.min(next_check)) => {}
             }
-            let now_ms = self.now_ms();
-            self.shared.table.lock().tick(now_ms);
+            self.in_table(GroupTable::tick);
             if next_check <= Instant::now() {
                 self.drop_expired();
                 next_check = Instant::now() + check_every;
@@ -141,9 +145,14 @@ impl Groups {
         }
     }
 
-    /// Milliseconds on the clock of the groups.
+    /// Milliseconds on the clock of the groups: since 1970 when it started, and never back from there.
     pub(super) fn now_ms(&self) -> u64 {
-        u64::try_from(self.shared.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+        let elapsed_ms = u64::try_from(self.shared.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.shared.started_ms.saturating_add(elapsed_ms)
+    }
+
+    fn instant(&self, at_ms: u64) -> Instant {
+        self.shared.started + Duration::from_millis(at_ms.saturating_sub(self.shared.started_ms))
     }
 
     /// Runs something under the lock, and tells the timer task if it is to wake earlier than it thinks.
@@ -152,6 +161,7 @@ impl Groups {
         let mut table = self.shared.table.lock();
         let before = table.next_alarm_ms();
         let result = call(&mut table, now_ms);
+        self.save(&mut table);
         let after = table.next_alarm_ms();
         drop(table);
         if after.is_some_and(|after| before.is_none_or(|before| after < before)) {
@@ -163,11 +173,4 @@ impl Groups {
 
 pub(super) fn check_name(group: &str) -> Result<(), GroupError> {
     if group.is_empty() || group.len() > NAME_BYTES_MAX { Err(GroupError::InvalidName) } else { Ok(()) }
-}
-
-impl Holder for Groups {
-    fn floor(&self, topic: &TopicName, partition: u32) -> Option<u64> {
-        let id = self.shared.delivery.log().topic(topic)?.id();
-        self.committed_floor(&OffsetKey { topic: topic.clone(), partition }, id)
-    }
 }

@@ -156,6 +156,7 @@ impl Group {
             joined.members.clear();
             joined.leader = old_leader.unwrap_or_default();
         }
+        self.changed = true;
         if let Some(ticket) = self.members.get_mut(id).and_then(|m| m.joining.take()) {
             step.replies.push(Reply::Join(ticket, Ok(joined)));
         }

@@ -61,6 +61,8 @@ pub struct Group {
     pub(super) unsynced: BTreeSet<MemberId>,
     pub(super) join_timer: Option<JoinTimer>,
     pub(super) sync_deadline_ms: Option<u64>,
+    /// Something changed that has to outlive a restart.
+    pub(super) changed: bool,
 }
 
 impl Group {
@@ -81,6 +83,7 @@ impl Group {
             unsynced: BTreeSet::new(),
             join_timer: None,
             sync_deadline_ms: None,
+            changed: false,
         }
     }
 
@@ -190,6 +193,7 @@ impl Group {
     fn become_empty(&mut self) {
         self.epoch = next_epoch(self.epoch);
         self.state = State::Empty;
+        self.changed = true;
         self.strategy = None;
         self.leader = None;
         self.unsynced.clear();

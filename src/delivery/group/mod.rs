@@ -8,8 +8,11 @@ mod commits;
 mod describe;
 mod error;
 mod expiry;
+mod group_record;
 mod groups;
 mod join;
+mod journal;
+mod keep;
 mod machine;
 mod member;
 mod offset_record;
@@ -29,6 +32,8 @@ pub use offsets::{Committed, OffsetKey};
 pub use request::{Caller, Departure, InstanceName, Join, Joined, Joiner, MemberId, Reply, Step, Strategy, Sync, Synced, Ticket};
 pub use settings::GroupSettings;
 
+#[cfg(test)]
+mod persistence;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

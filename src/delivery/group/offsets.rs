@@ -85,9 +85,10 @@ impl OffsetTable {
         self.groups.iter().flat_map(|(name, offsets)| offsets.by_key.iter().map(move |(key, c)| (name, key, c)))
     }
 
-    /// The lowest offset that any group has committed in this partition of this incarnation of the topic.
-    pub(super) fn floor(&self, key: &OffsetKey, topic_id: TopicId) -> Option<u64> {
+    /// The lowest offset that any group has committed in this partition. What was committed in a topic of that name that is
+    /// gone counts too until it is swept out: it can only hold more.
+    pub(super) fn floor(&self, key: &OffsetKey) -> Option<u64> {
         let of_key = self.groups.values().filter_map(|offsets| offsets.by_key.get(key));
-        of_key.filter(|c| c.topic_id == topic_id).map(|c| c.offset).min()
+        of_key.map(|c| c.offset).min()
     }
 }

@@ -22,7 +22,7 @@ fn strategies(names: &[&str]) -> Vec<Strategy> {
     names.iter().map(|n| Strategy { name: (*n).into(), metadata: Bytes::from(format!("about {n}")) }).collect()
 }
 
-fn ask(id: &str, fresh: &str) -> Join {
+pub(super) fn ask(id: &str, fresh: &str) -> Join {
     Join {
         member_id: id.into(),
         fresh_id: fresh.into(),
@@ -43,7 +43,7 @@ fn ask_static(instance: &str, fresh: &str) -> Join {
     Join { instance: Some(instance.into()), ..ask("", fresh) }
 }
 
-fn caller(id: &str, epoch: i32) -> Caller {
+pub(super) fn caller(id: &str, epoch: i32) -> Caller {
     Caller { member_id: id.into(), instance: None, epoch }
 }
 

@@ -51,6 +51,7 @@ impl Group {
             }
         }
         self.state = State::Stable;
+        self.changed = true;
         let mut waiting = Vec::new();
         for member in self.members.values_mut() {
             if let Some(ticket) = member.syncing.take() {

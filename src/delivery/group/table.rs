@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::group_record::KeptGroup;
 use super::machine::Group;
 use super::request::{Join, Joined, Reply, Step, Sync, Synced, Ticket};
 use super::{GroupError, GroupSettings};
@@ -32,6 +33,8 @@ pub(super) struct GroupTable {
     syncs: Waiting<Synced>,
     alarms: BTreeSet<(u64, Arc<str>)>,
     tickets: u64,
+    /// Groups that changed in a way that has to outlive a restart.
+    unsaved: Vec<Arc<str>>,
 }
 
 impl GroupTable {
@@ -43,6 +46,7 @@ impl GroupTable {
             syncs: HashMap::new(),
             alarms: BTreeSet::new(),
             tickets: 0,
+            unsaved: Vec::new(),
         }
     }
 
@@ -66,8 +70,14 @@ impl GroupTable {
         Ok(self.insert(name, now_ms))
     }
 
-    /// As [`GroupTable::ensure`], past the limit: for groups that the journal knows.
-    pub(super) fn insert(&mut self, name: &Arc<str>, now_ms: u64) -> &mut Entry {
+    /// The journal knows an offset of this group: the group was in use then.
+    pub(super) fn committed_at(&mut self, name: &Arc<str>, at_ms: i64, now_ms: u64) {
+        let at_ms = u64::try_from(at_ms).unwrap_or(0).min(now_ms);
+        let entry = self.insert(name, at_ms);
+        entry.idle_since_ms = entry.idle_since_ms.max(at_ms);
+    }
+
+    fn insert(&mut self, name: &Arc<str>, now_ms: u64) -> &mut Entry {
         let settings = &self.settings;
         let empty = || Entry { group: Group::new(settings.clone()), alarm_ms: None, idle_since_ms: now_ms, was_idle: true };
         self.groups.entry(name.clone()).or_insert_with(empty)
@@ -77,6 +87,17 @@ impl GroupTable {
         if let Some(at) = self.groups.remove(name).and_then(|entry| entry.alarm_ms) {
             self.alarms.remove(&(at, name.clone()));
         }
+    }
+
+    /// Puts a group back as it was kept.
+    pub(super) fn restore(&mut self, name: &Arc<str>, kept: KeptGroup, now_ms: u64) {
+        let idle_since_ms = u64::try_from(kept.since_ms).unwrap_or(0).min(now_ms);
+        let group = Group::restore(kept, self.settings.clone(), now_ms);
+        let was_idle = group.is_idle();
+        let idle_since_ms = self.groups.get(name).map_or(idle_since_ms, |entry| entry.idle_since_ms.max(idle_since_ms));
+        self.remove(name);
+        self.groups.insert(name.clone(), Entry { group, alarm_ms: None, idle_since_ms, was_idle });
+        self.set_alarm(name, now_ms);
     }
 
     /// Only a join without a member id makes a group.
@@ -128,6 +149,10 @@ impl GroupTable {
         self.alarms.first().map(|(at, _)| *at)
     }
 
+    pub(super) fn take_unsaved(&mut self) -> Vec<Arc<str>> {
+        std::mem::take(&mut self.unsaved)
+    }
+
     fn next_ticket(&mut self) -> Ticket {
         self.tickets += 1;
         Ticket(self.tickets)
@@ -141,6 +166,9 @@ impl GroupTable {
                 Reply::Sync(ticket, answer) => answer_to(&mut self.syncs, ticket, answer),
             }
         }
+        if self.groups.get_mut(name).is_some_and(|entry| entry.group.take_changed()) {
+            self.unsaved.push(name.clone());
+        }
         self.set_alarm(name, step.now_ms);
     }
 
@@ -148,6 +176,7 @@ impl GroupTable {
         let Some(entry) = self.groups.get_mut(name) else { return };
         let is_idle = entry.group.is_idle();
         if !is_idle || !entry.was_idle {
+            // Also at the moment at which it becomes idle.
             entry.idle_since_ms = now_ms;
         }
         entry.was_idle = is_idle;
@@ -167,5 +196,95 @@ impl GroupTable {
 fn answer_to<T>(waiting: &mut Waiting<T>, ticket: Ticket, answer: Result<T, GroupError>) {
     if let Some(sender) = waiting.remove(&ticket) {
         let _gone = sender.send(answer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scenarios::{ask, caller};
+    use super::*;
+
+    fn table() -> GroupTable {
+        let settings = GroupSettings { initial_rebalance_delay_ms: 10, groups_max: 2, ..GroupSettings::default() };
+        GroupTable::new(Arc::new(settings))
+    }
+
+    fn lead(table: &mut GroupTable, name: &Arc<str>, member: &str) {
+        let mut joined = table.join(name, &ask("", member), 0).unwrap();
+        table.tick(10);
+        table.tick(20);
+        assert!(joined.try_recv().unwrap().is_ok());
+        let work = vec![(Arc::from(member), "work".into())];
+        let sync = Sync { caller: caller(member, 1), kind: None, strategy: None, assignments: work };
+        let mut synced = table.sync(name, &sync, 20).unwrap();
+        assert_eq!(synced.try_recv().unwrap().unwrap().assignment, "work");
+    }
+
+    #[test]
+    fn a_wait_ends_when_the_alarm_goes_off() {
+        let (mut table, name) = (table(), Arc::from("g"));
+        let mut answer = table.join(&name, &ask("", "a"), 0).unwrap();
+        assert!(answer.try_recv().is_err());
+        assert_eq!(table.next_alarm_ms(), Some(10));
+        table.tick(9);
+        assert!(answer.try_recv().is_err());
+        table.tick(10);
+        assert_eq!(&*answer.try_recv().unwrap().unwrap().member_id, "a");
+    }
+
+    #[test]
+    fn a_client_that_went_away_holds_up_nobody() {
+        let (mut table, name) = (table(), Arc::from("g"));
+        drop(table.join(&name, &ask("", "a"), 0).unwrap());
+        let mut other = table.join(&name, &ask("", "b"), 0).unwrap();
+        table.tick(10);
+        table.tick(20);
+        assert!(other.try_recv().unwrap().is_ok());
+    }
+
+    #[test]
+    fn a_refused_join_leaves_no_group_behind() {
+        let (mut table, name) = (table(), Arc::from("g"));
+        let mut answer = table.join(&name, &Join { kind: "".into(), ..ask("", "a") }, 0).unwrap();
+        assert_eq!(answer.try_recv().unwrap(), Err(GroupError::Mismatch));
+        assert!(table.get("g").is_none());
+        assert_eq!(table.join(&name, &ask("a", ""), 0).unwrap_err(), GroupError::UnknownMember);
+    }
+
+    #[test]
+    fn there_are_only_so_many_groups() {
+        let mut table = table();
+        for name in ["a", "b"] {
+            table.join(&Arc::from(name), &ask("", "m"), 0).unwrap();
+        }
+        assert_eq!(table.join(&Arc::from("c"), &ask("", "m"), 0).unwrap_err(), GroupError::TooManyGroups);
+    }
+
+    #[test]
+    fn members_go_on_after_a_restart() {
+        let (mut before, name) = (table(), Arc::from("g"));
+        lead(&mut before, &name, "a");
+        assert_eq!(before.take_unsaved(), [Arc::clone(&name)]);
+        let kept = before.get("g").unwrap().group.keep(20);
+
+        let mut after = table();
+        after.restore(&name, kept, 1_000);
+        let member = caller("a", 1);
+        assert_eq!(after.get_mut("g").unwrap().group.heartbeat(&member, 2_000), Ok(()));
+        let sync = Sync { caller: member, kind: None, strategy: None, assignments: Vec::new() };
+        let mut synced = after.sync(&name, &sync, 2_000).unwrap();
+        assert_eq!(synced.try_recv().unwrap().unwrap().assignment, "work");
+    }
+
+    #[test]
+    fn who_does_not_show_after_a_restart_is_gone() {
+        let (mut before, name) = (table(), Arc::from("g"));
+        lead(&mut before, &name, "a");
+        let mut after = table();
+        after.restore(&name, before.get("g").unwrap().group.keep(20), 1_000);
+        after.tick(11_000);
+        assert!(after.get("g").unwrap().group.is_idle());
+        assert_eq!(after.get("g").unwrap().idle_since_ms, 11_000);
+        assert_eq!(after.get("g").unwrap().group.epoch(), 2);
     }
 }

@@ -109,7 +109,7 @@ impl FrontRuns {
     }
 
     /// The runs from the head on.
-    pub fn from_head(&self) -> impl Iterator<Item = FrontRun> + '_ {
+    pub fn iter_head_first(&self) -> impl Iterator<Item = FrontRun> + '_ {
         self.runs.iter().rev().copied()
     }
 

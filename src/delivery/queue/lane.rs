@@ -240,23 +240,6 @@ impl Lane {
         remove_in(&mut self.history, range)
     }
 
-    /// Records in `range` that have a history have new places.
-    pub fn move_history(&mut self, range: &Range<u64>, place_of: impl Fn(u64) -> i64) {
-        if self.history.is_empty() {
-            return;
-        }
-        if range.end - range.start <= self.history.len() as u64 {
-            for offset in range.clone() {
-                if let Some(trace) = self.history.get_mut(&offset) {
-                    trace.place = place_of(offset);
-                }
-            }
-        } else {
-            let moved = self.history.iter_mut().filter(|(offset, _)| range.contains(*offset));
-            moved.for_each(|(offset, trace)| trace.place = place_of(*offset));
-        }
-    }
-
     /// Claims in `range` end; tells how many there were.
     pub fn forget_claims(&mut self, range: &Range<u64>) -> u64 {
         remove_in(&mut self.in_flight, range).len() as u64

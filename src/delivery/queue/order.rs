@@ -6,9 +6,9 @@ use std::collections::btree_map;
 use std::iter::Peekable;
 use std::ops::Range;
 
+use super::Class;
 use super::front::FrontRun;
 use super::state::QueueState;
-use super::Class;
 
 /// Neighbouring records in queue order.
 #[derive(Debug, Clone)]
@@ -68,18 +68,18 @@ impl<'a> Placed<'a> {
         let visible = [Some(plain), (class == Class::All).then_some(broadcast)];
         let waiting = visible.into_iter().flatten().map(|waiting| waiting.iter().peekable()).collect();
         let fronts = (0_u32..).zip(&queue.lanes).filter_map(|(partition, lane)| {
-            let mut runs: Box<dyn Iterator<Item = FrontRun> + 'a> = Box::new(lane.front.from_head());
+            let mut runs: Box<dyn Iterator<Item = FrontRun> + 'a> = Box::new(lane.front.iter_head_first());
             runs.next().map(|run| (partition, run, runs))
         });
         Placed { waiting, fronts: fronts.collect() }
     }
 
-    /// The lowest place of each source that has something left.
-    fn lowest_places(&mut self) -> (Option<(i64, usize)>, Option<(i64, usize)>) {
+    /// The lowest place of what was returned and of what stands at the front, with the index of its source.
+    fn lowest_places(&mut self) -> [Option<(i64, usize)>; 2] {
         let waiting = self.waiting.iter_mut().enumerate();
         let first_waiting = waiting.filter_map(|(i, source)| Some((source.peek()?.0, i))).min();
         let first_front = self.fronts.iter().enumerate().map(|(i, (_, run, _))| (run.lowest_place(), i)).min();
-        (first_waiting.map(|(key, i)| (key.0, i)), first_front)
+        [first_waiting.map(|(key, i)| (key.0, i)), first_front]
     }
 
     fn next_waiting(&mut self, index: usize) -> Option<Segment> {
@@ -87,21 +87,17 @@ impl<'a> Placed<'a> {
         Some(Segment { partition: *partition, offsets: *offset..*offset + 1, falling: false })
     }
 
-    /// The front records of one source that come before place `bound`.
-    fn next_front(&mut self, index: usize, bound: i64) -> Option<Segment> {
+    /// The current run of one partition: runs are taken from at their ends alone, so nothing else has a place inside one.
+    fn next_front(&mut self, index: usize) -> Option<Segment> {
         let (partition, run, rest) = self.fronts.get_mut(index)?;
-        let partition = *partition;
-        let lowest = run.lowest_place();
-        let used = run.count.min(bound.saturating_sub(lowest).max(1) as u64);
-        let offsets = run.end() - used..run.end();
-        run.count -= used;
-        if run.count == 0 {
-            match rest.next() {
-                Some(next) => *run = next,
-                None => drop(self.fronts.remove(index)),
+        let segment = Segment { partition: *partition, offsets: run.first..run.end(), falling: true };
+        match rest.next() {
+            Some(next) => *run = next,
+            None => {
+                drop(self.fronts.remove(index));
             }
         }
-        Some(Segment { partition, offsets, falling: true })
+        Some(segment)
     }
 }
 
@@ -110,15 +106,10 @@ impl Iterator for Placed<'_> {
 
     fn next(&mut self) -> Option<Segment> {
         match self.lowest_places() {
-            (None, None) => None,
-            (Some((_, waiting)), None) => self.next_waiting(waiting),
-            (Some((place, waiting)), Some((lowest, _))) if place < lowest => self.next_waiting(waiting),
-            (waiting, Some((_, front))) => {
-                let others = self.fronts.iter().enumerate().filter(|(i, _)| *i != front);
-                let others = others.map(|(_, (_, run, _))| run.lowest_place());
-                let bound = others.chain(waiting.map(|(place, _)| place)).min().unwrap_or(i64::MAX);
-                self.next_front(front, bound)
-            }
+            [None, None] => None,
+            [Some((_, waiting)), None] => self.next_waiting(waiting),
+            [Some((place, waiting)), Some((lowest, _))] if place < lowest => self.next_waiting(waiting),
+            [_, Some((_, front))] => self.next_front(front),
         }
     }
 }

@@ -365,19 +365,21 @@ impl QueueState {
     }
 
     fn fresh_head(&self, class: Class) -> Option<Spot> {
-        self.cycle().find_map(|(partition, lane)| {
-            lane.fresh_head(class).map(|offset| Spot { partition, offset, home: Home::Fresh })
-        })
+        self.cycle()
+            .find_map(|(partition, lane)| lane.fresh_head(class).map(|offset| Spot { partition, offset, home: Home::Fresh }))
     }
 
     fn fresh_tail(&self, class: Class) -> Option<Spot> {
-        self.cycle().rev().find_map(|(partition, lane)| {
-            lane.fresh_tail(class).map(|offset| Spot { partition, offset, home: Home::Fresh })
-        })
+        self.cycle()
+            .rev()
+            .find_map(|(partition, lane)| lane.fresh_tail(class).map(|offset| Spot { partition, offset, home: Home::Fresh }))
     }
 
     /// The first or last of the records that were returned or placed at the front.
     fn placed(&self, end: End, class: Class) -> Option<Spot> {
+        if self.at_front == 0 && self.returned.iter().all(BTreeMap::is_empty) {
+            return None;
+        }
         let mut best: Option<(i64, Spot)> = None;
         let mut consider = |place: i64, spot: Spot| {
             let nearer = |(held, at): &(i64, Spot)| match end {
@@ -437,7 +439,6 @@ fn place_front(lane: &mut Lane, range: Range<u64>, top: i64) {
     for part in fresh {
         let count = part.end - part.start;
         let run = FrontRun { first: part.start, count, top: top - (part.start - range.start) as i64 };
-        lane.move_history(&part, |offset| run.place_of(offset));
         lane.front.push(run);
     }
 }

@@ -221,8 +221,7 @@ impl World {
     }
 
     fn ordered(&self, class: Class, partition: u32) -> Vec<&Entry> {
-        let mut found: Vec<_> =
-            self.entries.iter().filter(|e| e.visible(class) && e.partition == partition).collect();
+        let mut found: Vec<_> = self.entries.iter().filter(|e| e.visible(class) && e.partition == partition).collect();
         found.sort_by_key(|e| e.place);
         found
     }

@@ -1,7 +1,7 @@
 //! Names and headers of the files, and the few file operations whose order durability hangs on.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -65,6 +65,21 @@ pub fn create_journal_file(directory: &Path, start: u64, spare: Option<&Path>) -
     std::fs::rename(source, &path)?;
     sync_directory(directory)?;
     Ok(JournalFile { start, path, file: Arc::new(file) })
+}
+
+/// Makes a file full of zeros that a journal file can be made of.
+pub fn create_spare(directory: &Path, bytes: u64) -> io::Result<PathBuf> {
+    let path = directory.join("zeroed.spare");
+    let mut file = File::create(&path)?;
+    let zeros = vec![0; 1 << 20];
+    let mut left = bytes + JOURNAL_HEADER_BYTES;
+    while left > 0 {
+        let step = left.min(zeros.len() as u64);
+        file.write_all(zeros.get(..step as usize).unwrap_or_default())?;
+        left -= step;
+    }
+    file.sync_all()?;
+    Ok(path)
 }
 
 /// Makes the names in a directory durable.

@@ -291,6 +291,18 @@ impl Journal {
         Ok(file)
     }
 
+    /// Prepares the next file once the newest is half full: overwriting what was written before syncs faster than growing.
+    pub fn prepare_spare(&self) -> io::Result<()> {
+        let newest = self.files.lock().back().map_or(0, |file| file.start);
+        let used = self.end().0.saturating_sub(newest);
+        if used * 2 < self.file_bytes || !self.spare.lock().is_empty() {
+            return Ok(());
+        }
+        let path = files::create_spare(&self.directory, self.file_bytes)?;
+        self.spare.lock().push(path);
+        Ok(())
+    }
+
     /// Lets [`Journal::run`] end once everything is on disk. Later appends are refused.
     pub fn stop(&self) {
         self.pending.lock().stop = true;

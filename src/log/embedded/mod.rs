@@ -21,6 +21,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use smallvec::SmallVec;
 
 pub use partition::{Bounds, Partition};
+pub use recovery::replay_any;
 
 use super::entry::{Entry, Write};
 use super::error::{OpenError, ReadError, Refused, TopicError};
@@ -340,6 +341,7 @@ impl Engine {
             removed_consumed: self.removed.as_consumed(),
             write: stats.write.snapshot(),
             sync: stats.sync.snapshot(),
+            commits: stats.commits.snapshot(),
         }
     }
 

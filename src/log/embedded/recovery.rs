@@ -65,6 +65,18 @@ pub fn recover(settings: &LogSettings) -> Result<Recovered, OpenError> {
     Ok(Recovered { catalog: replay.catalog, files, next, durable })
 }
 
+/// Replays bytes as if they were the entries of a journal, without any file: for fuzzing.
+pub fn replay_any(entries: &[u8]) -> Result<u64, String> {
+    let durable = Arc::new(Durable::new(Lsn(u64::MAX)));
+    let catalog = Catalog::new(PathBuf::new(), durable, 1000);
+    let mut replay = Replay { catalog, limits: Limits::default(), snapshots: HashMap::new() };
+    let entries = Bytes::copy_from_slice(entries);
+    let end = replay.replay(&entries, FIRST_POSITION, None).map_err(|(_, reason)| reason)?;
+    let rest = entries.slice(usize::try_from(end - FIRST_POSITION).unwrap_or(0).min(entries.len())..);
+    let _ = entry_synced_after(&rest, end);
+    Ok(end)
+}
+
 struct Replay {
     catalog: Catalog,
     limits: Limits,
@@ -122,16 +134,25 @@ impl Replay {
             }
             _ => return Err(damaged(path, 0, "the header is not one of this file")),
         }
-        let entries = bytes.slice(JOURNAL_HEADER_BYTES as usize..);
-        let mut position = start;
-        while following != Some(position) {
+        let entries = bytes.slice((JOURNAL_HEADER_BYTES as usize).min(bytes.len())..);
+        let position = self
+            .replay(&entries, start, following)
+            .map_err(|(position, reason)| damaged(path, JOURNAL_HEADER_BYTES + position - start, &reason))?;
+        if following != Some(position) {
             let at = usize::try_from(position - start).unwrap_or(usize::MAX);
             let rest = entries.slice(at.min(entries.len())..);
-            let Some(frame) = frame::decode(&rest, position) else {
-                self.end_of_journal(path, &rest, position, start, following)?;
-                break;
-            };
-            self.apply_frame(&frame).map_err(|reason| damaged(path, JOURNAL_HEADER_BYTES + position - start, &reason))?;
+            self.end_of_journal(path, &rest, position, start, following)?;
+        }
+        Ok(position)
+    }
+
+    /// Applies whole entries up to the first that is none, or to `until`, and returns the position reached.
+    fn replay(&mut self, entries: &Bytes, start: u64, until: Option<u64>) -> Result<u64, (u64, String)> {
+        let mut position = start;
+        while until != Some(position) {
+            let at = usize::try_from(position - start).unwrap_or(usize::MAX);
+            let Some(frame) = frame::decode(&entries.slice(at.min(entries.len())..), position) else { break };
+            self.apply_frame(&frame).map_err(|reason| (position, reason))?;
             position = frame.next;
         }
         Ok(position)

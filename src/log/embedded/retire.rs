@@ -104,7 +104,7 @@ impl Engine {
             // A new topic of that name may have taken the directory over; its own files are found by their identity.
             segments.delete_own()?;
         }
-        Ok(())
+        self.journal.prepare_spare()
     }
 
     /// Retires the oldest journal file, unless it is the only one.

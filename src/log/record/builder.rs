@@ -4,9 +4,9 @@
 
 use bytes::Bytes;
 
-use super::fields::{Record, encoded_len, put_record};
-use super::header::{BATCH_HEADER_BYTES, BATCH_PREFIX_BYTES, BatchHeader, CHECKSUMMED_FROM, plain_header};
 use super::Compression;
+use super::fields::{Record, encoded_len, put_record};
+use super::header::{BATCH_HEADER_BYTES, BATCH_PREFIX_BYTES, BatchHeader, CHECKSUM_AT, CHECKSUMMED_FROM, plain_header};
 
 /// Gathers records into one batch.
 #[derive(Debug, Default)]
@@ -84,9 +84,9 @@ impl BatchBuilder {
     }
 }
 
-/// One record as a batch, in a single exact allocation.
+/// One record as a batch, in one buffer.
 pub fn batch_of_one(record: &Record) -> Bytes {
-    let mut out = Vec::with_capacity(BATCH_HEADER_BYTES + encoded_len(record, 0, 0));
+    let mut out = Vec::new();
     put_batch_of_one(&mut out, record);
     Bytes::from(out)
 }
@@ -94,6 +94,7 @@ pub fn batch_of_one(record: &Record) -> Bytes {
 /// Appends one record as a batch to `out`, allocating nothing but the growth of `out`.
 pub fn put_batch_of_one(out: &mut Vec<u8>, record: &Record) {
     let start = out.len();
+    out.reserve(BATCH_HEADER_BYTES + encoded_len(record, 0, 0));
     out.resize(start + BATCH_HEADER_BYTES, 0);
     put_record(out, record, 0, 0);
     if let Some(batch) = out.get_mut(start..) {
@@ -104,13 +105,11 @@ pub fn put_batch_of_one(out: &mut Vec<u8>, record: &Record) {
 /// Writes the header over the room left for it, with the length and the checksum of what follows.
 fn seal(batch: &mut [u8], mut header: BatchHeader) {
     header.length = i32::try_from(batch.len() - BATCH_PREFIX_BYTES).unwrap_or(i32::MAX);
-    put_header(batch, &header);
-    header.crc = crc_fast::crc32_iscsi(batch.get(CHECKSUMMED_FROM..).unwrap_or_default());
-    put_header(batch, &header);
-}
-
-fn put_header(batch: &mut [u8], header: &BatchHeader) {
     if let Some(room) = batch.first_chunk_mut::<BATCH_HEADER_BYTES>() {
         *room = header.to_bytes();
+    }
+    let crc = crc_fast::crc32_iscsi(batch.get(CHECKSUMMED_FROM..).unwrap_or_default());
+    if let Some(field) = batch.get_mut(CHECKSUM_AT..CHECKSUMMED_FROM) {
+        field.copy_from_slice(&crc.to_be_bytes());
     }
 }

@@ -85,9 +85,7 @@ impl<'a> RecordView<'a> {
     /// True when all headers decode, at most `headers_max` of them, and nothing follows them.
     pub(super) fn is_whole(&self, headers_max: usize) -> bool {
         let mut input = Input::new(self.headers);
-        self.header_count <= headers_max
-            && (0..self.header_count).all(|_| read_header(&mut input).is_some())
-            && input.is_empty()
+        self.header_count <= headers_max && (0..self.header_count).all(|_| read_header(&mut input).is_some()) && input.is_empty()
     }
 
     /// The record with its parts as shared slices of `payload`, in which this view was read.
@@ -125,8 +123,7 @@ pub fn put_record(out: &mut Vec<u8>, record: &Record, timestamp_delta_ms: i64, o
 }
 
 fn body_len(record: &Record, timestamp_delta_ms: i64, offset_delta: u32) -> usize {
-    let headers: usize =
-        record.headers.iter().map(|h| nullable_len(Some(&h.key)) + nullable_len(h.value.as_deref())).sum();
+    let headers: usize = record.headers.iter().map(|h| nullable_len(Some(&h.key)) + nullable_len(h.value.as_deref())).sum();
     1 + varint_len(timestamp_delta_ms)
         + varint_len(i64::from(offset_delta))
         + nullable_len(record.key.as_deref())

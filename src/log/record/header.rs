@@ -10,7 +10,9 @@ use super::{BatchError, Compression};
 pub const BATCH_HEADER_BYTES: usize = 61;
 /// Bytes in front of what the length field counts: base offset and the length itself.
 pub const BATCH_PREFIX_BYTES: usize = 12;
-/// Where the bytes that the checksum covers begin.
+/// Where the checksum stands.
+pub(super) const CHECKSUM_AT: usize = 17;
+/// Where the bytes that the checksum covers begin, right behind it.
 pub(super) const CHECKSUMMED_FROM: usize = 21;
 
 const MAGIC: i8 = 2;
@@ -90,20 +92,19 @@ impl BatchHeader {
     /// The header's 61 bytes.
     pub fn to_bytes(&self) -> [u8; BATCH_HEADER_BYTES] {
         let mut out = [0; BATCH_HEADER_BYTES];
-        let mut rest = out.as_mut_slice();
-        put(&mut rest, &self.base_offset.to_be_bytes());
-        put(&mut rest, &self.length.to_be_bytes());
-        put(&mut rest, &self.leader_epoch.to_be_bytes());
-        put(&mut rest, &self.magic.to_be_bytes());
-        put(&mut rest, &self.crc.to_be_bytes());
-        put(&mut rest, &self.attributes.to_be_bytes());
-        put(&mut rest, &self.last_offset_delta.to_be_bytes());
-        put(&mut rest, &self.base_timestamp.to_be_bytes());
-        put(&mut rest, &self.max_timestamp.to_be_bytes());
-        put(&mut rest, &self.producer_id.to_be_bytes());
-        put(&mut rest, &self.producer_epoch.to_be_bytes());
-        put(&mut rest, &self.base_sequence.to_be_bytes());
-        put(&mut rest, &self.record_count.to_be_bytes());
+        out[0..8].copy_from_slice(&self.base_offset.to_be_bytes());
+        out[8..12].copy_from_slice(&self.length.to_be_bytes());
+        out[12..16].copy_from_slice(&self.leader_epoch.to_be_bytes());
+        out[16..17].copy_from_slice(&self.magic.to_be_bytes());
+        out[17..21].copy_from_slice(&self.crc.to_be_bytes());
+        out[21..23].copy_from_slice(&self.attributes.to_be_bytes());
+        out[23..27].copy_from_slice(&self.last_offset_delta.to_be_bytes());
+        out[27..35].copy_from_slice(&self.base_timestamp.to_be_bytes());
+        out[35..43].copy_from_slice(&self.max_timestamp.to_be_bytes());
+        out[43..51].copy_from_slice(&self.producer_id.to_be_bytes());
+        out[51..53].copy_from_slice(&self.producer_epoch.to_be_bytes());
+        out[53..57].copy_from_slice(&self.base_sequence.to_be_bytes());
+        out[57..61].copy_from_slice(&self.record_count.to_be_bytes());
         out
     }
 
@@ -170,13 +171,6 @@ pub fn patch_placement(batch: &mut [u8], base_offset: u64, leader_epoch: i32) {
     }
     if let Some(field) = batch.get_mut(12..16).and_then(|bytes| bytes.first_chunk_mut::<4>()) {
         *field = leader_epoch.to_be_bytes();
-    }
-}
-
-fn put(rest: &mut &mut [u8], field: &[u8]) {
-    if let Some((head, tail)) = std::mem::take(rest).split_at_mut_checked(field.len()) {
-        head.copy_from_slice(field);
-        *rest = tail;
     }
 }
 

@@ -20,8 +20,7 @@ fn arbitrary_bytes(max: usize) -> impl Strategy<Value = Bytes> {
 }
 
 fn arbitrary_header() -> impl Strategy<Value = Header> {
-    ("[a-zé]{0,9}", prop::option::of(arbitrary_bytes(40)))
-        .prop_map(|(key, value)| Header { key: Bytes::from(key), value })
+    ("[a-zé]{0,9}", prop::option::of(arbitrary_bytes(40))).prop_map(|(key, value)| Header { key: Bytes::from(key), value })
 }
 
 fn arbitrary_record() -> impl Strategy<Value = Record> {
@@ -68,11 +67,8 @@ fn with_unique_header_keys(mut records: Vec<Record>) -> Vec<Record> {
 }
 
 fn from_oracle(record: oracle::Record) -> (u64, Record) {
-    let headers = record
-        .headers
-        .into_iter()
-        .map(|(key, value)| Header { key: Bytes::from(key.as_str().to_owned()), value })
-        .collect();
+    let headers =
+        record.headers.into_iter().map(|(key, value)| Header { key: Bytes::from(key.as_str().to_owned()), value }).collect();
     let ours = Record { key: record.key, value: record.value, headers, timestamp_ms: record.timestamp };
     (record.offset as u64, ours)
 }
@@ -276,10 +272,7 @@ fn decompression_stops_at_the_limit() {
 fn a_snappy_length_that_its_bytes_cannot_hold_allocates_nothing() {
     let mut claim = Vec::new();
     put_uvarint(&mut claim, 100 << 20);
-    assert_eq!(
-        Compression::Snappy.decompress(&claim, usize::MAX),
-        Err(BatchError::Decompress(Compression::Snappy))
-    );
+    assert_eq!(Compression::Snappy.decompress(&claim, usize::MAX), Err(BatchError::Decompress(Compression::Snappy)));
 }
 
 #[test]

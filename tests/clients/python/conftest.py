@@ -103,3 +103,11 @@ def amqp(amqp_factory):
 @pytest.fixture
 def channel(amqp):
     return amqp.channel()
+
+
+def pytest_unconfigure(config):
+    """The last line is the one that tests/run reads."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        count = lambda *kinds: sum(len(reporter.stats.get(kind, [])) for kind in kinds)  # noqa: E731
+        print(f"{count('passed')} passed, {count('failed', 'error')} failed, {count('skipped')} skipped")

@@ -3,7 +3,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Reader, Source, WireError, first_flexible, message::api_versions::ApiVersionsRequest, Message};
+use super::{Message, Reader, Source, WireError, first_flexible, message::api_versions::ApiVersionsRequest};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestHeader {

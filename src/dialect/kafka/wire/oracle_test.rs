@@ -73,7 +73,13 @@ impl Source for Invented {
         if self.null() { Ok(None) } else { read(self).map(Some) }
     }
     fn tagged(&mut self, known: &[u32], mut read: impl FnMut(&mut Self, u32) -> Result<bool>) -> Result<()> {
-        known.iter().filter(|_| self.0.random()).copied().collect::<Vec<_>>().into_iter().try_for_each(|tag| read(self, tag).map(drop))
+        known
+            .iter()
+            .filter(|_| self.0.random())
+            .copied()
+            .collect::<Vec<_>>()
+            .into_iter()
+            .try_for_each(|tag| read(self, tag).map(drop))
     }
 }
 

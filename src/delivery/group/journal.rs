@@ -1,0 +1,114 @@
+//! Where groups meet the journal: what they write there, and what they find at the start.
+//!
+//! Everything is written under the lock of the group table, so memory and journal change in the same order. The lock of the
+//! offsets is held over the commit of the unit, so that nobody sees a change before its position is known.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use super::groups::Groups;
+use super::offsets::{Committed, OffsetKey, OffsetTable};
+use super::table::GroupTable;
+use super::{GroupError, group_record, offset_record};
+use crate::delivery::{Holder, StartError};
+use crate::log::{Lsn, Table, TopicName};
+
+/// The state table that holds committed offsets and memberships.
+const TABLE: Table = Table("__consumer_offsets");
+
+/// A membership that takes more bytes is not kept: its members start over after a restart.
+const MEMBERSHIP_BYTES_MAX: usize = 4 << 20;
+
+/// Committed offsets hold what comes after them. Knows the offsets alone, not the groups, which know the log.
+pub(super) struct Floors(pub(super) Arc<RwLock<OffsetTable>>);
+
+impl Holder for Floors {
+    fn floor(&self, topic: &TopicName, partition: u32) -> Option<u64> {
+        self.0.read().floor(&OffsetKey { topic: topic.clone(), partition })
+    }
+}
+
+impl Groups {
+    /// Puts changes into the journal and the memory, in the same order whoever else writes.
+    pub(super) fn write(&self, group: &Arc<str>, changes: Vec<(OffsetKey, Option<Committed>)>) -> Result<Lsn, GroupError> {
+        if changes.is_empty() {
+            return Ok(Lsn::NONE);
+        }
+        let mut unit = self.shared.delivery.begin().map_err(|_refused| GroupError::Unavailable)?;
+        for (key, committed) in &changes {
+            unit.put_state(TABLE, offset_record::encode_key(group, key), committed.as_ref().map(offset_record::encode_value));
+        }
+        let mut offsets = self.shared.offsets.write();
+        for (key, committed) in changes {
+            match committed {
+                Some(committed) => offsets.put(group, key, committed),
+                None => offsets.remove(group, &key),
+            }
+        }
+        let lsn = unit.commit();
+        offsets.changed_at(group, lsn);
+        Ok(lsn)
+    }
+
+    /// Keeps the memberships that changed. Their members are not made to wait for the disk: a crash that loses this record
+    /// loses every later commit too, so it only makes the members join again.
+    pub(super) fn save(&self, table: &mut GroupTable) {
+        let unsaved = table.take_unsaved();
+        if unsaved.is_empty() {
+            return;
+        }
+        let Ok(mut unit) = self.shared.delivery.begin() else {
+            tracing::warn!(groups = unsaved.len(), "memberships are not kept: the log takes no more");
+            return;
+        };
+        for name in unsaved {
+            let Some(entry) = table.get(&name) else { continue };
+            let value = group_record::encode_value(&entry.group.keep(self.now_ms()));
+            let value = value.filter(|value| value.len() <= MEMBERSHIP_BYTES_MAX);
+            unit.put_state(TABLE, group_record::encode_key(&name), value);
+        }
+        unit.commit();
+    }
+
+    /// Takes a group and its offsets out of journal and memory.
+    pub(super) fn forget(&self, table: &mut GroupTable, name: &Arc<str>, keys: Vec<OffsetKey>) -> Result<Lsn, GroupError> {
+        let mut unit = self.shared.delivery.begin().map_err(|_refused| GroupError::Unavailable)?;
+        for key in keys {
+            unit.put_state(TABLE, offset_record::encode_key(name, &key), None);
+        }
+        unit.put_state(TABLE, group_record::encode_key(name), None);
+        let mut offsets = self.shared.offsets.write();
+        offsets.forget(name);
+        table.remove(name);
+        Ok(unit.commit())
+    }
+
+    /// Takes over what the journal held at the start.
+    pub(super) fn load(&self) -> Result<(), StartError> {
+        let now_ms = self.now_ms();
+        let mut table = self.shared.table.lock();
+        let mut offsets = self.shared.offsets.write();
+        let mut unknown = 0_u64;
+        for (key, value) in self.shared.delivery.state(TABLE)? {
+            if let Some(group) = group_record::decode_key(key.clone()) {
+                match group_record::decode_value(value) {
+                    Some(kept) => table.restore(&group, kept, now_ms),
+                    None => unknown += 1,
+                }
+                continue;
+            }
+            match (offset_record::decode_key(key), offset_record::decode_value(value)) {
+                (Some((group, key)), Some(committed)) => {
+                    table.committed_at(&group, committed.committed_at_ms, now_ms);
+                    offsets.put(&group, key, committed);
+                }
+                (None, _) | (_, None) => unknown += 1,
+            }
+        }
+        if unknown > 0 {
+            tracing::warn!(records = unknown, "records of groups in an unknown form are left alone");
+        }
+        Ok(())
+    }
+}

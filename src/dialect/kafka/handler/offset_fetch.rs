@@ -1,0 +1,143 @@
+//! OffsetFetch (API key 9), versions 1 to 10. 2: all topics of a group. 5: leader epochs (KIP-320). 7: only stable offsets
+//! (KIP-447; all are, without transactions). 8: several groups (KIP-709). 9: member epochs of the newer group protocol, not
+//! heeded. 10: topics by id. A partition without a committed offset has offset -1 and no error.
+
+use crate::delivery::group::{Committed, Groups, OffsetKey};
+use crate::dialect::kafka::call::Call;
+use crate::dialect::kafka::error::ErrorCode;
+use crate::dialect::kafka::wire::Uuid;
+use crate::dialect::kafka::wire::message::offset_fetch::{
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchResponse, OffsetFetchResponseGroup,
+    OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+};
+use crate::log::{Log, Lsn, TopicId, TopicName};
+
+/// The answer is good once what it shows is durable.
+pub fn handle(call: &Call, request: OffsetFetchRequest) -> (OffsetFetchResponse, Lsn) {
+    let (groups, log, version) = (call.groups(), call.log(), call.version());
+    let mut response = OffsetFetchResponse::default();
+    let mut gate = Lsn::NONE;
+    if version >= 8 {
+        for group in request.groups {
+            let (answer, lsn) = of_group(groups, log, version, group);
+            response.groups.push(answer);
+            gate = gate.max(lsn);
+        }
+    } else {
+        let asked = request.topics.map(|topics| topics.into_iter().map(Asked::by_name).collect());
+        let (found, lsn) = look_up(groups, &request.group_id, asked);
+        response.topics = found.into_iter().map(to_topic).collect();
+        gate = lsn;
+    }
+    (response, gate)
+}
+
+/// One topic of a request, whichever way it is named.
+struct Asked {
+    name: String,
+    id: Uuid,
+    /// `None` if there is no topic of this id.
+    topic: Option<TopicName>,
+    partitions: Vec<i32>,
+}
+
+impl Asked {
+    fn by_name(topic: OffsetFetchRequestTopic) -> Self {
+        let OffsetFetchRequestTopic { name, partition_indexes } = topic;
+        Self { topic: TopicName::new(name.clone()).ok(), name, id: Uuid::ZERO, partitions: partition_indexes }
+    }
+}
+
+/// One topic of an answer.
+struct Found {
+    name: String,
+    id: Uuid,
+    error_code: i16,
+    partitions: Vec<(i32, Option<Committed>)>,
+}
+
+fn of_group(groups: &Groups, log: &Log, version: i16, group: OffsetFetchRequestGroup) -> (OffsetFetchResponseGroup, Lsn) {
+    let by_id = version >= 10;
+    let asked = group.topics.map(|topics| {
+        let each = topics.into_iter().map(|t| {
+            if by_id {
+                let topic = log.topic_by_id(TopicId(t.topic_id.0)).map(|topic| topic.name().clone());
+                Asked { name: t.name, id: t.topic_id, topic, partitions: t.partition_indexes }
+            } else {
+                Asked::by_name(OffsetFetchRequestTopic { name: t.name, partition_indexes: t.partition_indexes })
+            }
+        });
+        each.collect()
+    });
+    let (mut found, lsn) = look_up(groups, &group.group_id, asked);
+    if by_id {
+        for topic in found.iter_mut().filter(|t| t.id == Uuid::ZERO && t.error_code == ErrorCode::None.code()) {
+            let known = TopicName::new(topic.name.clone()).ok().and_then(|name| log.topic(&name));
+            topic.id = known.map_or(Uuid::ZERO, |t| Uuid(t.id().0));
+        }
+    }
+    let topics = found.into_iter().map(to_topics).collect();
+    (OffsetFetchResponseGroup { group_id: group.group_id, topics, error_code: ErrorCode::None.code() }, lsn)
+}
+
+fn look_up(groups: &Groups, group: &str, asked: Option<Vec<Asked>>) -> (Vec<Found>, Lsn) {
+    let Some(asked) = asked else { return all_of(groups, group) };
+    let mut gate = Lsn::NONE;
+    let mut answers = Vec::with_capacity(asked.len());
+    for Asked { name, id, topic, partitions } in asked {
+        let error_code =
+            if topic.is_none() && id != Uuid::ZERO { ErrorCode::UnknownTopicId.code() } else { ErrorCode::None.code() };
+        let key = |index: &i32| Some(OffsetKey { topic: topic.clone()?, partition: u32::try_from(*index).ok()? });
+        let keys: Vec<_> = partitions.iter().filter_map(key).collect();
+        let (offsets, lsn) = groups.committed(group, &keys);
+        gate = gate.max(lsn);
+        let mut offsets = offsets.into_iter();
+        let partitions = partitions.into_iter();
+        let partitions = partitions.map(|index| (index, if key(&index).is_some() { offsets.next().flatten() } else { None }));
+        answers.push(Found { name, id, error_code, partitions: partitions.collect() });
+    }
+    (answers, gate)
+}
+
+fn all_of(groups: &Groups, group: &str) -> (Vec<Found>, Lsn) {
+    let (all, lsn) = groups.all_committed(group);
+    let mut answers: Vec<Found> = Vec::new();
+    for (key, committed) in all {
+        let (Some(name), Ok(index)) = (key.topic.as_str(), i32::try_from(key.partition)) else { continue };
+        let entry = (index, Some(committed));
+        match answers.last_mut().filter(|t| t.name == name) {
+            Some(topic) => topic.partitions.push(entry),
+            None => {
+                let (name, id, error_code) = (name.to_owned(), Uuid::ZERO, ErrorCode::None.code());
+                answers.push(Found { name, id, error_code, partitions: vec![entry] });
+            }
+        }
+    }
+    (answers, lsn)
+}
+
+/// What is said of a partition: offset, leader epoch, metadata.
+fn said(committed: Option<Committed>) -> (i64, i32, Option<String>) {
+    match committed {
+        Some(c) => (i64::try_from(c.offset).unwrap_or(i64::MAX), c.leader_epoch, Some(String::from(&*c.metadata))),
+        None => (-1, -1, Some(String::new())),
+    }
+}
+
+fn to_topic(found: Found) -> OffsetFetchResponseTopic {
+    let partitions = found.partitions.into_iter().map(|(partition_index, committed)| {
+        let (committed_offset, committed_leader_epoch, metadata) = said(committed);
+        let error_code = found.error_code;
+        OffsetFetchResponsePartition { partition_index, committed_offset, committed_leader_epoch, metadata, error_code }
+    });
+    OffsetFetchResponseTopic { partitions: partitions.collect(), name: found.name }
+}
+
+fn to_topics(found: Found) -> OffsetFetchResponseTopics {
+    let partitions = found.partitions.into_iter().map(|(partition_index, committed)| {
+        let (committed_offset, committed_leader_epoch, metadata) = said(committed);
+        let error_code = found.error_code;
+        OffsetFetchResponsePartitions { partition_index, committed_offset, committed_leader_epoch, metadata, error_code }
+    });
+    OffsetFetchResponseTopics { partitions: partitions.collect(), name: found.name, topic_id: found.id }
+}

@@ -1,0 +1,87 @@
+//! What of Kafka is supported, as data: the answer to ApiVersions, the gate in front of the handlers, and the table of
+//! `docs/compat/kafka.md` are all this list.
+
+use super::wire::Message;
+use super::wire::message::{
+    alter_configs::AlterConfigsRequest, api_versions::ApiVersionsRequest, create_partitions::CreatePartitionsRequest,
+    create_topics::CreateTopicsRequest, delete_groups::DeleteGroupsRequest, delete_records::DeleteRecordsRequest,
+    delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
+    describe_groups::DescribeGroupsRequest, describe_topic_partitions::DescribeTopicPartitionsRequest, fetch::FetchRequest,
+    find_coordinator::FindCoordinatorRequest, heartbeat::HeartbeatRequest,
+    incremental_alter_configs::IncrementalAlterConfigsRequest, init_producer_id::InitProducerIdRequest,
+    join_group::JoinGroupRequest, leave_group::LeaveGroupRequest, list_groups::ListGroupsRequest,
+    list_offsets::ListOffsetsRequest, metadata::MetadataRequest, offset_commit::OffsetCommitRequest,
+    offset_delete::OffsetDeleteRequest, offset_fetch::OffsetFetchRequest, offset_for_leader_epoch::OffsetForLeaderEpochRequest,
+    produce::ProduceRequest, sasl_authenticate::SaslAuthenticateRequest, sasl_handshake::SaslHandshakeRequest,
+    sync_group::SyncGroupRequest,
+};
+
+/// One API key and the versions of it that are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Api {
+    pub key: i16,
+    /// Kafka's name of the API.
+    pub name: &'static str,
+    pub min: i16,
+    pub max: i16,
+    /// The first version that ApiVersions names. Lower than `min` where a client looks for a version that it never sends.
+    pub advertised_min: i16,
+}
+
+const fn api<M: Message>(name: &'static str, max: i16) -> Api {
+    Api { key: M::KEY, name, min: M::MIN, max, advertised_min: M::MIN }
+}
+
+/// Every API that is answered, in the order of the keys.
+pub const APIS: &[Api] = &[
+    // librdkafka compresses only if version 0 is named (KAFKA-18659), and sends 3 or later.
+    Api { advertised_min: 0, ..api::<ProduceRequest>("Produce", 13) },
+    api::<FetchRequest>("Fetch", 17),
+    api::<ListOffsetsRequest>("ListOffsets", 10),
+    api::<MetadataRequest>("Metadata", 13),
+    api::<OffsetCommitRequest>("OffsetCommit", 10),
+    api::<OffsetFetchRequest>("OffsetFetch", 10),
+    api::<FindCoordinatorRequest>("FindCoordinator", 6),
+    api::<JoinGroupRequest>("JoinGroup", 9),
+    api::<HeartbeatRequest>("Heartbeat", 4),
+    api::<LeaveGroupRequest>("LeaveGroup", 5),
+    api::<SyncGroupRequest>("SyncGroup", 5),
+    api::<DescribeGroupsRequest>("DescribeGroups", 6),
+    api::<ListGroupsRequest>("ListGroups", 5),
+    api::<SaslHandshakeRequest>("SaslHandshake", 1),
+    api::<ApiVersionsRequest>("ApiVersions", 4),
+    api::<CreateTopicsRequest>("CreateTopics", 7),
+    api::<DeleteTopicsRequest>("DeleteTopics", 6),
+    api::<DeleteRecordsRequest>("DeleteRecords", 2),
+    api::<InitProducerIdRequest>("InitProducerId", 5),
+    api::<OffsetForLeaderEpochRequest>("OffsetForLeaderEpoch", 4),
+    api::<DescribeConfigsRequest>("DescribeConfigs", 4),
+    api::<AlterConfigsRequest>("AlterConfigs", 2),
+    api::<SaslAuthenticateRequest>("SaslAuthenticate", 2),
+    api::<CreatePartitionsRequest>("CreatePartitions", 3),
+    api::<DeleteGroupsRequest>("DeleteGroups", 2),
+    api::<IncrementalAlterConfigsRequest>("IncrementalAlterConfigs", 1),
+    api::<OffsetDeleteRequest>("OffsetDelete", 0),
+    api::<DescribeClusterRequest>("DescribeCluster", 2),
+    api::<DescribeTopicPartitionsRequest>("DescribeTopicPartitions", 0),
+];
+
+/// Whether a request of this key and version is answered.
+pub fn is_supported(key: i16, version: i16) -> bool {
+    APIS.iter().any(|api| api.key == key && (api.min..=api.max).contains(&version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_in_order_and_once() {
+        assert!(APIS.windows(2).all(|pair| matches!(pair, [a, b] if a.key < b.key)));
+    }
+
+    #[test]
+    fn telemetry_keys_are_not_offered_for_nobody_answers_them() {
+        assert!(APIS.iter().all(|api| api.key != 71 && api.key != 72));
+    }
+}

@@ -1,0 +1,190 @@
+//! A topic's settings as Kafka's configuration keys: what each says, which values it takes, and which keys have no effect here.
+
+use crate::log::{Cleanup, TopicSettings};
+
+/// What kind of value a key has, with Kafka's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i8)]
+pub enum ValueKind {
+    Boolean = 1,
+    Text = 2,
+    Int = 3,
+    Long = 5,
+    List = 7,
+}
+
+/// One key with its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub name: &'static str,
+    pub value: String,
+    pub default: String,
+    pub kind: ValueKind,
+}
+
+/// Why a value was not taken; the text is for the client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+/// Keys that say how Kafka lays out its files or when it works on them. They are taken and have no effect.
+pub const WITHOUT_EFFECT: &[&str] = &[
+    "delete.retention.ms",
+    "file.delete.delay.ms",
+    "flush.messages",
+    "flush.ms",
+    "index.interval.bytes",
+    "max.compaction.lag.ms",
+    "min.cleanable.dirty.ratio",
+    "min.compaction.lag.ms",
+    "preallocate",
+    "segment.bytes",
+    "segment.index.bytes",
+    "segment.jitter.ms",
+    "segment.ms",
+];
+
+/// Keys that are what they are: another value is refused.
+pub const FIXED: &[(&str, &str, ValueKind)] = &[
+    ("compression.type", "producer", ValueKind::Text),
+    ("min.insync.replicas", "1", ValueKind::Int),
+    ("unclean.leader.election.enable", "false", ValueKind::Boolean),
+];
+
+const BATCH_BYTES_MAX: u32 = 128 << 20;
+
+/// All keys of a topic, in their order.
+pub fn entries(settings: &TopicSettings, defaults: &TopicSettings) -> Vec<Entry> {
+    let entry = |name, kind, value: &dyn Fn(&TopicSettings) -> String| Entry {
+        name,
+        kind,
+        value: value(settings),
+        default: value(defaults),
+    };
+    let mut entries = vec![
+        entry("cleanup.policy", ValueKind::List, &|s| cleanup_text(s.cleanup).to_owned()),
+        entry("max.message.bytes", ValueKind::Int, &|s| s.max_message_bytes.to_string()),
+        entry("message.timestamp.type", ValueKind::Text, &|s| timestamp_text(s.log_append_time).to_owned()),
+        entry("retention.bytes", ValueKind::Long, &|s| bound_text(s.retention_bytes)),
+        entry("retention.ms", ValueKind::Long, &|s| bound_text(s.retention_ms)),
+    ];
+    for (name, value, kind) in FIXED {
+        entries.push(Entry { name, kind: *kind, value: (*value).to_owned(), default: (*value).to_owned() });
+    }
+    entries.sort_by_key(|entry| entry.name);
+    entries
+}
+
+/// Sets a key; no value sets it back to its default.
+pub fn set(settings: &mut TopicSettings, defaults: &TopicSettings, name: &str, value: Option<&str>) -> Result<(), ConfigError> {
+    let invalid = |value: &str, wanted: &str| Err(ConfigError(format!("{name}: {value} is not {wanted}")));
+    match (name, value) {
+        ("cleanup.policy", None) => settings.cleanup = defaults.cleanup,
+        ("cleanup.policy", Some(value)) => match value.trim() {
+            "delete" => settings.cleanup = Cleanup::Delete,
+            "compact" => settings.cleanup = Cleanup::Compact,
+            "consumed" => settings.cleanup = Cleanup::Consumed,
+            _ => return invalid(value, "delete, compact or consumed (one of them)"),
+        },
+        ("max.message.bytes", None) => settings.max_message_bytes = defaults.max_message_bytes,
+        ("max.message.bytes", Some(value)) => match value.trim().parse() {
+            Ok(bytes) if bytes <= BATCH_BYTES_MAX => settings.max_message_bytes = bytes,
+            _ => return invalid(value, "a number of bytes up to 134217728"),
+        },
+        ("message.timestamp.type", None) => settings.log_append_time = defaults.log_append_time,
+        ("message.timestamp.type", Some("CreateTime")) => settings.log_append_time = false,
+        ("message.timestamp.type", Some("LogAppendTime")) => settings.log_append_time = true,
+        ("message.timestamp.type", Some(value)) => return invalid(value, "CreateTime or LogAppendTime"),
+        ("retention.bytes", None) => settings.retention_bytes = defaults.retention_bytes,
+        ("retention.ms", None) => settings.retention_ms = defaults.retention_ms,
+        ("retention.bytes" | "retention.ms", Some(value)) => {
+            let Some(bound) = parse_bound(value) else { return invalid(value, "a number from 0 on, or -1 for no bound") };
+            let place = if name == "retention.ms" { &mut settings.retention_ms } else { &mut settings.retention_bytes };
+            *place = bound;
+        }
+        (name, value) => return set_without_effect(name, value),
+    }
+    Ok(())
+}
+
+fn set_without_effect(name: &str, value: Option<&str>) -> Result<(), ConfigError> {
+    if let Some((_, fixed, _)) = FIXED.iter().find(|(fixed, _, _)| *fixed == name) {
+        return match value {
+            Some(value) if value.trim() != *fixed => Err(ConfigError(format!("{name} can only be {fixed}"))),
+            _ => Ok(()),
+        };
+    }
+    if WITHOUT_EFFECT.contains(&name) { Ok(()) } else { Err(ConfigError(format!("{name} is not supported"))) }
+}
+
+fn parse_bound(value: &str) -> Option<Option<u64>> {
+    match value.trim().parse::<i64>().ok()? {
+        -1 => Some(None),
+        bound => u64::try_from(bound).ok().map(Some),
+    }
+}
+
+fn bound_text(bound: Option<u64>) -> String {
+    bound.map_or_else(|| "-1".to_owned(), |bound| bound.to_string())
+}
+
+fn cleanup_text(cleanup: Cleanup) -> &'static str {
+    match cleanup {
+        Cleanup::Delete => "delete",
+        Cleanup::Compact => "compact",
+        Cleanup::Consumed => "consumed",
+    }
+}
+
+fn timestamp_text(log_append_time: bool) -> &'static str {
+    if log_append_time { "LogAppendTime" } else { "CreateTime" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changed(name: &str, value: Option<&str>) -> Result<TopicSettings, ConfigError> {
+        let defaults = TopicSettings::default();
+        let mut settings = TopicSettings { retention_ms: Some(5), max_message_bytes: 7, ..defaults.clone() };
+        set(&mut settings, &defaults, name, value).map(|()| settings)
+    }
+
+    #[test]
+    fn keys_change_what_they_name() {
+        assert_eq!(changed("retention.ms", Some("-1")).map(|s| s.retention_ms), Ok(None));
+        assert_eq!(changed("retention.ms", Some("1000")).map(|s| s.retention_ms), Ok(Some(1000)));
+        assert_eq!(changed("retention.ms", None).map(|s| s.retention_ms), Ok(TopicSettings::default().retention_ms));
+        assert_eq!(changed("cleanup.policy", Some("compact")).map(|s| s.cleanup), Ok(Cleanup::Compact));
+        assert_eq!(changed("message.timestamp.type", Some("LogAppendTime")).map(|s| s.log_append_time), Ok(true));
+        assert_eq!(changed("max.message.bytes", Some("99")).map(|s| s.max_message_bytes), Ok(99));
+    }
+
+    #[test]
+    fn what_is_not_supported_says_so() {
+        for (name, value) in [
+            ("cleanup.policy", "compact,delete"),
+            ("retention.ms", "-2"),
+            ("retention.bytes", "lots"),
+            ("max.message.bytes", "999999999999"),
+            ("min.insync.replicas", "2"),
+            ("remote.storage.enable", "true"),
+            ("no.such.key", "1"),
+        ] {
+            assert!(changed(name, Some(value)).is_err(), "{name}={value}");
+        }
+        assert!(changed("segment.bytes", Some("1")).is_ok());
+        assert!(changed("compression.type", Some("producer")).is_ok());
+    }
+
+    #[test]
+    fn every_key_that_is_shown_can_be_set_to_what_it_shows() {
+        let defaults = TopicSettings::default();
+        for entry in entries(&defaults, &defaults) {
+            assert_eq!(entry.value, entry.default);
+            let mut settings = defaults.clone();
+            assert_eq!(set(&mut settings, &defaults, entry.name, Some(&entry.value)), Ok(()), "{}", entry.name);
+            assert_eq!(settings, defaults);
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! Lists: the default queue view of the topic with the key's name, without what was published to it.
+//!
+//! A list exists while it has elements. A name that another dialect made becomes readable as a list on its first use.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Context, Flow, Outcome, integer, is_word};
+use crate::delivery::{Class, End, Kind, Position, QueueSpec, Target};
+use crate::dialect::redis::error::CommandError;
+use crate::dialect::redis::session::Recent;
+use crate::dialect::redis::{ORIGIN, mapping};
+use crate::log::record::Record;
+use crate::log::{Partition, TopicName, TopicSettings};
+
+/// Up to here a value fits every topic: no need to look at its limit.
+const SMALL_VALUE_BYTES: usize = 64 * 1024;
+
+pub fn lpush(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
+    push(ctx, arguments, End::Head, false)
+}
+
+pub fn rpush(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
+    push(ctx, arguments, End::Tail, false)
+}
+
+pub fn lpushx(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
+    push(ctx, arguments, End::Head, true)
+}
+
+pub fn rpushx(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
+    push(ctx, arguments, End::Tail, true)
+}
+
+pub fn lpop(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
+    pop_command(ctx, arguments, End::Head, "lpop")
+}
+
+pub fn rpop(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
+    pop_command(ctx, arguments, End::Tail, "rpop")
+}
+
+fn push(ctx: &mut Context<'_, '_>, arguments: &[Bytes], end: End, only_existing: bool) -> Outcome {
+    let [_, key, values @ ..] = arguments else { return Err(CommandError::Syntax) };
+    if only_existing && length(ctx, key)? == 0 {
+        ctx.reply().integer(0);
+        return Ok(Flow::Next);
+    }
+    let list = open(ctx, key)?;
+    let now_ms = ctx.round.now_ms();
+    for value in values {
+        check_size(&list, value)?;
+    }
+    for value in values {
+        put(ctx, &list, end, &mapping::record(value.clone(), now_ms))?;
+    }
+    let len = ctx.round.durable_unit()?.ready(&list.name, Class::Queued);
+    ctx.reply().count(len);
+    ctx.round.serve_waiting();
+    Ok(Flow::Next)
+}
+
+fn pop_command(ctx: &mut Context<'_, '_>, arguments: &[Bytes], end: End, command: &'static str) -> Outcome {
+    let (key, count) = match arguments {
+        [_, key] => (key, None),
+        [_, key, count] => (key, Some(u64::try_from(integer(count)?).map_err(|_| CommandError::NotPositive)?)),
+        _ => return Err(CommandError::Arity(command)),
+    };
+    let list = existing(ctx, key)?;
+    let Some(count) = count else {
+        let popped = match &list {
+            Some(name) => pop(ctx, name, end)?,
+            None => None,
+        };
+        match popped {
+            Some(at) => write_value(ctx, at),
+            None => ctx.reply().null(),
+        }
+        return Ok(Flow::Next);
+    };
+    match list {
+        Some(name) => pop_many(ctx, &name, end, count),
+        None => {
+            ctx.reply().null_array();
+            Ok(())
+        }
+    }?;
+    Ok(Flow::Next)
+}
+
+/// Pops and writes up to `count` elements as an array.
+pub fn pop_many(ctx: &mut Context<'_, '_>, name: &TopicName, end: End, count: u64) -> Result<(), CommandError> {
+    let ready = ctx.round.durable_unit()?.ready(name, Class::Queued);
+    if ready == 0 {
+        ctx.reply().null_array();
+        return Ok(());
+    }
+    let mut popped = Vec::new();
+    while (popped.len() as u64) < count.min(ready) {
+        let Some(at) = pop(ctx, name, end)? else { break };
+        popped.push(at);
+    }
+    ctx.reply().array(popped.len());
+    for at in popped {
+        write_value(ctx, at);
+    }
+    Ok(())
+}
+
+pub fn llen(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
+    let [_, key] = arguments else { return Err(CommandError::Arity("llen")) };
+    let len = length(ctx, key)?;
+    ctx.reply().count(len);
+    Ok(Flow::Next)
+}
+
+pub fn lrange(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
+    let [_, key, start, stop] = arguments else { return Err(CommandError::Arity("lrange")) };
+    let (start, stop) = (integer(start)?, integer(stop)?);
+    let elements = match existing(ctx, key)? {
+        Some(name) => {
+            let unit = ctx.round.durable_unit()?;
+            match slice(unit.ready(&name, Class::Queued), start, stop) {
+                Some((first, count)) => {
+                    let positions = unit.range(&name, Class::Queued, first, count);
+                    located(ctx, &name, positions)?
+                }
+                None => Vec::new(),
+            }
+        }
+        None => Vec::new(),
+    };
+    ctx.reply().array(elements.len());
+    for at in elements {
+        write_value(ctx, at);
+    }
+    Ok(Flow::Next)
+}
+
+pub fn lindex(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
+    let [_, key, index] = arguments else { return Err(CommandError::Arity("lindex")) };
+    let index = integer(index)?;
+    let mut found = None;
+    if let Some(name) = existing(ctx, key)? {
+        let unit = ctx.round.durable_unit()?;
+        let len = i64::try_from(unit.ready(&name, Class::Queued)).unwrap_or(i64::MAX);
+        let index = if index < 0 { len.checked_add(index).unwrap_or(-1) } else { index };
+        if let Ok(index) = u64::try_from(index) {
+            let positions = unit.range(&name, Class::Queued, index, 1);
+            found = located(ctx, &name, positions)?.pop();
+        }
+    }
+    match found {
+        Some(at) => write_value(ctx, at),
+        None => ctx.reply().null(),
+    }
+    Ok(Flow::Next)
+}
+
+/// `LTRIM`: the elements outside of the range are popped.
+pub fn ltrim(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
+    let [_, key, start, stop] = arguments else { return Err(CommandError::Arity("ltrim")) };
+    let (start, stop) = (integer(start)?, integer(stop)?);
+    if let Some(name) = existing(ctx, key)? {
+        let unit = ctx.round.durable_unit()?;
+        let len = unit.ready(&name, Class::Queued);
+        match slice(len, start, stop) {
+            None => {
+                unit.purge(&name, Class::Queued);
+            }
+            Some((first, count)) => {
+                for _ in 0..first {
+                    unit.pop(&name, End::Head, Class::Queued);
+                }
+                for _ in first + count..len {
+                    unit.pop(&name, End::Tail, Class::Queued);
+                }
+            }
+        }
+    }
+    ctx.reply().ok();
+    Ok(Flow::Next)
+}
+
+/// `LMPOP numkeys key [key ...] LEFT|RIGHT [COUNT count]`.
+pub fn lmpop(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
+    let (keys, end, count) = many_keys(arguments.get(1..).unwrap_or_default())?;
+    for key in keys {
+        if let Some(name) = non_empty(ctx, key)? {
+            let mut reply = ctx.reply();
+            reply.array(2);
+            reply.bulk(key);
+            pop_many(ctx, &name, end, count)?;
+            return Ok(Flow::Next);
+        }
+    }
+    ctx.reply().null_array();
+    Ok(Flow::Next)
+}
+
+/// The arguments of `LMPOP` and `BLMPOP` from `numkeys` on: keys, end, count.
+pub fn many_keys(arguments: &[Bytes]) -> Result<(&[Bytes], End, u64), CommandError> {
+    const NUMKEYS: CommandError = CommandError::Option("numkeys should be greater than 0");
+    const COUNT: CommandError = CommandError::Option("count should be greater than 0");
+    let [numkeys, rest @ ..] = arguments else { return Err(CommandError::Syntax) };
+    let numkeys = integer(numkeys).ok().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0).ok_or(NUMKEYS)?;
+    let (keys, options) = rest.split_at_checked(numkeys).ok_or(CommandError::Syntax)?;
+    match options {
+        [end] => Ok((keys, end_of(end)?, 1)),
+        [end, word, count] if is_word(word, "COUNT") => {
+            let count = integer(count).ok().and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0).ok_or(COUNT)?;
+            Ok((keys, end_of(end)?, count))
+        }
+        _ => Err(CommandError::Syntax),
+    }
+}
+
+/// `LEFT` or `RIGHT`.
+pub fn end_of(argument: &[u8]) -> Result<End, CommandError> {
+    if is_word(argument, "LEFT") {
+        Ok(End::Head)
+    } else if is_word(argument, "RIGHT") {
+        Ok(End::Tail)
+    } else {
+        Err(CommandError::Syntax)
+    }
+}
+
+/// First index and count of a range with indexes from either end; `None` if it is empty.
+fn slice(len: u64, start: i64, stop: i64) -> Option<(u64, u64)> {
+    let len = i64::try_from(len).ok()?;
+    let from_end = |index: i64| if index < 0 { len.saturating_add(index) } else { index };
+    let (start, stop) = (from_end(start).max(0), from_end(stop).min(len - 1));
+    if start > stop {
+        return None;
+    }
+    Some((u64::try_from(start).ok()?, u64::try_from(stop - start + 1).ok()?))
+}
+
+/// A value in the log: where a reply finds it.
+pub type At = (Arc<Partition>, u64);
+
+/// Writes a value that is read once the reply may leave.
+pub fn write_value(ctx: &mut Context<'_, '_>, (partition, offset): At) {
+    ctx.out.value(ctx.session.protocol, partition, offset);
+}
+
+fn length(ctx: &mut Context<'_, '_>, key: &Bytes) -> Result<u64, CommandError> {
+    match existing(ctx, key)? {
+        Some(name) => Ok(ctx.round.durable_unit()?.ready(&name, Class::Queued)),
+        None => Ok(0),
+    }
+}
+
+/// Takes one element off a list.
+pub fn pop(ctx: &mut Context<'_, '_>, name: &TopicName, end: End) -> Result<Option<At>, CommandError> {
+    let Some(position) = ctx.round.durable_unit()?.pop(name, end, Class::Queued) else { return Ok(None) };
+    Ok(located(ctx, name, vec![position])?.pop())
+}
+
+fn located(ctx: &mut Context<'_, '_>, name: &TopicName, positions: Vec<Position>) -> Result<Vec<At>, CommandError> {
+    let Some(list) = recent(ctx, name)? else { return Ok(Vec::new()) };
+    let locate = |at: Position| Some((list.topic.partition(at.partition)?, at.offset));
+    Ok(positions.into_iter().filter_map(locate).collect())
+}
+
+/// The view of a key, if there is one; opened if another dialect made the name.
+pub fn existing(ctx: &mut Context<'_, '_>, key: &Bytes) -> Result<Option<TopicName>, CommandError> {
+    let name = mapping::topic_of_key(ctx.session.database, key)?;
+    let unit = ctx.round.durable_unit()?;
+    if unit.has_queue(&name) {
+        return Ok(Some(name));
+    }
+    match unit.topic(&name) {
+        // A channel that nobody has pushed to holds no element.
+        Some(topic) if topic.settings().origin != ORIGIN => {
+            unit.open_queue(topic.name(), QueueSpec { topic: topic.name().clone(), durable: true })?;
+            Ok(Some(name))
+        }
+        Some(_) | None => Ok(None),
+    }
+}
+
+/// The view of a key, if it has elements.
+pub fn non_empty(ctx: &mut Context<'_, '_>, key: &Bytes) -> Result<Option<TopicName>, CommandError> {
+    let Some(name) = existing(ctx, key)? else { return Ok(None) };
+    Ok((ctx.round.durable_unit()?.ready(&name, Class::Queued) > 0).then_some(name))
+}
+
+/// The topic of a name, remembered from the command before if that used the same.
+pub fn recent(ctx: &mut Context<'_, '_>, name: &TopicName) -> Result<Option<Recent>, CommandError> {
+    if let Some(recent) = &ctx.session.recent
+        && recent.name == *name
+        && !recent.topic.is_deleted()
+    {
+        return Ok(Some(recent.clone()));
+    }
+    let found = ctx.round.unit()?.topic(name);
+    ctx.session.recent = found.map(|topic| Recent { own: topic.settings().origin == ORIGIN, name: topic.name().clone(), topic });
+    Ok(ctx.session.recent.clone())
+}
+
+/// The topic and view of a key, made if they are not there.
+pub fn open(ctx: &mut Context<'_, '_>, key: &Bytes) -> Result<Recent, CommandError> {
+    let name = mapping::topic_of_key(ctx.session.database, key)?;
+    if recent(ctx, &name)?.is_none() {
+        // Copied: the name outlives the read buffer that the key is a slice of.
+        let own_name = TopicName::new(Bytes::copy_from_slice(name.as_bytes()))?;
+        let max_bytes = u32::try_from(ctx.server.settings.bulk_bytes_max).unwrap_or(u32::MAX);
+        ctx.round.durable_unit()?.create_topic(&own_name, 1, TopicSettings::consumed(ORIGIN, true, max_bytes))?;
+    }
+    let list = recent(ctx, &name)?.ok_or(CommandError::NoSuchKey)?;
+    let unit = ctx.round.durable_unit()?;
+    if !unit.has_queue(&list.name) {
+        unit.open_queue(&list.name, QueueSpec { topic: list.name.clone(), durable: true })?;
+    }
+    Ok(list)
+}
+
+/// Refuses a value that the topic does not take.
+pub fn check_size(list: &Recent, value: &[u8]) -> Result<(), CommandError> {
+    let limit_bytes = if value.len() > SMALL_VALUE_BYTES { list.topic.max_message_bytes() } else { SMALL_VALUE_BYTES };
+    if value.len() > limit_bytes { Err(CommandError::TooLarge { limit_bytes }) } else { Ok(()) }
+}
+
+/// Puts a record at an end of a list.
+pub fn put(ctx: &mut Context<'_, '_>, list: &Recent, end: End, record: &Record) -> Result<(), CommandError> {
+    let unit = ctx.round.durable_unit()?;
+    match end {
+        End::Head => {
+            unit.append_front(&list.topic, record);
+        }
+        End::Tail => {
+            unit.append(&[Target { topic: Arc::clone(&list.topic), partition: 0 }], record, Kind::Queued);
+        }
+    }
+    ctx.round.written.records += 1;
+    ctx.round.written.bytes += mapping::payload(record).len() as u64;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::slice;
+
+    #[test]
+    fn ranges_count_from_either_end() {
+        assert_eq!(slice(5, 0, -1), Some((0, 5)));
+        assert_eq!(slice(5, -2, -1), Some((3, 2)));
+        assert_eq!(slice(5, -100, 100), Some((0, 5)));
+        assert_eq!(slice(5, 2, 2), Some((2, 1)));
+        for (len, start, stop) in [(0, 0, -1), (5, 3, 2), (5, 5, 9), (5, 0, -6), (5, i64::MAX, i64::MIN)] {
+            assert_eq!(slice(len, start, stop), None);
+        }
+    }
+}

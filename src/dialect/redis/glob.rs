@@ -1,0 +1,121 @@
+//! Redis's glob patterns: `*`, `?`, `[a-z]`, `[^a]`, and `\` before a literal.
+//!
+//! Runs in time proportional to pattern times text at worst, and without recursion: a pattern is hostile input.
+
+/// Whether `pattern` matches the whole of `text`.
+pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut rest, mut text) = (pattern, text);
+    // Where to go on when a literal fails: the pattern behind the last star, and the text it has still to try.
+    let mut retry: Option<(&[u8], &[u8])> = None;
+    loop {
+        if let [b'*', after @ ..] = rest {
+            if after.is_empty() {
+                return true;
+            }
+            retry = Some((after, text));
+            rest = after;
+            continue;
+        }
+        match (text.split_first(), one(rest, text.first().copied())) {
+            (Some((_, after_text)), Some(after)) => (rest, text) = (after, after_text),
+            (None, _) if rest.is_empty() => return true,
+            _ => match retry.and_then(|(pattern, text)| Some((pattern, text.get(1..)?))) {
+                Some((pattern, shorter)) => {
+                    retry = Some((pattern, shorter));
+                    (rest, text) = (pattern, shorter);
+                }
+                None => return false,
+            },
+        }
+    }
+}
+
+/// As [`matches`], without regard to ASCII case.
+pub fn matches_any_case(pattern: &[u8], text: &[u8]) -> bool {
+    matches(&pattern.to_ascii_lowercase(), &text.to_ascii_lowercase())
+}
+
+/// Matches one byte against the first element of the pattern: the rest of the pattern if it fits.
+fn one(pattern: &[u8], byte: Option<u8>) -> Option<&[u8]> {
+    let byte = byte?;
+    match pattern {
+        [] => None,
+        [b'?', after @ ..] => Some(after),
+        [b'[', class @ ..] => in_class(class, byte),
+        [b'\\', literal, after @ ..] => (*literal == byte).then_some(after),
+        [literal, after @ ..] => (*literal == byte).then_some(after),
+    }
+}
+
+/// `class` begins behind the opening bracket; a class that is never closed ends with the pattern.
+fn in_class(class: &[u8], byte: u8) -> Option<&[u8]> {
+    let (negated, mut rest) = match class {
+        [b'^', after @ ..] => (true, after),
+        _ => (false, class),
+    };
+    let mut found = false;
+    loop {
+        rest = match rest {
+            [] => break,
+            [b']', after @ ..] => {
+                rest = after;
+                break;
+            }
+            [b'\\', literal, after @ ..] => {
+                found |= *literal == byte;
+                after
+            }
+            [low, b'-', high, after @ ..] => {
+                found |= (*low.min(high)..=*low.max(high)).contains(&byte);
+                after
+            }
+            [literal, after @ ..] => {
+                found |= *literal == byte;
+                after
+            }
+        };
+    }
+    (found != negated).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_as_in_redis() {
+        let yes = [
+            ("*", ""),
+            ("*", "x"),
+            ("foo*", "foobar"),
+            ("h?llo", "hello"),
+            ("h[ae]llo", "hallo"),
+            ("h[^e]llo", "hallo"),
+            ("h[a-b]llo", "hbllo"),
+            ("h[b-a]llo", "hallo"),
+            ("a\\*b", "a*b"),
+            ("*a*b*c", "xxaxxbxxc"),
+            ("**a", "ba"),
+            ("[\\]]", "]"),
+            ("__keyspace@*__:foo", "__keyspace@0__:foo"),
+            ("", ""),
+        ];
+        for (pattern, text) in yes {
+            assert!(matches(pattern.as_bytes(), text.as_bytes()), "{pattern} {text}");
+        }
+        for (pattern, text) in
+            [("", "a"), ("a", ""), ("foo*", "fo"), ("h[^a]llo", "hallo"), ("a\\*b", "axb"), ("?", ""), ("*a", "ab")]
+        {
+            assert!(!matches(pattern.as_bytes(), text.as_bytes()), "{pattern} {text}");
+        }
+        assert!(matches_any_case(b"MAX*", b"maxmemory"));
+    }
+
+    #[test]
+    fn hostile_patterns_end() {
+        let pattern = b"a*".repeat(200);
+        assert!(!matches(&pattern, &b"a".repeat(2000).iter().copied().chain([b'b']).collect::<Vec<_>>()[1..1]));
+        let pattern = [b"*a".repeat(100), b"b".to_vec()].concat();
+        assert!(!matches(&pattern, &b"a".repeat(20_000)));
+    }
+}

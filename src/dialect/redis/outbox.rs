@@ -1,0 +1,210 @@
+//! What a connection has still to send: encoded replies in order, each held back until the log is durable up to what it depends on.
+//!
+//! A value that lives in the log is a hole in the encoded bytes, filled when its gate is open. Nothing here leaves before its
+//! gate, and nothing overtakes. Knows no command.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use bytes::{Buf, BytesMut};
+
+use super::error::CommandError;
+use super::mapping;
+use super::wire::{Protocol, ReplyWriter};
+use crate::delivery::RecordReader;
+use crate::log::{Log, Lsn, Partition, ReadError};
+
+/// How much is made ready for the socket at a time, in bytes.
+const STAGE_BYTES: usize = 256 * 1024;
+
+/// Stands in the encoded bytes for a value that is still to be read, so that each value has a position of its own.
+const PLACE_HOLDER: &[u8] = b"?";
+
+#[derive(Debug)]
+struct Gate {
+    end: u64,
+    lsn: Lsn,
+}
+
+#[derive(Debug)]
+struct Hole {
+    at: u64,
+    partition: Arc<Partition>,
+    offset: u64,
+    protocol: Protocol,
+}
+
+/// Where the outbox stood: to take back what a command has written.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    bytes: usize,
+    holes: usize,
+}
+
+/// The replies and pushes of one connection that are not sent yet.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// Encoded, not yet staged. Its first byte is at position `base` of the reply stream.
+    buffer: BytesMut,
+    base: u64,
+    gates: VecDeque<Gate>,
+    holes: VecDeque<Hole>,
+    /// Up to here the gates are open.
+    released: u64,
+    /// Ready for the socket.
+    stage: BytesMut,
+}
+
+impl Outbox {
+    /// A writer at the end.
+    pub fn writer(&mut self, protocol: Protocol) -> ReplyWriter<'_> {
+        ReplyWriter::new(&mut self.buffer, protocol)
+    }
+
+    /// Puts the value of a record at the end, to be read when its gate is open.
+    pub fn value(&mut self, protocol: Protocol, partition: Arc<Partition>, offset: u64) {
+        self.holes.push_back(Hole { at: self.end(), partition, offset, protocol });
+        self.buffer.extend_from_slice(PLACE_HOLDER);
+    }
+
+    /// Holds back everything written since the last gate until the log is durable up to `lsn`.
+    pub fn gate(&mut self, lsn: Lsn) {
+        let end = self.end();
+        if end == self.gates.back().map_or(self.released, |last| last.end) {
+            return;
+        }
+        match self.gates.back_mut() {
+            Some(last) if last.lsn >= lsn => last.end = end,
+            _ => self.gates.push_back(Gate { end, lsn }),
+        }
+    }
+
+    /// Where the outbox stands.
+    pub fn mark(&self) -> Mark {
+        Mark { bytes: self.buffer.len(), holes: self.holes.len() }
+    }
+
+    /// Whether something was written since.
+    pub fn has_grown(&self, since: Mark) -> bool {
+        self.buffer.len() > since.bytes
+    }
+
+    /// Takes back what was written since.
+    pub fn truncate(&mut self, to: Mark) {
+        self.buffer.truncate(to.bytes);
+        self.holes.truncate(to.holes);
+    }
+
+    /// A measure of what waits, in bytes.
+    pub fn waiting_bytes(&self) -> usize {
+        self.buffer.len() + self.stage.len() + self.holes.len() * 64
+    }
+
+    /// Whether all is sent.
+    pub fn is_empty(&self) -> bool {
+        self.buffer.is_empty() && self.stage.is_empty()
+    }
+
+    /// The gate that holds back the next bytes, if one does.
+    pub fn closed_gate(&self) -> Option<Lsn> {
+        self.gates.front().map(|gate| gate.lsn)
+    }
+
+    /// Whether something is ready for the socket.
+    pub fn has_ready(&self) -> bool {
+        !self.stage.is_empty() || self.base < self.released
+    }
+
+    /// Opens the gates that the log has reached.
+    pub fn open_gates(&mut self, log: &Log) {
+        while let Some(gate) = self.gates.front() {
+            if !log.is_durable(gate.lsn) {
+                return;
+            }
+            self.released = gate.end;
+            self.gates.pop_front();
+        }
+    }
+
+    /// Writes what is ready with as few calls as possible, until all of it is gone or `write` would block.
+    ///
+    /// # Errors
+    /// What `write` answers, `WouldBlock` excepted; a write of nothing is [`io::ErrorKind::WriteZero`].
+    pub fn send(&mut self, reader: &mut RecordReader, mut write: impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<u64> {
+        let mut sent = 0;
+        loop {
+            self.fill_stage(reader);
+            if self.stage.is_empty() {
+                self.give_back_memory();
+                return Ok(sent);
+            }
+            match write(&self.stage) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    self.stage.advance(n);
+                    sent += n as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(sent),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn end(&self) -> u64 {
+        self.base + self.buffer.len() as u64
+    }
+
+    fn fill_stage(&mut self, reader: &mut RecordReader) {
+        while self.stage.len() < STAGE_BYTES {
+            let hole_at = self.holes.front().map(|hole| hole.at).filter(|at| *at < self.released);
+            self.stage_plain(hole_at.unwrap_or(self.released));
+            if hole_at.is_none() {
+                return;
+            }
+            if let Some(hole) = self.holes.pop_front() {
+                self.buffer.advance(PLACE_HOLDER.len());
+                self.base += PLACE_HOLDER.len() as u64;
+                render(&mut self.stage, reader, &hole);
+            }
+        }
+    }
+
+    fn stage_plain(&mut self, upto: u64) {
+        let len = usize::try_from(upto.saturating_sub(self.base)).unwrap_or(usize::MAX).min(self.buffer.len());
+        if len == 0 {
+            return;
+        }
+        self.base += len as u64;
+        if self.stage.is_empty() {
+            self.stage = self.buffer.split_to(len);
+        } else {
+            let plain = self.buffer.split_to(len);
+            self.stage.extend_from_slice(&plain);
+        }
+    }
+
+    /// An idle connection keeps no buffer.
+    fn give_back_memory(&mut self) {
+        self.stage = BytesMut::new();
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+            self.holes.shrink_to(16);
+            self.gates.shrink_to(16);
+        }
+    }
+}
+
+fn render(out: &mut BytesMut, reader: &mut RecordReader, hole: &Hole) {
+    let mut writer = ReplyWriter::new(out, hole.protocol);
+    match reader.record(&hole.partition, hole.offset) {
+        Ok(record) => writer.bulk(mapping::payload(&record)),
+        // Retention took it between the command and now: as if it had never been there.
+        Err(ReadError::OutOfRange { .. }) => writer.null(),
+        Err(error @ (ReadError::Corrupt { .. } | ReadError::Io(_))) => {
+            tracing::error!(%error, "a record that was acknowledged cannot be read");
+            writer.error(&CommandError::Unreadable(error.to_string()).to_string());
+        }
+    }
+}

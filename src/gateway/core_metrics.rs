@@ -1,0 +1,80 @@
+//! What a scrape learns of the log and the views on it. Both are asked; neither knows of metrics.
+
+use std::cmp::Reverse;
+
+use crate::delivery::{Delivery, QueueSnapshot};
+use crate::log::{COMMIT_BOUNDS, LATENCY_BOUNDS_US, LatencySnapshot, LogStats};
+use crate::telemetry::{HistogramSnapshot, Samples, Telemetry};
+
+const US_PER_S: f64 = 1e6;
+
+pub(super) fn register(telemetry: &Telemetry, delivery: &Delivery) {
+    let delivery = delivery.clone();
+    telemetry.pull(Box::new(move |samples| {
+        log(samples, &delivery.log().stats());
+        let poisoned = if delivery.log().poisoned().is_some() { 1.0 } else { 0.0 };
+        samples.gauge("trunkline_log_poisoned", &[], poisoned);
+        queues(samples, delivery.queues());
+    }));
+}
+
+fn log(samples: &mut Samples, stats: &LogStats) {
+    samples.histogram("trunkline_log_write_seconds", &seconds(&stats.write));
+    samples.histogram("trunkline_log_fsync_seconds", &seconds(&stats.sync));
+    let bounds = COMMIT_BOUNDS.iter().map(|bound| *bound as f64);
+    let commits = histogram(bounds, &stats.commits.buckets, stats.commits.sum_entries as f64);
+    samples.histogram("trunkline_log_commit_entries", &commits);
+    for (name, value) in [
+        ("trunkline_log_entries_total", stats.entries),
+        ("trunkline_log_records_total", stats.records),
+        ("trunkline_log_fsyncs_total", stats.syncs),
+        ("trunkline_log_journal_written_bytes_total", stats.journal_written_bytes),
+        ("trunkline_log_journal_retired_total", stats.journal_retired),
+        ("trunkline_log_segment_written_bytes_total", stats.segment_written_bytes),
+    ] {
+        samples.counter(name, &[], value as f64);
+    }
+    for (name, value) in [
+        ("trunkline_log_journal_bytes", stats.journal_live_bytes),
+        ("trunkline_log_journal_files", stats.journal_files),
+        ("trunkline_log_memory_tail_bytes", stats.tail_bytes),
+        ("trunkline_topics", stats.topics),
+    ] {
+        samples.gauge(name, &[], value as f64);
+    }
+    for (reason, value) in [("retention", stats.removed_retention), ("consumed", stats.removed_consumed)] {
+        samples.counter("trunkline_log_removed_records_total", &[("reason", reason)], value as f64);
+    }
+}
+
+/// The deepest views first: they are what the cap on series must not hide.
+fn queues(samples: &mut Samples, mut queues: Vec<QueueSnapshot>) {
+    queues.sort_by_cached_key(|queue| (Reverse(queue.ready.saturating_add(queue.in_flight)), queue.name.clone()));
+    for queue in &queues {
+        let name = queue.name.to_string();
+        let labels = [("topic", name.as_str())];
+        samples.gauge("trunkline_queue_ready", &labels, queue.ready as f64);
+        samples.gauge("trunkline_queue_in_flight", &labels, queue.in_flight as f64);
+        samples.gauge("trunkline_queue_takers", &labels, f64::from(queue.takers));
+    }
+}
+
+fn seconds(latency: &LatencySnapshot) -> HistogramSnapshot {
+    let bounds = LATENCY_BOUNDS_US.iter().map(|bound| *bound as f64 / US_PER_S);
+    histogram(bounds, &latency.buckets, latency.sum_us as f64 / US_PER_S)
+}
+
+fn histogram(bounds: impl Iterator<Item = f64>, counts: &[u64], sum: f64) -> HistogramSnapshot {
+    HistogramSnapshot { buckets: bounds.zip(counts.iter().copied()).collect(), count: counts.iter().sum(), sum }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_bucket_counts_in_the_total_only() {
+        let snapshot = histogram([1.0, 2.0].into_iter(), &[3, 4, 5], 60.0);
+        assert_eq!(snapshot, HistogramSnapshot { buckets: vec![(1.0, 3), (2.0, 4)], count: 12, sum: 60.0 });
+    }
+}

@@ -1,0 +1,28 @@
+//! The dialects, built from their sections of the configuration. A new dialect is a folder of its own and a field here.
+
+use std::sync::Arc;
+
+use super::{GatewayError, settings};
+use crate::config::Config;
+use crate::delivery::Delivery;
+use crate::dialect::kafka::Kafka;
+use crate::dialect::redis::Redis;
+use crate::security::{Authenticator, Users};
+use crate::telemetry::Telemetry;
+
+/// Every dialect, ready to serve.
+pub(super) struct Dialects {
+    pub(super) kafka: Kafka,
+    pub(super) redis: Redis,
+}
+
+impl Dialects {
+    pub(super) fn open(config: &Config, delivery: &Delivery, telemetry: &Telemetry) -> Result<Self, GatewayError> {
+        let users: Arc<dyn Authenticator> = Arc::new(Users::new(config.security.users.clone())?);
+        let users = || Arc::clone(&users);
+        Ok(Self {
+            kafka: Kafka::open(delivery.clone(), settings::kafka(config), users(), telemetry.dialect("kafka"))?,
+            redis: Redis::new(delivery.clone(), settings::redis(config), users(), telemetry.dialect("redis")),
+        })
+    }
+}

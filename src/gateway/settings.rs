@@ -1,0 +1,68 @@
+//! The configuration's sections as the plain settings of those who are configured. Nobody below the gateway sees the configuration.
+
+use std::path::Path;
+
+use crate::config::Config;
+use crate::dialect::{kafka, redis};
+use crate::log::LogSettings;
+
+pub(super) fn log(config: &Config, directory: &Path) -> LogSettings {
+    let log = &config.log;
+    LogSettings {
+        directory: directory.to_owned(),
+        journal_file_bytes: log.journal_file_bytes,
+        journal_retain_bytes: log.journal_retain_bytes,
+        memory_tail_bytes: size(log.memory_tail_bytes),
+        segment_bytes: log.segment_bytes,
+        topics_max: size(config.limits.topics),
+        ..LogSettings::default()
+    }
+}
+
+pub(super) fn kafka(config: &Config) -> kafka::Settings {
+    let kafka = &config.kafka;
+    kafka::Settings {
+        advertised: host_and_port(&kafka.advertised),
+        auto_create_topics: kafka.auto_create_topics,
+        default_partitions: kafka.default_partitions,
+        request_bytes_max: size(kafka.max_request_bytes),
+        fetch_bytes_max: size(kafka.max_fetch_bytes),
+        default_retention_ms: Some(kafka.default_retention_ms).filter(|retention_ms| *retention_ms > 0),
+        batch_bytes_max: kafka.max_batch_bytes,
+    }
+}
+
+pub(super) fn redis(config: &Config) -> redis::Settings {
+    let redis = &config.redis;
+    redis::Settings {
+        clients_max: size(config.limits.connections),
+        databases: redis.databases,
+        bulk_bytes_max: size(redis.max_bulk_bytes),
+        automatic_topics_max: size(redis.automatic_topics),
+        subscriber_bytes_max: size(redis.max_subscriber_bytes),
+        ..redis::Settings::default()
+    }
+}
+
+/// An address whose form the configuration has checked already; an empty one is none.
+fn host_and_port(address: &str) -> Option<(String, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    Some((host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?))
+}
+
+/// What is more than the machine can address is as much as it can.
+fn size(value: impl TryInto<usize>) -> usize {
+    value.try_into().unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_advertised_address_is_a_host_and_a_port() {
+        assert_eq!(host_and_port("broker.example:9092"), Some(("broker.example".to_owned(), 9092)));
+        assert_eq!(host_and_port("[::1]:9092"), Some(("::1".to_owned(), 9092)));
+        assert_eq!(host_and_port(""), None);
+    }
+}

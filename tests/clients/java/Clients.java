@@ -1,0 +1,438 @@
+import com.rabbitmq.client.AMQP;
+import com.rabbitmq.client.AlreadyClosedException;
+import com.rabbitmq.client.Channel;
+import com.rabbitmq.client.Connection;
+import com.rabbitmq.client.ConnectionFactory;
+import com.rabbitmq.client.Delivery;
+import com.rabbitmq.client.GetResponse;
+import com.rabbitmq.client.MessageProperties;
+import com.rabbitmq.client.ShutdownSignalException;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Properties;
+import java.util.Set;
+import java.util.UUID;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.Callable;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.StringDeserializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+
+/**
+ * RabbitMQ's and Kafka's own Java clients against the servers that TRUNKLINE_AMQP and TRUNKLINE_KAFKA name.
+ *
+ * <p>Prints a line a test and, last, "N passed, N failed, N skipped".
+ */
+public final class Clients {
+  interface Test {
+    void run() throws Exception;
+  }
+
+  private static int passed, failed, skipped;
+
+  public static void main(String[] arguments) {
+    amqp("amqp: confirmed persistent publishes are consumed in order", Clients::confirmedPublishes);
+    amqp("amqp: properties and headers come back", Clients::properties);
+    amqp("amqp: exchanges of each kind route", Clients::exchanges);
+    amqp("amqp: a mandatory message without a route returns", Clients::mandatory);
+    amqp("amqp: nack, reject and recover", Clients::rejections);
+    amqp("amqp: prefetch bounds what is in flight", Clients::prefetch);
+    amqp("amqp: errors carry their reply code", Clients::errors);
+    amqp("amqp: exclusive queues are locked to their connection and go with it", Clients::exclusiveAndAutoDelete);
+    kafka("kafka: produce and consume in every compression", Clients::compressions);
+    kafka("kafka: an idempotent producer and offsets", Clients::idempotent);
+    kafka("kafka: a group commits and resumes", Clients::group);
+    kafka("kafka: two members share the partitions", Clients::twoMembers);
+    kafka("kafka: admin describes, grows and deletes", Clients::admin);
+    System.out.printf("%d passed, %d failed, %d skipped%n", passed, failed, skipped);
+    System.exit(failed == 0 ? 0 : 1);
+  }
+
+  private static void amqp(String name, Test test) {
+    run(name, "TRUNKLINE_AMQP", test);
+  }
+
+  private static void kafka(String name, Test test) {
+    run(name, "TRUNKLINE_KAFKA", test);
+  }
+
+  private static void run(String name, String variable, Test test) {
+    if (System.getenv(variable) == null) {
+      skipped++;
+      System.out.println("skipped " + name + ": " + variable + " names no server");
+      return;
+    }
+    try {
+      test.run();
+      passed++;
+      System.out.println("ok      " + name);
+    } catch (Throwable error) {
+      failed++;
+      System.out.println("FAILED  " + name);
+      System.out.println("        " + error);
+      for (StackTraceElement frame : error.getStackTrace()) {
+        if (frame.getClassName().equals("Clients")) System.out.println("        at " + frame);
+      }
+    }
+  }
+
+  private static void equal(Object got, Object wanted) {
+    if (!Objects.equals(got, wanted)) throw new AssertionError("got " + got + ", wanted " + wanted);
+  }
+
+  private static String unique(String stem) {
+    return stem + "-" + UUID.randomUUID().toString().substring(0, 13);
+  }
+
+  private static void until(String what, Callable<Boolean> condition) throws Exception {
+    long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+    while (!condition.call()) {
+      if (System.nanoTime() > end) throw new AssertionError("not within 30 s: " + what);
+      Thread.sleep(20);
+    }
+  }
+
+  // ---- AMQP ----
+
+  private static Connection connect() throws Exception {
+    String[] address = System.getenv("TRUNKLINE_AMQP").split(":");
+    ConnectionFactory factory = new ConnectionFactory();
+    factory.setHost(address[0]);
+    factory.setPort(Integer.parseInt(address[1]));
+    factory.setAutomaticRecoveryEnabled(false);
+    return factory.newConnection();
+  }
+
+  private static String queue(Channel channel) throws IOException {
+    return channel.queueDeclare(unique("q"), true, false, false, null).getQueue();
+  }
+
+  private static byte[] bytes(String text) {
+    return text.getBytes(StandardCharsets.UTF_8);
+  }
+
+  private static String text(byte[] body) {
+    return new String(body, StandardCharsets.UTF_8);
+  }
+
+  private static Delivery next(BlockingQueue<Delivery> deliveries) throws Exception {
+    Delivery delivery = deliveries.poll(20, TimeUnit.SECONDS);
+    if (delivery == null) throw new AssertionError("no delivery within 20 s");
+    return delivery;
+  }
+
+  private static BlockingQueue<Delivery> consume(Channel channel, String queue) throws IOException {
+    BlockingQueue<Delivery> deliveries = new LinkedBlockingQueue<>();
+    channel.basicConsume(queue, false, (tag, delivery) -> deliveries.add(delivery), tag -> {});
+    return deliveries;
+  }
+
+  private static void confirmedPublishes() throws Exception {
+    try (Connection connection = connect()) {
+      Channel channel = connection.createChannel();
+      String queue = queue(channel);
+      channel.confirmSelect();
+      for (int i = 0; i < 1000; i++) {
+        channel.basicPublish("", queue, MessageProperties.MINIMAL_PERSISTENT_BASIC, bytes("" + i));
+      }
+      channel.waitForConfirmsOrDie(30_000);
+      equal(channel.messageCount(queue), 1000L);
+      BlockingQueue<Delivery> deliveries = consume(channel, queue);
+      for (int i = 0; i < 1000; i++) {
+        Delivery delivery = next(deliveries);
+        equal(text(delivery.getBody()), "" + i);
+        equal(delivery.getEnvelope().isRedeliver(), false);
+        channel.basicAck(delivery.getEnvelope().getDeliveryTag(), false);
+      }
+      equal(channel.messageCount(queue), 0L);
+      equal(channel.consumerCount(queue), 1L);
+    }
+  }
+
+  private static void properties() throws Exception {
+    try (Connection connection = connect()) {
+      Channel channel = connection.createChannel();
+      String queue = queue(channel);
+      AMQP.BasicProperties sent =
+          new AMQP.BasicProperties.Builder()
+              .contentType("text/plain")
+              .deliveryMode(2)
+              .priority(3)
+              .correlationId("c")
+              .replyTo("r")
+              .messageId("m")
+              .type("t")
+              .appId("a")
+              .timestamp(new java.util.Date(1_700_000_000_000L))
+              .headers(Map.of("s", "x", "n", 5, "l", 1L << 40, "b", true, "d", 1.5, "list", List.of(1, 2)))
+              .build();
+      channel.basicPublish("", queue, sent, bytes("body"));
+      GetResponse[] got = new GetResponse[1];
+      until("the message", () -> (got[0] = channel.basicGet(queue, true)) != null);
+      AMQP.BasicProperties back = got[0].getProps();
+      equal(back.getHeaders().get("s").toString(), "x");
+      for (String key : List.of("n", "l", "b", "d", "list")) equal(back.getHeaders().get(key), sent.getHeaders().get(key));
+      equal(back.builder().headers(null).build(), sent.builder().headers(null).build());
+    }
+  }
+
+  private static void exchanges() throws Exception {
+    try (Connection connection = connect()) {
+      Channel channel = connection.createChannel();
+      String[][] cases = {{"direct", "k", "k"}, {"fanout", "", "any"}, {"topic", "*.b.#", "a.b.c.d"}};
+      for (String[] each : cases) {
+        String exchange = unique(each[0]);
+        String queue = queue(channel);
+        channel.exchangeDeclare(exchange, each[0], false, true, null);
+        channel.queueBind(queue, exchange, each[1]);
+        channel.basicPublish(exchange, each[2], null, bytes(each[0]));
+        until(each[0], () -> channel.messageCount(queue) == 1);
+        GetResponse got = channel.basicGet(queue, true);
+        equal(got.getEnvelope().getExchange(), exchange);
+        equal(got.getEnvelope().getRoutingKey(), each[2]);
+        channel.queueUnbind(queue, exchange, each[1]);
+      }
+    }
+  }
+
+  private static void mandatory() throws Exception {
+    try (Connection connection = connect()) {
+      Channel channel = connection.createChannel();
+      BlockingQueue<Integer> codes = new LinkedBlockingQueue<>();
+      channel.addReturnListener(returned -> codes.add(returned.getReplyCode()));
+      channel.basicPublish("", unique("nowhere"), true, null, bytes("x"));
+      equal(codes.poll(10, TimeUnit.SECONDS), AMQP.NO_ROUTE);
+    }
+  }
+
+  private static void rejections() throws Exception {
+    try (Connection connection = connect()) {
+      Channel channel = connection.createChannel();
+      String queue = queue(channel);
+      for (int i = 1; i <= 4; i++) channel.basicPublish("", queue, null, bytes("" + i));
+      BlockingQueue<Delivery> deliveries = consume(channel, queue);
+      long[] tags = new long[4];
+      for (int i = 0; i < 4; i++) tags[i] = next(deliveries).getEnvelope().getDeliveryTag();
+      channel.basicNack(tags[1], true, true);
+      for (String body : List.of("1", "2")) {
+        Delivery again = next(deliveries);
+        equal(text(again.getBody()), body);
+        equal(again.getEnvelope().isRedeliver(), true);
+        channel.basicAck(again.getEnvelope().getDeliveryTag(), false);
+      }
+      channel.basicReject(tags[2], false);
+      channel.basicRecover(true);
+      Delivery last = next(deliveries);
+      equal(text(last.getBody()), "4");
+      equal(last.getEnvelope().isRedeliver(), true);
+      channel.basicAck(last.getEnvelope().getDeliveryTag(), false);
+      equal(channel.messageCount(queue), 0L);
+    }
+  }
+
+  private static void prefetch() throws Exception {
+    try (Connection connection = connect()) {
+      Channel channel = connection.createChannel();
+      String queue = queue(channel);
+      channel.basicQos(5);
+      for (int i = 0; i < 20; i++) channel.basicPublish("", queue, null, bytes("" + i));
+      BlockingQueue<Delivery> deliveries = consume(channel, queue);
+      until("five in flight", () -> deliveries.size() == 5 && channel.messageCount(queue) == 15);
+      for (int i = 0; i < 20; i++) channel.basicAck(next(deliveries).getEnvelope().getDeliveryTag(), false);
+    }
+  }
+
+  private static void errors() throws Exception {
+    try (Connection connection = connect()) {
+      String queue = queue(connection.createChannel());
+      equal(code(connection, c -> c.queueDeclarePassive(unique("none"))), 404);
+      equal(code(connection, c -> c.queueDeclare(queue, false, false, false, null)), 406);
+      equal(code(connection, c -> c.exchangeDeclare("amq.topic", "direct")), 406);
+      equal(code(connection, c -> c.exchangeDelete("amq.fanout")), 403);
+      equal(code(connection, c -> { c.basicAck(99, false); c.messageCount(queue); }), 406);
+      equal(connection.isOpen(), true);
+    }
+  }
+
+  interface Act {
+    void on(Channel channel) throws IOException;
+  }
+
+  private static int code(Connection connection, Act act) throws Exception {
+    Channel channel = connection.createChannel();
+    try {
+      act.on(channel);
+    } catch (IOException | AlreadyClosedException error) {
+      Throwable cause = error instanceof IOException ? error.getCause() : error;
+      return ((AMQP.Channel.Close) ((ShutdownSignalException) cause).getReason()).getReplyCode();
+    }
+    throw new AssertionError("no error");
+  }
+
+  private static void exclusiveAndAutoDelete() throws Exception {
+    String name = unique("q");
+    try (Connection owner = connect()) {
+      owner.createChannel().queueDeclare(name, false, true, true, null);
+      try (Connection other = connect()) {
+        equal(code(other, c -> c.queueDeclarePassive(name)), 405);
+      }
+    }
+    try (Connection other = connect()) {
+      until("the exclusive queue is gone", () -> {
+        try {
+          return code(other, c -> c.queueDeclarePassive(name)) == 404;
+        } catch (AssertionError stillThere) {
+          return false;
+        }
+      });
+    }
+  }
+
+  // ---- Kafka ----
+
+  private static Properties settings(Object... pairs) {
+    Properties settings = new Properties();
+    settings.put("bootstrap.servers", System.getenv("TRUNKLINE_KAFKA"));
+    settings.put("key.serializer", StringSerializer.class.getName());
+    settings.put("value.serializer", StringSerializer.class.getName());
+    settings.put("key.deserializer", StringDeserializer.class.getName());
+    settings.put("value.deserializer", StringDeserializer.class.getName());
+    settings.put("auto.offset.reset", "earliest");
+    settings.put("enable.auto.commit", "false");
+    settings.put("heartbeat.interval.ms", "500");
+    for (int i = 0; i < pairs.length; i += 2) settings.put(pairs[i], pairs[i + 1]);
+    return settings;
+  }
+
+  private static String topic(int partitions) throws Exception {
+    String topic = unique("topic");
+    try (Admin admin = Admin.create(settings())) {
+      admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 1))).all().get(20, TimeUnit.SECONDS);
+      until("the topic is described", () -> {
+        try {
+          return admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic).partitions().size() == partitions;
+        } catch (java.util.concurrent.ExecutionException notYet) {
+          return false;
+        }
+      });
+    }
+    return topic;
+  }
+
+  private static List<ConsumerRecord<String, String>> read(KafkaConsumer<String, String> consumer, int count) throws Exception {
+    List<ConsumerRecord<String, String>> got = new ArrayList<>();
+    until(count + " records", () -> {
+      consumer.poll(Duration.ofMillis(100)).forEach(got::add);
+      return got.size() >= count;
+    });
+    return got;
+  }
+
+  private static void compressions() throws Exception {
+    for (String codec : List.of("none", "gzip", "snappy", "lz4", "zstd")) {
+      String topic = topic(1);
+      try (KafkaProducer<String, String> producer = new KafkaProducer<>(settings("compression.type", codec, "linger.ms", "10"))) {
+        for (int i = 0; i < 200; i++) {
+          ProducerRecord<String, String> record = new ProducerRecord<>(topic, "k", "value-" + i);
+          record.headers().add("h", bytes("" + i));
+          producer.send(record);
+        }
+      }
+      try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(settings())) {
+        consumer.assign(List.of(new TopicPartition(topic, 0)));
+        consumer.seekToBeginning(consumer.assignment());
+        List<ConsumerRecord<String, String>> got = read(consumer, 200);
+        for (int i = 0; i < 200; i++) {
+          equal(got.get(i).value(), "value-" + i);
+          equal(got.get(i).offset(), (long) i);
+          equal(text(got.get(i).headers().lastHeader("h").value()), "" + i);
+        }
+      }
+    }
+  }
+
+  private static void idempotent() throws Exception {
+    String topic = topic(1);
+    try (KafkaProducer<String, String> producer = new KafkaProducer<>(settings("enable.idempotence", "true", "acks", "all"))) {
+      for (int i = 0; i < 50; i++) {
+        RecordMetadata placed = producer.send(new ProducerRecord<>(topic, 0, 1_700_000_000_000L + i * 1000, "k", "v")).get(20, TimeUnit.SECONDS);
+        equal(placed.offset(), (long) i);
+      }
+    }
+    try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(settings())) {
+      TopicPartition partition = new TopicPartition(topic, 0);
+      equal(consumer.beginningOffsets(Set.of(partition)), Map.of(partition, 0L));
+      equal(consumer.endOffsets(Set.of(partition)), Map.of(partition, 50L));
+      equal(consumer.offsetsForTimes(Map.of(partition, 1_700_000_010_500L)).get(partition).offset(), 11L);
+    }
+  }
+
+  private static void group() throws Exception {
+    String topic = topic(2);
+    String group = unique("group");
+    try (KafkaProducer<String, String> producer = new KafkaProducer<>(settings())) {
+      for (int i = 0; i < 10; i++) producer.send(new ProducerRecord<>(topic, i % 2, "k", "" + i));
+      producer.flush();
+      try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(settings("group.id", group))) {
+        consumer.subscribe(List.of(topic));
+        equal(read(consumer, 10).size(), 10);
+        consumer.commitSync();
+        TopicPartition partition = new TopicPartition(topic, 1);
+        consumer.commitSync(Map.of(partition, new OffsetAndMetadata(4, "note")));
+        equal(consumer.committed(Set.of(partition)).get(partition), new OffsetAndMetadata(4, java.util.Optional.empty(), "note"));
+      }
+      try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(settings("group.id", group))) {
+        consumer.subscribe(List.of(topic));
+        equal(read(consumer, 1).get(0).value(), "9");
+      }
+    }
+  }
+
+  private static void twoMembers() throws Exception {
+    String topic = topic(4);
+    String group = unique("group");
+    try (KafkaConsumer<String, String> first = new KafkaConsumer<>(settings("group.id", group));
+        KafkaConsumer<String, String> second = new KafkaConsumer<>(settings("group.id", group))) {
+      first.subscribe(List.of(topic));
+      second.subscribe(List.of(topic));
+      until("two partitions each", () -> {
+        first.poll(Duration.ofMillis(50));
+        second.poll(Duration.ofMillis(50));
+        return first.assignment().size() == 2 && second.assignment().size() == 2;
+      });
+      try (Admin admin = Admin.create(settings())) {
+        var described = admin.describeConsumerGroups(List.of(group)).all().get(20, TimeUnit.SECONDS).get(group);
+        equal(described.members().size(), 2);
+        equal(admin.listConsumerGroups().all().get(20, TimeUnit.SECONDS).stream().anyMatch(g -> g.groupId().equals(group)), true);
+      }
+    }
+  }
+
+  private static void admin() throws Exception {
+    String topic = topic(2);
+    try (Admin admin = Admin.create(settings())) {
+      equal(admin.describeCluster().nodes().get(20, TimeUnit.SECONDS).size(), 1);
+      equal(admin.listTopics().names().get(20, TimeUnit.SECONDS).contains(topic), true);
+      admin.createPartitions(Map.of(topic, org.apache.kafka.clients.admin.NewPartitions.increaseTo(3))).all().get(20, TimeUnit.SECONDS);
+      var resource = new org.apache.kafka.common.config.ConfigResource(org.apache.kafka.common.config.ConfigResource.Type.TOPIC, topic);
+      equal(admin.describeConfigs(List.of(resource)).all().get(20, TimeUnit.SECONDS).get(resource).get("cleanup.policy") != null, true);
+      admin.deleteTopics(List.of(topic)).all().get(20, TimeUnit.SECONDS);
+      until("the topic is gone", () -> !admin.listTopics().names().get(20, TimeUnit.SECONDS).contains(topic));
+    }
+  }
+}
