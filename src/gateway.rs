@@ -107,8 +107,8 @@ impl Gateway {
         let Listeners { kafka, amqp, redis, http } = listeners;
         let mut side = Serving { tasks: &mut serving, limit, shutdown: dialects_stop };
         side.start(kafka, dialects.kafka);
+        side.start(amqp, dialects.amqp);
         side.start(redis, dialects.redis);
-        let _held = amqp;
 
         let mut serving_http = JoinSet::new();
         let admin = Admin::new(telemetry, readiness(delivery.clone(), Arc::clone(&stopping)));

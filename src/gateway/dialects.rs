@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{GatewayError, settings};
 use crate::config::Config;
 use crate::delivery::Delivery;
+use crate::dialect::amqp::Amqp;
 use crate::dialect::kafka::Kafka;
 use crate::dialect::redis::Redis;
 use crate::security::{Authenticator, Users};
@@ -13,6 +14,7 @@ use crate::telemetry::Telemetry;
 /// Every dialect, ready to serve.
 pub(super) struct Dialects {
     pub(super) kafka: Kafka,
+    pub(super) amqp: Amqp,
     pub(super) redis: Redis,
 }
 
@@ -22,6 +24,7 @@ impl Dialects {
         let users = || Arc::clone(&users);
         Ok(Self {
             kafka: Kafka::open(delivery.clone(), settings::kafka(config), users(), telemetry.dialect("kafka"))?,
+            amqp: Amqp::open(delivery.clone(), settings::amqp(config), users(), telemetry.dialect("amqp"))?,
             redis: Redis::new(delivery.clone(), settings::redis(config), users(), telemetry.dialect("redis")),
         })
     }
