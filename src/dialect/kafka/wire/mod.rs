@@ -41,8 +41,6 @@ pub enum WireError {
     Null(&'static str),
     #[error("a tagged field does not have the length it claims")]
     Tag,
-    #[error("{0} bytes follow the message")]
-    Trailing(usize),
     #[error("the message would take more memory than its size allows")]
     Budget,
     #[error("API key {key} has no version {version}")]
@@ -68,17 +66,14 @@ pub trait Message: Fields + Default {
     const FLEXIBLE: i16;
 }
 
-/// Reads a whole message; bytes after it are an error.
+/// Reads a message. What follows it in the frame is ignored, as Kafka does: librdkafka 2.16 writes the null topic list of
+/// Metadata 9+ as four bytes where one is meant, which leaves three behind.
 pub fn decode<M: Message>(body: Bytes, version: i16) -> Result<M, WireError> {
     if version < M::MIN || version > M::MAX {
         return Err(WireError::Version { key: M::KEY, version });
     }
     let mut reader = Reader::new(body, version >= M::FLEXIBLE);
-    let message = M::decode(&mut reader, version)?;
-    match reader.remaining() {
-        0 => Ok(message),
-        n => Err(WireError::Trailing(n)),
-    }
+    M::decode(&mut reader, version)
 }
 
 /// Writes a message after what `out` already holds.
