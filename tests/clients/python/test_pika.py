@@ -60,7 +60,7 @@ def closed_with(code):
 # ---- connection ----
 
 
-def test_a_wrong_password_or_user_is_refused():
+def test_a_wrong_password_or_user_is_refused(closed_door):
     host, port = address("TRUNKLINE_AMQP")
     parameters = pika.ConnectionParameters(host, port, credentials=pika.PlainCredentials("nobody", "wrong"))
     with pytest.raises(AMQPConnectionError):
