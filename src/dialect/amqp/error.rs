@@ -103,11 +103,7 @@ impl std::fmt::Display for Resource {
 
 /// A name as error texts have it: `queue 'q' in vhost '/'`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
-    pub resource: Resource,
-    pub name: String,
-    pub vhost: String,
-}
+pub struct Named(String);
 
 impl Named {
     pub fn queue(name: &[u8], vhost: &[u8]) -> Self {
@@ -119,14 +115,14 @@ impl Named {
     }
 
     fn new(resource: Resource, name: &[u8], vhost: &[u8]) -> Self {
-        let lossy = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        Self { resource, name: lossy(name), vhost: lossy(vhost) }
+        let (name, vhost) = (String::from_utf8_lossy(name), String::from_utf8_lossy(vhost));
+        Self(format!("{resource} '{name}' in vhost '{vhost}'"))
     }
 }
 
 impl std::fmt::Display for Named {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} '{}' in vhost '{}'", self.resource, self.name, self.vhost)
+        f.write_str(&self.0)
     }
 }
 

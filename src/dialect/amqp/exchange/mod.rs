@@ -14,6 +14,7 @@ use bytes::Bytes;
 use direct::Direct;
 use fanout::Fanout;
 use headers::Headers;
+pub use headers::is_match_kind;
 use topic::Topic;
 
 /// A queue of the topology.

@@ -18,7 +18,7 @@ pub enum Treatment {
 
 /// Queue arguments by name. Any other is kept and ignored, as RabbitMQ does.
 pub const QUEUE_ARGUMENTS: &[(&str, Treatment)] = &[
-    ("x-topic", Treatment::Honoured),
+    ("x-topic", Treatment::Refused),
     ("x-queue-type", Treatment::Honoured),
     ("x-queue-mode", Treatment::NoEffect),
     ("x-queue-version", Treatment::NoEffect),
@@ -62,15 +62,8 @@ fn check_honoured(name: &str, value: Value<'_>, named: &Named) -> Result<(), Fau
         ("x-queue-type", Value::Text(b"classic" | b"quorum")) => Ok(()),
         ("x-queue-type", Value::Text(b"stream")) => invalid("streams are not supported: every queue's topic can be read again from Kafka"),
         ("x-queue-type", _) => invalid("unsupported queue type"),
-        ("x-topic", Value::Text(topic)) if !topic.is_empty() && !topic.starts_with(b"__") => Ok(()),
-        ("x-topic", _) => invalid("not the name of a topic"),
         _ => Ok(()),
     }
-}
-
-/// The topic that a named view reads, from `x-topic`.
-pub fn topic_of(arguments: &[u8]) -> Option<&[u8]> {
-    Table(arguments).get(b"x-topic").and_then(|value| value.text())
 }
 
 /// Compares the arguments that matter between a declaration and what is there.

@@ -8,8 +8,8 @@ use crate::dialect::amqp::exchange::{Destination, ExchangeKind};
 use crate::log::TopicName;
 
 impl Topology {
-    /// Rebuilds what was stored. `view_of` gives the name of a queue's view, or none if its topic is gone.
-    pub fn load(entries: Vec<(Bytes, Bytes)>, view_of: impl Fn(&[u8], &[u8], &[u8]) -> Option<(TopicName, TopicName)>) -> Self {
+    /// Rebuilds what was stored. `view_of` gives a queue's topic, or none if it is gone.
+    pub fn load(entries: Vec<(Bytes, Bytes)>, view_of: impl Fn(&[u8], &[u8]) -> Option<TopicName>) -> Self {
         let mut topology = Self::default();
         let mut all: Vec<Stored> = entries.iter().filter_map(|(key, value)| decode(key, value)).collect();
         all.sort_by_key(Stored::load_order);
@@ -20,18 +20,18 @@ impl Topology {
         topology
     }
 
-    fn load_one(&mut self, stored: Stored, view_of: &impl Fn(&[u8], &[u8], &[u8]) -> Option<(TopicName, TopicName)>) {
+    fn load_one(&mut self, stored: Stored, view_of: &impl Fn(&[u8], &[u8]) -> Option<TopicName>) {
         match stored {
             Stored::Exchange { vhost, name, kind, auto_delete, internal, arguments } => {
                 self.open_vhost(&vhost);
                 let Some(kind) = ExchangeKind::from_name(&kind) else { return };
                 self.insert_exchange(&vhost, name, ExchangeFlags { kind, durable: true, auto_delete, internal, arguments });
             }
-            Stored::Queue { vhost, name, topic, auto_delete, foreign, arguments } => {
+            Stored::Queue { vhost, name, auto_delete, foreign, arguments } => {
                 self.open_vhost(&vhost);
-                let Some((view, topic)) = view_of(&vhost, &name, &topic) else { return };
+                let Some(view) = view_of(&vhost, &name) else { return };
                 let flags = QueueFlags { durable: true, auto_delete, exclusive: None, arguments };
-                self.insert_queue(Queue::new(vhost, name, view, topic, flags, foreign));
+                self.insert_queue(Queue::new(vhost, name, view, flags, foreign));
             }
             Stored::Binding { vhost, source, to_exchange, destination, key, arguments } => {
                 self.open_vhost(&vhost);

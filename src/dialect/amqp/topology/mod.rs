@@ -330,7 +330,6 @@ impl Topology {
         Some(Stored::Queue {
             vhost: queue.vhost.clone(),
             name: queue.name.clone(),
-            topic: Bytes::copy_from_slice(queue.topic.as_bytes()),
             auto_delete: queue.flags.auto_delete,
             foreign: queue.foreign,
             arguments: queue.flags.arguments.clone(),

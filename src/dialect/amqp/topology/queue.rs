@@ -1,12 +1,9 @@
 //! A queue as AMQP declares it. The records are elsewhere: this is the name, its flags and who consumes from it.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use super::Binding;
 use crate::dialect::amqp::error::{Fault, Named};
-use crate::dialect::amqp::mailbox::Mailbox;
 use crate::log::TopicName;
 
 /// Numbers the connections of this process.
@@ -20,7 +17,6 @@ pub struct Subscriber {
     pub channel: u16,
     pub tag: Bytes,
     pub exclusive: bool,
-    pub mailbox: Arc<Mailbox>,
 }
 
 /// What `queue.declare` says beside the name.
@@ -39,10 +35,8 @@ pub struct QueueFlags {
 pub struct Queue {
     pub vhost: Bytes,
     pub name: Bytes,
-    /// The name of the queue view.
+    /// The topic that publishes append to, and its queue view.
     pub view: TopicName,
-    /// The topic that it views and that publishes append to.
-    pub topic: TopicName,
     pub flags: QueueFlags,
     /// The topic was made by somebody else: deleting the queue leaves it.
     pub foreign: bool,
@@ -51,8 +45,8 @@ pub struct Queue {
 }
 
 impl Queue {
-    pub fn new(vhost: Bytes, name: Bytes, view: TopicName, topic: TopicName, flags: QueueFlags, foreign: bool) -> Self {
-        Self { vhost, name, view, topic, flags, foreign, subscribers: Vec::new(), incoming: Vec::new() }
+    pub fn new(vhost: Bytes, name: Bytes, view: TopicName, flags: QueueFlags, foreign: bool) -> Self {
+        Self { vhost, name, view, flags, foreign, subscribers: Vec::new(), incoming: Vec::new() }
     }
 
     pub fn named(&self) -> Named {
@@ -89,7 +83,7 @@ impl Queue {
         };
         compare("durable", declared.durable, self.flags.durable)?;
         compare("auto_delete", declared.auto_delete, self.flags.auto_delete)?;
-        let compared: &[&str] = if self.foreign { &["x-topic"] } else { &["x-topic", "x-queue-type"] };
+        let compared: &[&str] = if self.foreign { &[] } else { &["x-queue-type"] };
         super::arguments::check_equivalent(compared, &declared.arguments, &self.flags.arguments, &self.named())
     }
 

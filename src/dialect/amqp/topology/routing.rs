@@ -1,7 +1,7 @@
 //! From an exchange to the set of queues, through bindings between exchanges and alternate exchanges; each queue once.
 
 use super::Topology;
-use crate::dialect::amqp::exchange::{Destination, ExchangeId, QueueId};
+use crate::dialect::amqp::exchange::{Destination, ExchangeId, ExchangeKind, QueueId};
 
 /// Scratch space of routing: which queues and exchanges the current message has reached.
 #[derive(Debug, Default)]
@@ -14,6 +14,7 @@ pub(super) struct Marks {
     exchanges: Vec<u64>,
     todo: Vec<ExchangeId>,
     found: Vec<Destination>,
+    saw_headers: bool,
 }
 
 /// The queues that a message goes to; reused from message to message.
@@ -21,13 +22,14 @@ pub type Routed = Vec<QueueId>;
 
 impl Topology {
     /// Adds to `routed` the queues that any of `keys` lead to from an exchange. `headers` are the bytes of a table.
+    /// Returns whether exchange and key alone decided it, so that the same ones lead there again.
     pub fn route<'k>(
         &mut self,
         from: ExchangeId,
         keys: impl Iterator<Item = &'k [u8]>,
         headers: &[u8],
         routed: &mut Routed,
-    ) {
+    ) -> bool {
         let mut marks = std::mem::take(&mut self.marks);
         marks.begin(self.queues.span(), self.exchanges.span());
         for key in keys {
@@ -37,11 +39,14 @@ impl Topology {
                 self.route_through(at, key, headers, &mut marks, routed);
             }
         }
+        let by_key_alone = !marks.saw_headers;
         self.marks = marks;
+        by_key_alone
     }
 
     fn route_through(&self, at: ExchangeId, key: &[u8], headers: &[u8], marks: &mut Marks, routed: &mut Routed) {
         let Some(exchange) = self.exchange(at) else { return };
+        marks.saw_headers |= exchange.flags.kind == ExchangeKind::Headers;
         let mut found = std::mem::take(&mut marks.found);
         found.clear();
         exchange.router.route(key, headers, &mut found);
@@ -67,6 +72,7 @@ impl Marks {
         self.exchanges.resize(exchanges.max(self.exchanges.len()), 0);
         self.stamp += 1;
         self.message = self.stamp;
+        self.saw_headers = false;
     }
 
     fn begin_key(&mut self) {

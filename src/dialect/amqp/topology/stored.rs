@@ -14,7 +14,7 @@ const VERSION: u8 = 1;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stored {
     Exchange { vhost: Bytes, name: Bytes, kind: Bytes, auto_delete: bool, internal: bool, arguments: Bytes },
-    Queue { vhost: Bytes, name: Bytes, topic: Bytes, auto_delete: bool, foreign: bool, arguments: Bytes },
+    Queue { vhost: Bytes, name: Bytes, auto_delete: bool, foreign: bool, arguments: Bytes },
     Binding { vhost: Bytes, source: Bytes, to_exchange: bool, destination: Bytes, key: Bytes, arguments: Bytes },
 }
 
@@ -44,10 +44,9 @@ impl Stored {
                 writer.longstr(kind);
                 writer.table(arguments);
             }
-            Self::Queue { topic, auto_delete, foreign, arguments, .. } => {
+            Self::Queue { auto_delete, foreign, arguments, .. } => {
                 writer.bit(*auto_delete);
                 writer.bit(*foreign);
-                writer.longstr(topic);
                 writer.table(arguments);
             }
             Self::Binding { .. } => {}
@@ -78,7 +77,6 @@ impl Stored {
                 name: name()?,
                 auto_delete: value.bit()?,
                 foreign: value.bit()?,
-                topic: Bytes::copy_from_slice(value.longstr()?),
                 arguments: Bytes::copy_from_slice(value.table()?),
             },
             b'b' | b'x' => Self::Binding {
@@ -119,7 +117,7 @@ mod tests {
         let b = Bytes::from_static;
         let all = [
             Stored::Exchange { vhost: b(b"/"), name: b(b"e"), kind: b(b"topic"), auto_delete: true, internal: false, arguments: b(b"\x01at\x01") },
-            Stored::Queue { vhost: b(b"/"), name: b(b"q"), topic: b(b"t"), auto_delete: false, foreign: true, arguments: b(b"") },
+            Stored::Queue { vhost: b(b"/"), name: b(b"q"), auto_delete: false, foreign: true, arguments: b(b"") },
             Stored::Binding { vhost: b(b"v"), source: b(b"e"), to_exchange: true, destination: b(b"f"), key: b(b"#"), arguments: b(b"") },
         ];
         for stored in all {
