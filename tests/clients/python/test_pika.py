@@ -67,12 +67,6 @@ def test_a_wrong_password_or_user_is_refused(closed_door):
         pika.BlockingConnection(parameters)
 
 
-def test_an_unknown_virtual_host_is_refused():
-    host, port = address("TRUNKLINE_AMQP")
-    with pytest.raises((AMQPConnectionError, ConnectionClosedByBroker)):
-        pika.BlockingConnection(pika.ConnectionParameters(host, port, virtual_host="no-such-host"))
-
-
 def test_heartbeats_keep_an_idle_connection_open(amqp_factory):
     connection = amqp_factory(heartbeat=2)
     channel = connection.channel()
