@@ -37,6 +37,9 @@ mod sasl_authenticate;
 mod sasl_handshake;
 mod sync_group;
 
+#[cfg(test)]
+mod group_tests;
+
 use std::future::Future;
 use std::sync::Arc;
 
