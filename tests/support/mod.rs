@@ -284,6 +284,9 @@ pub fn files_below(directory: &Path) -> Vec<(PathBuf, u64)> {
 }
 
 fn variable(key: &str) -> String {
+    if let Some(user) = key.strip_prefix("security.users.") {
+        return format!("TRUNKLINE_SECURITY__USERS__{user}");
+    }
     format!("TRUNKLINE_{}", key.replace('.', "__").to_uppercase())
 }
 
