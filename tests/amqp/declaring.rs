@@ -91,8 +91,10 @@ async fn an_auto_delete_queue_goes_with_its_last_consumer() {
     let broker = Broker::start().await;
     let (_connection, channel) = broker.channel().await;
     declare_with(&channel, "auto", QueueDeclareOptions { auto_delete: true, ..Default::default() }).await.unwrap();
+    let mut held = Vec::new();
     for tag in ["one", "two"] {
-        channel.basic_consume("auto".into(), tag.into(), BasicConsumeOptions::default(), FieldTable::default()).await.unwrap();
+        let consumer = channel.basic_consume("auto".into(), tag.into(), BasicConsumeOptions::default(), FieldTable::default()).await;
+        held.push(consumer.unwrap());
     }
     channel.basic_cancel("one".into(), BasicCancelOptions::default()).await.unwrap();
     assert_eq!(declare_with(&channel, "auto", passive()).await.unwrap().consumer_count(), 1);

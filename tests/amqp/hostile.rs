@@ -111,6 +111,18 @@ async fn faults_have_the_codes_of_the_specification() {
 }
 
 #[tokio::test]
+async fn an_unknown_delivery_tag_is_named() {
+    let broker = Broker::start().await;
+    let mut raw = Raw::open(&broker).await;
+    raw.method(1, BasicAck { delivery_tag: 7, multiple: false }).await;
+    let text = raw.until(|method| match method {
+        Method::ChannelClose(close) => Some(String::from_utf8_lossy(close.reply_text).into_owned()),
+        _ => None,
+    });
+    assert_eq!(text.await.as_deref(), Some("PRECONDITION_FAILED - unknown delivery tag 7"));
+}
+
+#[tokio::test]
 async fn tables_nested_without_end_are_refused() {
     let broker = Broker::start().await;
     let mut inner: Vec<u8> = Vec::new();

@@ -33,6 +33,7 @@ impl Session {
                 (_, false) => channel.prefetch = count,
             }
         }
+        self.credit_changed = true;
         self.outbox().reply(number, BasicQosOk {});
         Ok(())
     }
