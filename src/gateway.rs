@@ -21,6 +21,7 @@ use tracing::{info, warn};
 
 use crate::admin::{self, Admin, Readiness};
 use crate::config::Config;
+use crate::delivery::group::{GroupSettings, Groups};
 use crate::delivery::{Delivery, StartError};
 use crate::log::Refused;
 use crate::net::{BindError, ConnectionLimit, Dialect, Listener, Shutdown, ShutdownTrigger, raise_open_files_limit};
@@ -55,6 +56,7 @@ pub struct Gateway {
     config: Config,
     data_dir: DataDir,
     delivery: Delivery,
+    groups: Groups,
     dialects: Dialects,
     listeners: Listeners,
     telemetry: Telemetry,
@@ -76,11 +78,12 @@ impl Gateway {
         let delivery = open_delivery(&config, data_dir.path()).await?;
         let telemetry = Telemetry::new(usize::try_from(config.telemetry.series_max).unwrap_or(usize::MAX));
         vitals::register(&telemetry);
-        core_metrics::register(&telemetry, &delivery);
-        let dialects = Dialects::open(&config, &delivery, &telemetry)?;
+        let groups = Groups::open(delivery.clone(), GroupSettings::default())?;
+        core_metrics::register(&telemetry, &delivery, &groups);
+        let dialects = Dialects::open(&config, &delivery, &groups, &telemetry)?;
         let addresses = listeners.addresses();
         data_dir.publish(&addresses)?;
-        Ok(Self { config, data_dir, delivery, dialects, listeners, telemetry, addresses })
+        Ok(Self { config, data_dir, delivery, groups, dialects, listeners, telemetry, addresses })
     }
 
     /// Where clients connect.
@@ -97,7 +100,7 @@ impl Gateway {
 
     /// Serves until `shutdown` is requested, then ends in order within the configured time.
     pub async fn run(self, mut shutdown: Shutdown) -> Result<(), GatewayError> {
-        let Self { config, data_dir, delivery, dialects, listeners, telemetry, .. } = self;
+        let Self { config, data_dir, delivery, groups, dialects, listeners, telemetry, .. } = self;
         let limit = connection_limit(&config);
         let stopping = Arc::new(AtomicBool::new(false));
         let (stop_dialects, dialects_stop) = ShutdownTrigger::new();
@@ -105,10 +108,13 @@ impl Gateway {
 
         let mut serving = JoinSet::new();
         let Listeners { kafka, amqp, redis, http } = listeners;
-        let mut side = Serving { tasks: &mut serving, limit, shutdown: dialects_stop };
+        let mut side = Serving { tasks: &mut serving, limit, shutdown: dialects_stop.clone() };
         side.start(kafka, dialects.kafka);
+        side.start(amqp, dialects.amqp);
         side.start(redis, dialects.redis);
-        let _held = amqp;
+
+        let mut dialects_stop_timers = dialects_stop.clone();
+        serving.spawn(async move { groups.run_timers(dialects_stop_timers.requested()).await });
 
         let mut serving_http = JoinSet::new();
         let admin = Admin::new(telemetry, readiness(delivery.clone(), Arc::clone(&stopping)));

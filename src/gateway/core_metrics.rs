@@ -1,20 +1,23 @@
 //! What a scrape learns of the log and the views on it. Both are asked; neither knows of metrics.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
+use crate::delivery::group::{GroupLag, Groups};
 use crate::delivery::{Delivery, QueueSnapshot};
 use crate::log::{COMMIT_BOUNDS, LATENCY_BOUNDS_US, LatencySnapshot, LogStats};
 use crate::telemetry::{HistogramSnapshot, Samples, Telemetry};
 
 const US_PER_S: f64 = 1e6;
 
-pub(super) fn register(telemetry: &Telemetry, delivery: &Delivery) {
-    let delivery = delivery.clone();
+pub(super) fn register(telemetry: &Telemetry, delivery: &Delivery, groups: &Groups) {
+    let (delivery, groups) = (delivery.clone(), groups.clone());
     telemetry.pull(Box::new(move |samples| {
         log(samples, &delivery.log().stats());
         let poisoned = if delivery.log().poisoned().is_some() { 1.0 } else { 0.0 };
         samples.gauge("trunkline_log_poisoned", &[], poisoned);
         queues(samples, delivery.queues());
+        lags(samples, groups.snapshot());
     }));
 }
 
@@ -56,6 +59,19 @@ fn queues(samples: &mut Samples, mut queues: Vec<QueueSnapshot>) {
         samples.gauge("trunkline_queue_ready", &labels, queue.ready as f64);
         samples.gauge("trunkline_queue_in_flight", &labels, queue.in_flight as f64);
         samples.gauge("trunkline_queue_takers", &labels, f64::from(queue.takers));
+    }
+}
+
+/// By group and topic, the partitions of a topic together, the furthest behind first.
+fn lags(samples: &mut Samples, lags: Vec<GroupLag>) {
+    let mut by_topic: BTreeMap<(String, String), u64> = BTreeMap::new();
+    for lag in lags {
+        *by_topic.entry((lag.group.to_string(), lag.key.topic.to_string())).or_default() += lag.lag;
+    }
+    let mut by_topic: Vec<_> = by_topic.into_iter().collect();
+    by_topic.sort_by_key(|(_, lag)| Reverse(*lag));
+    for ((group, topic), lag) in &by_topic {
+        samples.gauge("trunkline_group_lag", &[("group", group), ("topic", topic)], *lag as f64);
     }
 }
 

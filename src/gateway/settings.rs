@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::config::Config;
-use crate::dialect::{kafka, redis};
+use crate::dialect::{amqp, kafka, redis};
 use crate::log::LogSettings;
 
 pub(super) fn log(config: &Config, directory: &Path) -> LogSettings {
@@ -29,6 +29,17 @@ pub(super) fn kafka(config: &Config) -> kafka::Settings {
         fetch_bytes_max: size(kafka.max_fetch_bytes),
         default_retention_ms: Some(kafka.default_retention_ms).filter(|retention_ms| *retention_ms > 0),
         batch_bytes_max: kafka.max_batch_bytes,
+    }
+}
+
+pub(super) fn amqp(config: &Config) -> amqp::Settings {
+    let amqp = &config.amqp;
+    amqp::Settings {
+        heartbeat_s: amqp.heartbeat_s,
+        frame_max_bytes: amqp.frame_max_bytes,
+        channel_max: amqp.channel_max,
+        max_message_bytes: u64::from(amqp.max_message_bytes),
+        ..amqp::Settings::default()
     }
 }
 

@@ -47,6 +47,9 @@ pub enum Bound {
     End,
 }
 
+/// The turn of the one who writes. Taken again by the same thread it costs nothing.
+pub struct Turn<'a>(#[allow(dead_code)] parking_lot::ReentrantMutexGuard<'a, ()>);
+
 /// A handle on the log; clones share it.
 #[derive(Clone)]
 pub struct Log {
@@ -163,7 +166,12 @@ impl Log {
         self.poisoned().map_or(Ok(()), |reason| Err(Refused::Poisoned(reason)))
     }
 
-    /// Writes one atomic entry whose offsets were reserved. One caller at a time.
+    /// The turn to write, held while offsets are reserved and until the entry is appended.
+    pub fn turn(&self) -> Turn<'_> {
+        Turn(self.engine.turn())
+    }
+
+    /// Writes one atomic entry whose offsets were reserved. The caller holds the turn.
     pub fn append(&self, entry: &Entry) -> Result<Lsn, Refused> {
         self.engine.append(entry)
     }
@@ -219,9 +227,10 @@ impl Log {
         self.engine.delete_topic(name)
     }
 
-    /// Forgets the records of a partition before an offset and returns the new log start.
-    pub fn trim(&self, partition: &Partition, to: u64) -> u64 {
-        self.engine.trim(partition, to)
+    /// Forgets the records of a partition before an offset and returns the new log start; the record makes that durable.
+    pub fn trim(&self, partition: &Partition, to: u64) -> (u64, StateRecord) {
+        let log_start = self.engine.trim(partition, to);
+        (log_start, self.engine.partition_record(partition))
     }
 
     /// What to do with a batch of a producer, and its offsets if it is to be written.

@@ -73,6 +73,11 @@ impl Source {
         self.path.strip_prefix("src/").unwrap_or(&self.path)
     }
 
+    /// Written by a program: its form is that program's.
+    pub fn is_generated(&self) -> bool {
+        self.text.lines().take_while(|line| line.starts_with("//!")).any(|line| line.ends_with("do not edit."))
+    }
+
     /// Every identifier of the product's code with its line number.
     pub fn identifiers(&self) -> impl Iterator<Item = (usize, &str)> {
         let lines = self.product.lines().enumerate();

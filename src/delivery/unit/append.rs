@@ -52,7 +52,7 @@ impl Unit<'_> {
     /// Writes one record to all targets at once and returns its offset in each.
     pub fn append(&mut self, targets: &[Target], record: &Record, kind: Kind) -> SmallVec<[u64; 1]> {
         let partitions: SmallVec<[Arc<Partition>; 1]> =
-            targets.iter().filter_map(|target| Self::partition(&target.topic, target.partition)).collect();
+            targets.iter().filter_map(|target| Self::live_partition(&target.topic, target.partition)).collect();
         if partitions.is_empty() {
             return SmallVec::new();
         }
@@ -95,7 +95,7 @@ impl Unit<'_> {
 
     /// Writes one record batch as its producer sent it, once it has been checked.
     pub fn append_batch(&mut self, topic: &Arc<Topic>, partition: u32, batch: &Bytes) -> Result<Appended, ProduceError> {
-        let partition = Self::partition(topic, partition).ok_or(ProduceError::UnknownPartition)?;
+        let partition = Self::live_partition(topic, partition).ok_or(ProduceError::UnknownPartition)?;
         let limit_bytes = topic.max_message_bytes();
         if batch.len() > limit_bytes {
             return Err(ProduceError::TooLarge { bytes: batch.len(), limit_bytes });

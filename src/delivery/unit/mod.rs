@@ -21,7 +21,7 @@ use super::queue::Kind;
 use super::taker::{Claim, Mailbox};
 use super::{QUEUES, Views};
 use crate::log::record::{BatchBuilder, Record};
-use crate::log::{Change, Entry, Log, Lsn, Partition, Placement, Signal, StateRecord, Table, Topic, TopicName};
+use crate::log::{Change, Entry, Log, Lsn, Partition, Placement, Signal, StateRecord, Table, Topic, TopicName, Turn};
 
 /// Where a record goes.
 #[derive(Debug, Clone)]
@@ -44,6 +44,7 @@ struct Open {
 pub struct Unit<'a> {
     log: &'a Log,
     views: MutexGuard<'a, Views>,
+    _turn: Turn<'a>,
     now_ms: i64,
     entry: Entry,
     open: Option<Open>,
@@ -65,6 +66,7 @@ impl<'a> Unit<'a> {
         Self {
             log,
             views,
+            _turn: log.turn(),
             now_ms: now_ms(),
             entry: Entry::default(),
             open: None,
@@ -168,6 +170,12 @@ impl<'a> Unit<'a> {
 
     fn partition(topic: &Topic, index: u32) -> Option<Arc<Partition>> {
         topic.partition(index)
+    }
+
+    /// A partition that may be written to: a handle may be older than the topic that has its name by now, whose offsets and
+    /// views are others.
+    fn live_partition(topic: &Topic, index: u32) -> Option<Arc<Partition>> {
+        topic.partition(index).filter(|_| !topic.is_deleted())
     }
 }
 

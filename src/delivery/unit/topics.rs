@@ -57,7 +57,8 @@ impl Unit<'_> {
 
     /// Forgets the records of a partition before an offset, in all views, and returns the new log start.
     pub fn trim(&mut self, topic: &Arc<Topic>, partition: &Partition, to: u64) -> u64 {
-        let log_start = self.log.trim(partition, to);
+        let (log_start, record) = self.log.trim(partition, to);
+        self.states.push(record);
         if let Some(view) = self.views.queues.get_mut(topic.name()) {
             view.state.advance_log_start(partition.index(), log_start);
             view.version += 1;

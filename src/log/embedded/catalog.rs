@@ -96,6 +96,11 @@ impl Catalog {
         self.partitions.get(&number).cloned()
     }
 
+    /// A number is taken, or was once: what is left of its partition must not be taken for another's.
+    pub fn note_number(&mut self, number: u32) {
+        self.next_partition = self.next_partition.max(number.saturating_add(1));
+    }
+
     /// All partitions.
     pub fn partitions(&self) -> Vec<Arc<Partition>> {
         self.partitions.values().cloned().collect()

@@ -67,19 +67,28 @@ pub fn create_journal_file(directory: &Path, start: u64, spare: Option<&Path>) -
     Ok(JournalFile { start, path, file: Arc::new(file) })
 }
 
-/// Makes a file full of zeros that a journal file can be made of.
-pub fn create_spare(directory: &Path, bytes: u64) -> io::Result<PathBuf> {
-    let path = directory.join("zeroed.spare");
-    let mut file = File::create(&path)?;
+/// Makes a file full of zeros that a journal file can be made of. `number` has named none before: the file of that name may
+/// be a part of the journal by now.
+pub fn create_spare(directory: &Path, number: u64, bytes: u64) -> io::Result<(PathBuf, Arc<File>)> {
+    let path = directory.join(format!("zeroed-{number}.spare"));
+    let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+    if let Err(error) = fill_with_zeros(&file, bytes + JOURNAL_HEADER_BYTES) {
+        // On a full disk it would take the room that others need.
+        std::fs::remove_file(&path)?;
+        return Err(error);
+    }
+    Ok((path, Arc::new(file)))
+}
+
+fn fill_with_zeros(mut file: &File, bytes: u64) -> io::Result<()> {
     let zeros = vec![0; 1 << 20];
-    let mut left = bytes + JOURNAL_HEADER_BYTES;
+    let mut left = bytes;
     while left > 0 {
         let step = left.min(zeros.len() as u64);
         file.write_all(zeros.get(..step as usize).unwrap_or_default())?;
         left -= step;
     }
-    file.sync_all()?;
-    Ok(path)
+    file.sync_all()
 }
 
 /// Makes the names in a directory durable.

@@ -11,10 +11,10 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::files::{self, JOURNAL_HEADER_BYTES};
 use super::LogSettings;
@@ -26,6 +26,8 @@ use crate::log::stats::JournalStats;
 
 /// New room for entries is made in steps of this.
 const CHUNK_BYTES: usize = 1 << 20;
+/// While more than this waits to be written, no entry is added.
+const PENDING_BYTES_MAX: u64 = 64 << 20;
 /// The position of the first entry ever: positive, so that [`Lsn::NONE`] lies before it.
 pub const FIRST_POSITION: u64 = 8;
 
@@ -57,12 +59,33 @@ pub struct Journal {
     tail_bytes: usize,
     pending: Mutex<Pending>,
     gathered: Condvar,
+    /// What waited was taken to be written.
+    taken: Condvar,
     recent: Mutex<Recent>,
     files: Mutex<VecDeque<JournalFile>>,
-    spare: Mutex<Vec<PathBuf>>,
+    spares: Mutex<Spares>,
     durable: Arc<Durable>,
     end: AtomicU64,
     stats: Arc<JournalStats>,
+}
+
+/// Files to be written over.
+#[derive(Default)]
+struct Spares {
+    files: Vec<(PathBuf, Arc<File>)>,
+    /// How many were made as spares.
+    made: u64,
+}
+
+/// How many files are kept to be written over.
+const SPARES_MAX: usize = 2;
+
+impl Spares {
+    /// A file that nobody reads any more: a reader that found its batch in a file before it was retired has it open.
+    fn take(&mut self) -> Option<PathBuf> {
+        let index = self.files.iter().position(|(_, file)| Arc::strong_count(file) == 1)?;
+        Some(self.files.swap_remove(index).0)
+    }
 }
 
 /// What waits to be written.
@@ -123,9 +146,10 @@ impl Journal {
             tail_bytes: settings.memory_tail_bytes,
             pending: Mutex::new(Pending { buffer: BytesMut::new(), sealed: Vec::new(), start: next, next, stop: false }),
             gathered: Condvar::new(),
+            taken: Condvar::new(),
             recent: Mutex::new(Recent::default()),
             files: Mutex::new(files),
-            spare: Mutex::new(Vec::new()),
+            spares: Mutex::new(Spares::default()),
             durable,
             end: AtomicU64::new(next),
             stats,
@@ -157,6 +181,7 @@ impl Journal {
         }
         let synced = self.durable.synced().0;
         let mut pending = self.pending.lock();
+        self.wait_for_room(&mut pending);
         if pending.stop {
             return Err(Refused::ShuttingDown);
         }
@@ -183,6 +208,13 @@ impl Journal {
             self.gathered.notify_one();
         }
         Ok(Lsn(next))
+    }
+
+    /// Who asks for no acknowledgement is slowed down to what the disk takes, so that what waits for it stays bounded.
+    fn wait_for_room(&self, pending: &mut MutexGuard<'_, Pending>) {
+        while pending.next - pending.start > PENDING_BYTES_MAX && !pending.stop && self.durable.failure().is_none() {
+            self.taken.wait_for(pending, Duration::from_millis(50));
+        }
     }
 
     /// The bytes at a position: from memory where they are recent, else from their file.
@@ -249,6 +281,7 @@ impl Journal {
         let start = pending.start;
         let pieces = std::mem::take(&mut pending.sealed);
         pending.start = pending.next;
+        self.taken.notify_all();
         let mut recent = self.recent.lock();
         let mut position = start;
         for piece in &pieces {
@@ -284,7 +317,7 @@ impl Journal {
                 return Ok(file);
             }
         }
-        let spare = self.spare.lock().pop();
+        let spare = self.spares.lock().take();
         let file = files::create_journal_file(&self.directory, start, spare.as_deref())?;
         self.files.lock().push_back(file.clone());
         self.stats.files.store(self.files.lock().len() as u64, Ordering::Relaxed);
@@ -295,11 +328,16 @@ impl Journal {
     pub fn prepare_spare(&self) -> io::Result<()> {
         let newest = self.files.lock().back().map_or(0, |file| file.start);
         let used = self.end().0.saturating_sub(newest);
-        if used * 2 < self.file_bytes || !self.spare.lock().is_empty() {
-            return Ok(());
-        }
-        let path = files::create_spare(&self.directory, self.file_bytes)?;
-        self.spare.lock().push(path);
+        let number = {
+            let mut spares = self.spares.lock();
+            if used * 2 < self.file_bytes || !spares.files.is_empty() {
+                return Ok(());
+            }
+            spares.made += 1;
+            spares.made
+        };
+        let spare = files::create_spare(&self.directory, number, self.file_bytes)?;
+        self.spares.lock().files.push(spare);
         Ok(())
     }
 
@@ -330,11 +368,11 @@ impl Journal {
             }
             self.stats.files.store(files.len() as u64, Ordering::Relaxed);
         }
-        let mut spare = self.spare.lock();
-        if spare.len() < 2 {
+        let mut spares = self.spares.lock();
+        if spares.files.len() < SPARES_MAX {
             let path = file.path.with_extension("spare");
             std::fs::rename(&file.path, &path)?;
-            spare.push(path);
+            spares.files.push((path, Arc::clone(&file.file)));
         } else {
             std::fs::remove_file(&file.path)?;
         }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::{Condvar, Mutex, ReentrantMutex, ReentrantMutexGuard, RwLock};
 use smallvec::SmallVec;
 
 pub use partition::{Bounds, Partition};
@@ -83,11 +83,15 @@ pub struct Engine {
     keeper: RwLock<Option<Arc<dyn Keeper>>>,
     stats: Arc<JournalStats>,
     removed: Removed,
+    turn: ReentrantMutex<()>,
     /// Held while a journal file is being retired.
     retiring: Mutex<()>,
     stopping: Mutex<bool>,
     stopped: Condvar,
 }
+
+/// How often a read looks again when the files it was about to read have moved on.
+const READ_ATTEMPTS: u32 = 8;
 
 /// How many bytes of one entry's targets are kept without allocation.
 type Targets = SmallVec<[Target; 4]>;
@@ -106,6 +110,7 @@ impl Engine {
             keeper: RwLock::new(None),
             stats,
             removed: Removed::default(),
+            turn: ReentrantMutex::new(()),
             retiring: Mutex::new(()),
             stopping: Mutex::new(false),
             stopped: Condvar::new(),
@@ -135,6 +140,8 @@ impl Engine {
                 Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
                     tracing::error!(%error, "no room to move records from the journal to segments");
                 }
+                // The journal was closed in the middle of a step, which is left to the next start.
+                Err(_) if *self.stopping.lock() => return,
                 // After a failed sync nothing is known about what is on disk.
                 Err(error) => {
                     tracing::error!(%error, "maintenance of the log failed");
@@ -200,8 +207,15 @@ impl Engine {
         Ok(lsn)
     }
 
+    /// Held from the first offset that is reserved until the entry is appended, so that offsets lie in the journal in
+    /// their order, and nobody writes down bounds or producers that run ahead of the journal.
+    pub fn turn(&self) -> ReentrantMutexGuard<'_, ()> {
+        self.turn.lock()
+    }
+
     /// Writes changes of the log's own tables.
     fn append_state(&self, records: &[StateRecord]) -> Result<Lsn, Refused> {
+        let _turn = self.turn();
         let mut entry = Entry::default();
         entry.add_state(records, |table| self.table(table), 0);
         self.append(&entry)
@@ -209,29 +223,33 @@ impl Engine {
 
     /// The batches from the one that holds `from` on, up to `bytes_max` but at least one if there is any below `bound`.
     pub fn read(&self, partition: &Partition, from: u64, bytes_max: usize, bound: u64) -> Result<Vec<StoredBatch>, ReadError> {
+        let mut attempts = 0;
         loop {
-            let (in_journal, segments, first_in_journal) = partition.with(|state| {
-                let batches = state.journal_batches(from, bound, bytes_max);
-                let first = state.refs.front().map(|batch| batch.base_offset);
-                (batches, Arc::clone(&state.segments), first)
-            });
-            let refs = match in_journal {
-                Some(refs) => refs,
-                None => {
-                    let found = segments.read(from, bytes_max)?;
-                    if !found.is_empty() {
-                        return Ok(found);
-                    }
-                    let Some(first) = first_in_journal.filter(|first| *first < bound) else { return Ok(Vec::new()) };
-                    partition.with(|state| state.journal_batches(first, bound, bytes_max)).unwrap_or_default()
-                }
-            };
-            match self.read_refs(&refs) {
-                // Its file was retired meanwhile: what was needed of it is in segments now.
-                Err(ReadError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
+            attempts += 1;
+            match self.read_once(partition, from, bytes_max, bound) {
+                // Its file was retired or replaced meanwhile: what was needed of it is in segments now. Of a topic that was
+                // deleted nothing is.
+                Err(ReadError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound && attempts < READ_ATTEMPTS => {}
                 found => return found,
             }
         }
+    }
+
+    fn read_once(&self, partition: &Partition, from: u64, bytes_max: usize, bound: u64) -> Result<Vec<StoredBatch>, ReadError> {
+        let (in_journal, segments, first_in_journal) = partition.with(|state| {
+            let batches = state.journal_batches(from, bound, bytes_max);
+            let first = state.refs.front().map(|batch| batch.base_offset);
+            (batches, Arc::clone(&state.segments), first)
+        });
+        if let Some(refs) = in_journal {
+            return self.read_refs(&refs);
+        }
+        let found = segments.read(from, bytes_max)?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let Some(first) = first_in_journal.filter(|first| *first < bound) else { return Ok(Vec::new()) };
+        self.read_refs(&partition.with(|state| state.journal_batches(first, bound, bytes_max)).unwrap_or_default())
     }
 
     fn read_refs(&self, refs: &[BatchRef]) -> Result<Vec<StoredBatch>, ReadError> {
@@ -343,6 +361,11 @@ impl Engine {
             sync: stats.sync.snapshot(),
             commits: stats.commits.snapshot(),
         }
+    }
+
+    /// What keeps a partition's bounds and producers as they are now.
+    pub fn partition_record(&self, partition: &Partition) -> StateRecord {
+        catalog::partition_put(partition)
     }
 
     /// Ends the threads once everything is on disk; later appends are refused.

@@ -190,6 +190,7 @@ impl Replay {
         for write in &frame.writes {
             for target in &write.targets {
                 let batch = StoredBatch::new(target.base_offset, write.span, write.body.clone());
+                self.catalog.note_number(target.partition);
                 if target.partition <= 1 {
                     self.apply_table(target.partition, &batch, false)?;
                 }
@@ -237,6 +238,7 @@ impl Replay {
             }
             if number == 0 {
                 self.catalog.apply(&key, &change)?;
+                self.restore_known(&key);
             } else if let (Some(id), Change::Put(body)) = (key.first_chunk::<4>(), &change) {
                 self.restore_partition(u32::from_be_bytes(*id), body)?;
             }
@@ -244,7 +246,21 @@ impl Replay {
         Ok(())
     }
 
+    /// A partition may be in the catalog only after what is known of it was read. It must be told before its records are.
+    fn restore_known(&mut self, name: &Bytes) {
+        if self.snapshots.is_empty() {
+            return;
+        }
+        let topic = TopicName::new(name.clone()).ok().and_then(|name| self.catalog.topic(&name));
+        for partition in topic.iter().flat_map(|topic| topic.partitions()) {
+            if let Some(put) = self.snapshots.remove(&partition.id()) {
+                restore(&partition, put);
+            }
+        }
+    }
+
     fn restore_partition(&mut self, number: u32, body: &[u8]) -> Result<(), String> {
+        self.catalog.note_number(number);
         let put: PartitionPut = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         match self.catalog.partition(number) {
             Some(partition) => restore(&partition, put),
@@ -259,9 +275,6 @@ impl Replay {
     fn attach_segments(&mut self, root: &Path, present: &HashSet<String>) -> Result<(), OpenError> {
         let mut unclaimed = present.clone();
         for partition in self.catalog.partitions() {
-            if let Some(put) = self.snapshots.remove(&partition.id()) {
-                restore(&partition, put);
-            }
             let directory = partition.with(|state| state.segments.directory().to_owned());
             let name = directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             if unclaimed.remove(&name) {

@@ -12,13 +12,18 @@ use parking_lot::Mutex;
 use super::Engine;
 use super::catalog::partition_put;
 use super::partition::{BatchRef, Latest, Partition, PartitionState};
-use super::segment::Segments;
+use super::segment::{Segment, Segments};
 use crate::log::lsn::Lsn;
 use crate::log::record::batch_of_one;
 use crate::log::retention::Needs;
 use crate::log::state::Change;
 use crate::log::stored::StoredBatch;
 use crate::log::topic::{Cleanup, Topic, TopicSettings};
+
+/// Segments of a table are not rewritten below this, in bytes.
+const COMPACT_FROM_BYTES: u64 = 1 << 20;
+/// So many partitions are written down in one step; others may write between two steps.
+const PUTS_AT_ONCE: usize = 256;
 
 /// What was let go, and what waits to be removed.
 #[derive(Debug, Default)]
@@ -124,15 +129,31 @@ impl Engine {
             .into_iter()
             .filter(|partition| partition.with(|state| state.refs.front().is_some_and(|first| first.position < before.0)))
             .collect();
-        let puts: Vec<_> = touched.iter().map(|partition| partition_put(partition)).collect();
-        let lsn = self.append_state(&puts).map_err(io::Error::other)?;
-        self.wait_durable(lsn.max(self.journal.end()))?;
+        self.put_partitions(&touched)?;
+        self.wait_durable(self.journal.end())?;
         for partition in &touched {
             self.retire_partition(partition, before)?;
         }
         self.journal.retire(&file)?;
         self.stats.retired.fetch_add(1, Ordering::Relaxed);
         Ok(true)
+    }
+
+    /// Writes what cannot be read off the files of these partitions. What a unit that is under way has reserved is no part of
+    /// it: a crash may take the unit back and leave this.
+    fn put_partitions(&self, partitions: &[Arc<Partition>]) -> io::Result<()> {
+        let now_ms = now_ms();
+        for some in partitions.chunks(PUTS_AT_ONCE) {
+            let _turn = self.turn();
+            let present = |partition: &&Arc<Partition>| self.catalog.read().partition(partition.id()).is_some();
+            let put = |partition: &Arc<Partition>| {
+                partition.with(|state| state.producers.expire(now_ms));
+                partition_put(partition)
+            };
+            let puts: Vec<_> = some.iter().filter(present).map(put).collect();
+            self.append_state(&puts).map_err(io::Error::other)?;
+        }
+        Ok(())
     }
 
     fn wait_durable(&self, lsn: Lsn) -> io::Result<()> {
@@ -221,7 +242,7 @@ impl Engine {
     /// Rewrites the segments of a table when most of what they hold has been replaced.
     fn compact_table(&self, partition: &Partition, segments: &mut Segments) -> io::Result<()> {
         let live = partition.with(|state| state.latest.as_ref().map_or(0, |latest| latest.len())) as u64;
-        if segments.bytes() < (1 << 20) + live * 512 {
+        if segments.bytes() < COMPACT_FROM_BYTES + live * 512 {
             return Ok(());
         }
         let mut kept = Vec::new();
@@ -238,16 +259,18 @@ impl Engine {
                 }
             }
         }
+        let kept_bytes: u64 = kept.iter().map(|batch| batch.len() as u64).sum();
+        if kept_bytes * 2 > segments.bytes() {
+            return Ok(());
+        }
+        let written = segments.replace(&kept, self.settings.segment_bytes)?;
+        self.stats.segment_bytes.fetch_add(written, Ordering::Relaxed);
+        // Nothing of a deleted key is left in segments, so its deletion need not be kept either.
         partition.with(|state| {
             if let Some(latest) = state.latest.as_mut() {
                 latest.retain(|_, latest| !(latest.deleted && latest.stored));
             }
         });
-        if kept.len() as u64 * 2 < live {
-            return Ok(());
-        }
-        let written = segments.replace(&kept, self.settings.segment_bytes)?;
-        self.stats.segment_bytes.fetch_add(written, Ordering::Relaxed);
         Ok(())
     }
 
@@ -263,7 +286,7 @@ impl Engine {
         Ok(())
     }
 
-    fn retain_partition(&self, topic: &Topic, partition: &Partition) -> io::Result<()> {
+    fn retain_partition(&self, topic: &Topic, partition: &Arc<Partition>) -> io::Result<()> {
         let _one_at_a_time = self.retiring.lock();
         let policy = self.policy(topic, partition);
         let mut segments = partition.with(|state| Segments::clone(&state.segments));
@@ -278,7 +301,7 @@ impl Engine {
             excess = excess.saturating_sub(segment.bytes);
             consumed += u64::from(matches!(fate, Fate::Consumed)) * (segment.next_offset - segment.base_offset);
             !matches!(fate, Fate::Kept)
-        })?;
+        });
         if removed.is_empty() {
             return Ok(());
         }
@@ -289,8 +312,8 @@ impl Engine {
             state.segments = Arc::new(segments);
             advance_log_start(state);
         });
-        self.append_state(&[partition_put(partition)]).map_err(io::Error::other)?;
-        Ok(())
+        self.put_partitions(std::slice::from_ref(partition))?;
+        removed.iter().try_for_each(Segment::delete)
     }
 }
 

@@ -116,16 +116,18 @@ impl Segments {
         }
         let mut written = 0;
         let mut writer = match self.list.pop() {
-            Some(segment) if segment.bytes < segment_bytes => Writer::open(segment)?,
+            Some(segment) if !segment.is_full(segment_bytes, first.base_offset) => Writer::open(segment)?,
             full => {
                 self.list.extend(full);
                 Writer::create(&self.directory, first.base_offset)?
             }
         };
         for batch in batches {
-            if writer.segment.bytes >= segment_bytes {
-                let next = Writer::create(&self.directory, batch.base_offset)?;
-                self.list.push(std::mem::replace(&mut writer, next).finish()?);
+            if writer.segment.is_full(segment_bytes, batch.base_offset) {
+                // On disk before there is a next one: recovery takes all but the last segment for whole.
+                self.list.push(writer.finish()?);
+                sync_directory(&self.directory)?;
+                writer = Writer::create(&self.directory, batch.base_offset)?;
             }
             written += writer.push(batch)?;
         }
@@ -163,14 +165,10 @@ impl Segments {
         Ok(None)
     }
 
-    /// Removes the oldest segments while `goes` says so, and returns what went.
-    pub fn remove_while(&mut self, mut goes: impl FnMut(&Segment) -> bool) -> io::Result<Vec<Segment>> {
+    /// Takes the oldest segments out while `goes` says so. Their files are the caller's to delete, once readers see the rest.
+    pub fn remove_while(&mut self, mut goes: impl FnMut(&Segment) -> bool) -> Vec<Segment> {
         let count = self.list.iter().take_while(|segment| goes(segment)).count();
-        let removed: Vec<_> = self.list.drain(..count).collect();
-        for segment in &removed {
-            segment.delete()?;
-        }
-        Ok(removed)
+        self.list.drain(..count).collect()
     }
 
     /// Puts other segments in the place of all of these: the batches are written to a new file first.
@@ -238,13 +236,42 @@ impl Segment {
         Ok(segment)
     }
 
+    /// Whether a batch at this offset must begin another segment. Indexes hold the distance from the first in 32 bits.
+    fn is_full(&self, segment_bytes: u64, offset: u64) -> bool {
+        self.bytes >= segment_bytes || offset.saturating_sub(self.base_offset) > u64::from(u32::MAX >> 1)
+    }
+
     /// Reads from the last index entry to the end; in the last segment, cuts what is no whole batch.
+    ///
+    /// The index is written before the batch that it points to, so a crash may leave entries of batches that are not there.
     fn scan_tail(&mut self, is_last: bool, limits: &Limits) -> io::Result<()> {
         let file = File::open(&self.path)?;
-        let mut at = self.last_indexed()?;
-        self.max_timestamp_ms = self.last_indexed_time()?;
-        let indexed = at;
-        while let Some((batch, next)) = read_batch(&file, at, self.bytes)? {
+        let mut until = self.bytes;
+        let at = loop {
+            let indexed = self.last_indexed_before(until)?;
+            let at = self.scan_from(&file, indexed, is_last, limits)?;
+            if at > indexed || indexed == 0 {
+                self.unindexed_bytes = at - indexed;
+                break at;
+            }
+            until = indexed;
+        };
+        if at < self.bytes {
+            tracing::warn!(file = %self.path.display(), from = at, to = self.bytes, "cut a torn end off a segment");
+            OpenOptions::new().write(true).open(&self.path)?.set_len(at)?;
+            self.bytes = at;
+        }
+        if is_last {
+            self.trim_indexes()?;
+        }
+        self.max_timestamp_ms = self.max_timestamp_ms.max(self.last_indexed_time()?);
+        Ok(())
+    }
+
+    /// Reads whole batches from a position on, and returns where they end.
+    fn scan_from(&mut self, file: &File, indexed: u64, is_last: bool, limits: &Limits) -> io::Result<u64> {
+        let mut at = indexed;
+        while let Some((batch, next)) = read_batch(file, at, self.bytes)? {
             if is_last && validate_batch(batch.body(), limits).is_err() {
                 break;
             }
@@ -252,13 +279,14 @@ impl Segment {
             self.max_timestamp_ms = self.max_timestamp_ms.max(batch.max_timestamp_ms());
             at = next;
         }
-        self.unindexed_bytes = at - indexed;
-        if at < self.bytes {
-            tracing::warn!(file = %self.path.display(), from = at, to = self.bytes, "cut a torn end off a segment");
-            OpenOptions::new().write(true).open(&self.path)?.set_len(at)?;
-            self.bytes = at;
-        }
-        Ok(())
+        Ok(at)
+    }
+
+    /// Forgets index entries of batches that are not there.
+    fn trim_indexes(&self) -> io::Result<()> {
+        let count = self.next_offset - self.base_offset;
+        cut_entries(&self.path.with_extension("index"), INDEX_ENTRY_BYTES, |entry| u64::from(be_u32(entry, 4)) < self.bytes)?;
+        cut_entries(&self.path.with_extension("timeindex"), TIME_ENTRY_BYTES, |entry| u64::from(be_u32(entry, 8)) < count)
     }
 
     fn read(&self, from: u64, room: &mut usize, found: &mut Vec<StoredBatch>) -> io::Result<bool> {
@@ -311,9 +339,11 @@ impl Segment {
         }
     }
 
-    fn last_indexed(&self) -> io::Result<u64> {
-        let entry = last_entry(&self.path.with_extension("index"), INDEX_ENTRY_BYTES)?;
-        Ok(entry.map_or(0, |entry| u64::from(be_u32(&entry, 4))).min(self.bytes))
+    /// The position of the last index entry before a position; 0 without one.
+    fn last_indexed_before(&self, until: u64) -> io::Result<u64> {
+        let index = self.path.with_extension("index");
+        let found = search(&index, INDEX_ENTRY_BYTES, |entry| u64::from(be_u32(entry, 4)) < until)?;
+        Ok(found.map_or(0, |entry| u64::from(be_u32(&entry, 4))))
     }
 
     fn last_indexed_time(&self) -> io::Result<i64> {
@@ -321,7 +351,8 @@ impl Segment {
         Ok(entry.map_or(-1, |entry| be_i64(&entry, 0)))
     }
 
-    fn delete(&self) -> io::Result<()> {
+    /// Removes its files.
+    pub fn delete(&self) -> io::Result<()> {
         for extension in ["log", "index", "timeindex"] {
             match std::fs::remove_file(self.path.with_extension(extension)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -362,6 +393,7 @@ impl Writer {
         let (log, index, time_index) = (append("log")?, append("index")?, append("timeindex")?);
         // What an attempt that failed half-way has left behind.
         log.set_len(segment.bytes)?;
+        segment.trim_indexes()?;
         let last_time_ms = segment.last_indexed_time()?;
         Ok(Self { segment, log, index, time_index, last_time_ms })
     }
@@ -473,6 +505,23 @@ fn search(path: &Path, entry_bytes: u64, before: impl Fn(&[u8]) -> bool) -> io::
         }
     }
     Ok(found)
+}
+
+/// Cuts a sorted index file behind the last entry for which `stays` holds.
+fn cut_entries(path: &Path, entry_bytes: u64, stays: impl Fn(&[u8]) -> bool) -> io::Result<()> {
+    let file = match OpenOptions::new().read(true).write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let length = file.metadata()?.len();
+    let (mut low, mut high) = (0, length / entry_bytes);
+    let mut entry = vec![0; usize::try_from(entry_bytes).unwrap_or(0)];
+    while low < high {
+        let middle = low + (high - low) / 2;
+        file.read_exact_at(&mut entry, middle * entry_bytes)?;
+        if stays(&entry) { low = middle + 1 } else { high = middle }
+    }
+    if low * entry_bytes < length { file.set_len(low * entry_bytes) } else { Ok(()) }
 }
 
 fn last_entry(path: &Path, entry_bytes: u64) -> io::Result<Option<Vec<u8>>> {

@@ -66,14 +66,19 @@ pub trait Message: Fields + Default {
     const FLEXIBLE: i16;
 }
 
-/// Reads a message. What follows it in the frame is ignored, as Kafka does: librdkafka 2.16 writes the null topic list of
-/// Metadata 9+ as four bytes where one is meant, which leaves three behind.
+/// Reads a message. Bytes behind it are let be, as Kafka does: librdkafka leaves three behind a Metadata request for all topics.
 pub fn decode<M: Message>(body: Bytes, version: i16) -> Result<M, WireError> {
+    decode_front(body, version).map(|(message, _)| message)
+}
+
+/// Reads a message and gives back what follows it.
+pub fn decode_front<M: Message>(body: Bytes, version: i16) -> Result<(M, Bytes), WireError> {
     if version < M::MIN || version > M::MAX {
         return Err(WireError::Version { key: M::KEY, version });
     }
     let mut reader = Reader::new(body, version >= M::FLEXIBLE);
-    M::decode(&mut reader, version)
+    let message = M::decode(&mut reader, version)?;
+    Ok((message, reader.into_rest()))
 }
 
 /// Writes a message after what `out` already holds.
