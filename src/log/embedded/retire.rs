@@ -168,8 +168,8 @@ impl Engine {
 
     fn retire_partition(&self, partition: &Partition, before: Lsn) -> io::Result<()> {
         let Some(topic) = self.topic(partition.topic_name()) else { return Ok(()) };
-        let due: Vec<BatchRef> = partition
-            .with(|state| state.refs.iter().take_while(|batch| batch.position < before.0).copied().collect());
+        let due: Vec<BatchRef> =
+            partition.with(|state| state.refs.iter().take_while(|batch| batch.position < before.0).copied().collect());
         let kept = if topic.is_internal() {
             self.newest_changes(partition, &due)?
         } else {
