@@ -140,6 +140,7 @@ fn a_subscriber_gets_messages_by_name_and_by_pattern_and_no_pushes() {
     let mut live = subscriber.as_pubsub();
     live.subscribe(&["news", "other"]).unwrap();
     live.psubscribe("n*").unwrap();
+    wait_until("the pattern is known", || redis::cmd("PUBSUB").arg("NUMPAT").query::<u64>(&mut c).unwrap() == 1);
     assert_eq!(c.publish::<_, _, u64>("news", "hello").unwrap(), 2);
     assert_eq!(c.publish::<_, _, u64>("nobody", "x").unwrap(), 1);
     let mut got = Vec::new();
