@@ -355,6 +355,55 @@ async fn hostile_frames_close_their_connection_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn where_there_are_users_a_client_has_to_be_one() {
+    let gateway = Gateway::builder().set("security.users.ann", "secret").start();
+    let topic = unique("private");
+    let login = |password| {
+        let settings = [
+            ("security.protocol", "sasl_plaintext"),
+            ("sasl.mechanisms", "PLAIN"),
+            ("sasl.username", "ann"),
+            ("sasl.password", password),
+            ("message.timeout.ms", "2000"),
+        ];
+        producer(&gateway, &settings)
+    };
+    assert_eq!(send(&login("secret"), &topic, "k", "v").await, 0);
+    for stranger in [login("guess"), producer(&gateway, &[("message.timeout.ms", "2000")])] {
+        let record = FutureRecord::to(&topic).key("k").payload("v");
+        assert!(stranger.send(record, Timeout::After(PATIENCE)).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn requests_behind_a_long_poll_wait_for_it_and_are_answered_in_order() {
+    let gateway = Gateway::start();
+    let mut stream = TcpStream::connect(gateway.addresses().kafka).expect("connects");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    // Metadata version 4 makes the topic; Fetch version 4 finds nothing in it for 200 ms; ApiVersions version 0 is behind it.
+    let mut fetch = vec![0, 1, 0, 4, 0, 0, 0, 2, 0xff, 0xff];
+    fetch.extend([-1i32, 200, 1, 1 << 20].iter().flat_map(|n| n.to_be_bytes()));
+    fetch.extend([0, 0, 0, 0, 1, 0, 5]);
+    fetch.extend(b"order");
+    fetch.extend([0, 0, 0, 1, 0, 0, 0, 0]);
+    fetch.extend(0i64.to_be_bytes());
+    fetch.extend((1i32 << 20).to_be_bytes());
+    let framed = |body: &[u8]| [&u32::try_from(body.len()).expect("short").to_be_bytes()[..], body].concat();
+    let metadata = [&[0, 3, 0, 4, 0, 0, 0, 1, 0xff, 0xff, 0, 0, 0, 1, 0, 5][..], b"order", &[1]].concat();
+    let versions = [0, 18, 0, 0, 0, 0, 0, 3, 0xff, 0xff];
+    stream.write_all(&[framed(&metadata), framed(&fetch), framed(&versions)].concat()).expect("written");
+    for due in 1..=3 {
+        let mut head = [0; 8];
+        stream.read_exact(&mut head).expect("answered");
+        let (length, id) = head.split_at(4);
+        assert_eq!(id, u32::to_be_bytes(due));
+        let length = u32::from_be_bytes(length.try_into().expect("four bytes"));
+        let mut rest = vec![0; length as usize - 4];
+        stream.read_exact(&mut rest).expect("whole");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_version_of_api_versions_gets_the_list() {
     let gateway = Gateway::start();
     let mut stream = TcpStream::connect(gateway.addresses().kafka).expect("connects");
