@@ -354,25 +354,44 @@ async fn hostile_frames_close_their_connection_and_nothing_else() {
     send(&producer(&gateway, &[]), &unique("after"), "k", "v").await;
 }
 
-#[tokio::test]
-async fn where_there_are_users_a_client_has_to_be_one() {
+/// One request without a client id, and the error code that its response begins with; none: the connection was closed.
+fn ask(stream: &mut TcpStream, api_key: u8, version: u8, body: &[u8]) -> Option<i16> {
+    let request = [&[0, api_key, 0, version, 0, 0, 0, 1, 0xff, 0xff][..], body].concat();
+    let length = u32::try_from(request.len()).expect("short").to_be_bytes();
+    stream.write_all(&[&length[..], &request].concat()).expect("written");
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).ok()?;
+    let mut response = vec![0; u32::from_be_bytes(length) as usize];
+    stream.read_exact(&mut response).expect("whole");
+    response.get(4..6).map(|code| i16::from_be_bytes(code.try_into().expect("two bytes")))
+}
+
+#[test]
+fn where_there_are_users_a_client_has_to_be_one() {
+    const HANDSHAKE: u8 = 17;
+    const AUTHENTICATE: u8 = 36;
+    const METADATA: u8 = 3;
     let gateway = Gateway::builder().set("security.users.ann", "secret").start();
-    let topic = unique("private");
-    let login = |password| {
-        let settings = [
-            ("security.protocol", "sasl_plaintext"),
-            ("sasl.mechanisms", "PLAIN"),
-            ("sasl.username", "ann"),
-            ("sasl.password", password),
-            ("message.timeout.ms", "2000"),
-        ];
-        producer(&gateway, &settings)
+    let connect = || {
+        let stream = TcpStream::connect(gateway.addresses().kafka).expect("connects");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream
     };
-    assert_eq!(send(&login("secret"), &topic, "k", "v").await, 0);
-    for stranger in [login("guess"), producer(&gateway, &[("message.timeout.ms", "2000")])] {
-        let record = FutureRecord::to(&topic).key("k").payload("v");
-        assert!(stranger.send(record, Timeout::After(PATIENCE)).await.is_err());
-    }
+    let no_topics = [0, 0, 0, 0];
+
+    let mut stranger = connect();
+    assert_eq!(ask(&mut stranger, METADATA, 1, &no_topics), None, "nothing is answered before a login");
+    let mut guest = connect();
+    assert_eq!(ask(&mut guest, HANDSHAKE, 1, b"\0\x05OTHER"), Some(33), "UNSUPPORTED_SASL_MECHANISM");
+    assert_eq!(ask(&mut guest, AUTHENTICATE, 0, b"\0\0\0\x0b\0ann\0secret"), Some(34), "ILLEGAL_SASL_STATE");
+    assert_eq!(ask(&mut guest, HANDSHAKE, 1, b"\0\x05PLAIN"), Some(0));
+    assert_eq!(ask(&mut guest, AUTHENTICATE, 0, b"\0\0\0\x0a\0ann\0guess"), Some(58), "SASL_AUTHENTICATION_FAILED");
+    assert_eq!(ask(&mut guest, METADATA, 1, &no_topics), None);
+
+    let mut ann = connect();
+    assert_eq!(ask(&mut ann, HANDSHAKE, 1, b"\0\x05PLAIN"), Some(0));
+    assert_eq!(ask(&mut ann, AUTHENTICATE, 0, b"\0\0\0\x0b\0ann\0secret"), Some(0));
+    assert!(ask(&mut ann, METADATA, 1, &no_topics).is_some());
 }
 
 #[tokio::test]
