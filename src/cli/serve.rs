@@ -49,9 +49,9 @@ pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
 
 async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let signals = Signals::new()?;
-    let gateway = Gateway::open(config).await?;
     let (trigger, shutdown) = ShutdownTrigger::new();
     tokio::spawn(signals.watch(trigger));
+    let gateway = Gateway::open(config).await?;
     announce(&gateway.ready_block());
     gateway.run(shutdown).await?;
     Ok(())

@@ -1,3 +1,5 @@
+//! Topology: declarations, bindings, exclusive and automatic ends, and what comes back after a restart.
+
 use super::*;
 use crate::log::TopicName;
 
