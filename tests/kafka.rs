@@ -87,7 +87,8 @@ async fn a_record_comes_back_as_it_was_sent() {
     let record = records.first().expect("one");
     assert_eq!((record.key(), record.payload(), record.offset()), (Some(&b"k"[..]), Some(&b"v"[..]), 0));
     assert_eq!(record.timestamp().to_millis(), Some(1_234_567));
-    let headers: Vec<_> = record.headers().expect("headers").iter().map(|h| (h.key.to_owned(), h.value.map(<[u8]>::to_vec))).collect();
+    let headers: Vec<_> =
+        record.headers().expect("headers").iter().map(|h| (h.key.to_owned(), h.value.map(<[u8]>::to_vec))).collect();
     assert_eq!(headers, [("a".into(), Some(b"1".to_vec())), ("a".into(), Some(b"2".to_vec())), ("none".into(), None)]);
 }
 
