@@ -150,8 +150,7 @@ fn a_subscriber_gets_messages_by_name_and_by_pattern_and_no_pushes() {
         got.push((message.get_channel_name().to_owned(), pattern, message.get_payload::<String>().unwrap()));
     }
     let expected = [("news", None, "hello"), ("news", Some("n*"), "hello"), ("nobody", Some("n*"), "x")];
-    let expected: Vec<_> =
-        expected.into_iter().map(|(c, p, m)| (c.to_owned(), p.map(str::to_owned), m.to_owned())).collect();
+    let expected: Vec<_> = expected.into_iter().map(|(c, p, m)| (c.to_owned(), p.map(str::to_owned), m.to_owned())).collect();
     assert_eq!(got, expected);
     drop(live);
     assert_eq!(c.lrange::<_, Vec<String>>("news", 0, -1).unwrap(), ["pushed"]);
@@ -204,7 +203,10 @@ fn errors_have_the_words_of_redis() {
         ("rpush __topics x\r\n", "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"),
         ("*1\r\n!x\r\n", "-ERR Protocol error: expected '$', got '!'\r\n"),
         ("*-5\r\n*99999999999\r\n", "-ERR Protocol error: invalid multibulk length\r\n"),
-        ("subscribe c\r\nllen k\r\n", "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context\r\n"),
+        (
+            "subscribe c\r\nllen k\r\n",
+            "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context\r\n",
+        ),
     ];
     for (request, reply) in cases {
         let got = raw(&gateway, request.as_bytes(), reply);
