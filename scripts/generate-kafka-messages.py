@@ -168,7 +168,7 @@ class Field:
             return plain + ";"
         if always_null:
             return null + ";"
-        return f"if {condition(self.nullable, within)} {{ {null} }} else {{ {empty} }}"
+        return f"if {condition(self.nullable, within)} {{ {null}; }} else {{ {empty}; }}"
 
     def note(self, valid):
         parts = []

@@ -1,25 +1,24 @@
 //! The one place where it is all put together, and taken down in order.
 //!
-//! Up: data directory, log, listeners, ready. Down: ports closed, connections asked to finish, the log checkpointed, the
-//! directory released. A port is bound before anything is served, so that a start succeeds whole or not at all.
+//! Up: data directory, listeners, HTTP, log, ready. Down: ports closed, connections asked to finish, the log checkpointed, HTTP,
+//! the directory released. All ports are bound before the log is opened, so that a start succeeds whole or not at all.
 
 mod core_metrics;
 mod data_dir;
 mod dialects;
 mod ready;
 mod settings;
+mod side;
 mod vitals;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use crate::admin::{self, Admin, Readiness};
 use crate::config::Config;
 use crate::delivery::group::{GroupSettings, Groups};
 use crate::delivery::{Delivery, StartError};
@@ -32,6 +31,7 @@ use data_dir::DataDir;
 pub use data_dir::DataDirError;
 use dialects::Dialects;
 pub use ready::Addresses;
+use side::{Side, Stage};
 
 /// Why the gateway could not start or end in order.
 #[derive(Debug, Error)]
@@ -51,7 +51,7 @@ pub enum GatewayError {
     Interrupted,
 }
 
-/// A gateway whose listeners are bound. It serves once [`Gateway::run`] is awaited.
+/// A gateway whose log is open and whose listeners are bound. It serves once [`Gateway::run`] is awaited.
 pub struct Gateway {
     config: Config,
     data_dir: DataDir,
@@ -59,31 +59,35 @@ pub struct Gateway {
     groups: Groups,
     dialects: Dialects,
     listeners: Listeners,
-    telemetry: Telemetry,
+    side: Side,
     addresses: Addresses,
 }
 
+/// The bound ports of the dialects.
 struct Listeners {
     kafka: Option<Listener>,
     amqp: Option<Listener>,
     redis: Option<Listener>,
-    http: Option<Listener>,
 }
 
 impl Gateway {
-    /// Takes the data directory, recovers the log and binds every listener.
+    /// Takes the data directory, binds every listener, and recovers the log. Only HTTP answers while it does.
     pub async fn open(config: Config) -> Result<Self, GatewayError> {
         let data_dir = DataDir::hold(&config.data_dir)?;
         let listeners = Listeners::bind(&config).await?;
-        let delivery = open_delivery(&config, data_dir.path()).await?;
+        let http = bind("http", &config.http.listen).await?;
+        let addresses = listeners.addresses(http.as_ref());
         let telemetry = Telemetry::new(usize::try_from(config.telemetry.series_max).unwrap_or(usize::MAX));
         vitals::register(&telemetry);
+        let side = Side::start(http, telemetry.clone());
+
+        let delivery = open_delivery(&config, data_dir.path()).await?;
         let groups = Groups::open(delivery.clone(), GroupSettings::default())?;
         core_metrics::register(&telemetry, &delivery, &groups);
         let dialects = Dialects::open(&config, &delivery, &groups, &telemetry)?;
-        let addresses = listeners.addresses();
+        side.enter(Stage::Serving(delivery.clone()));
         data_dir.publish(&addresses)?;
-        Ok(Self { config, data_dir, delivery, groups, dialects, listeners, telemetry, addresses })
+        Ok(Self { config, data_dir, delivery, groups, dialects, listeners, side, addresses })
     }
 
     /// Where clients connect.
@@ -100,36 +104,22 @@ impl Gateway {
 
     /// Serves until `shutdown` is requested, then ends in order within the configured time.
     pub async fn run(self, mut shutdown: Shutdown) -> Result<(), GatewayError> {
-        let Self { config, data_dir, delivery, groups, dialects, listeners, telemetry, .. } = self;
-        let limit = connection_limit(&config);
-        let stopping = Arc::new(AtomicBool::new(false));
-        let (stop_dialects, dialects_stop) = ShutdownTrigger::new();
-        let (stop_http, http_stop) = ShutdownTrigger::new();
-
-        let mut serving = JoinSet::new();
-        let Listeners { kafka, amqp, redis, http } = listeners;
-        let mut side = Serving { tasks: &mut serving, limit, shutdown: dialects_stop.clone() };
-        side.start(kafka, dialects.kafka);
-        side.start(amqp, dialects.amqp);
-        side.start(redis, dialects.redis);
-
-        let mut dialects_stop_timers = dialects_stop.clone();
-        serving.spawn(async move { groups.run_timers(dialects_stop_timers.requested()).await });
-
-        let mut serving_http = JoinSet::new();
-        let admin = Admin::new(telemetry, readiness(delivery.clone(), Arc::clone(&stopping)));
-        let mut side =
-            Serving { tasks: &mut serving_http, limit: ConnectionLimit::new(admin::CONNECTIONS_MAX), shutdown: http_stop };
-        side.start(http, admin);
+        let Self { config, data_dir, delivery, groups, dialects, listeners, side, .. } = self;
+        let (stop, stopped) = ShutdownTrigger::new();
+        let mut serving = Serving { tasks: JoinSet::new(), limit: connection_limit(&config), shutdown: stopped.clone() };
+        serving.start(listeners.kafka, dialects.kafka);
+        serving.start(listeners.amqp, dialects.amqp);
+        serving.start(listeners.redis, dialects.redis);
+        let mut timers_stopped = stopped;
+        serving.tasks.spawn(async move { groups.run_timers(timers_stopped.requested()).await });
 
         shutdown.requested().await;
         info!("shutting down: no new connections");
-        stopping.store(true, Ordering::Relaxed);
-        stop_dialects.request();
-        finish(&mut serving, Duration::from_millis(config.shutdown.grace_ms)).await;
-        stop_http.request();
-        finish(&mut serving_http, Duration::from_millis(500)).await;
+        side.enter(Stage::Stopping);
+        stop.request();
+        finish(&mut serving.tasks, Duration::from_millis(config.shutdown.grace_ms)).await;
         let closed = close(delivery).await;
+        side.end().await;
         data_dir.release();
         info!("shut down");
         closed
@@ -142,24 +132,28 @@ impl Listeners {
             kafka: bind("kafka", &config.kafka.listen).await?,
             amqp: bind("amqp", &config.amqp.listen).await?,
             redis: bind("redis", &config.redis.listen).await?,
-            http: bind("http", &config.http.listen).await?,
         })
     }
 
-    fn addresses(&self) -> Addresses {
+    fn addresses(&self, http: Option<&Listener>) -> Addresses {
         let local = |listener: &Option<Listener>| listener.as_ref().map(Listener::local);
-        Addresses { kafka: local(&self.kafka), amqp: local(&self.amqp), redis: local(&self.redis), http: local(&self.http) }
+        Addresses {
+            kafka: local(&self.kafka),
+            amqp: local(&self.amqp),
+            redis: local(&self.redis),
+            http: http.map(Listener::local),
+        }
     }
 }
 
 /// The listeners that run, and what each of them is given.
-struct Serving<'a> {
-    tasks: &'a mut JoinSet<()>,
+struct Serving {
+    tasks: JoinSet<()>,
     limit: ConnectionLimit,
     shutdown: Shutdown,
 }
 
-impl Serving<'_> {
+impl Serving {
     fn start<D: Dialect>(&mut self, listener: Option<Listener>, dialect: D) {
         if let Some(listener) = listener {
             self.tasks.spawn(listener.serve(Arc::new(dialect), self.limit.clone(), self.shutdown.clone()));
@@ -189,15 +183,6 @@ fn connection_limit(config: &Config) -> ConnectionLimit {
         warn!(files, connections = wanted, "the system allows fewer open files than limits.connections (ulimit -n)");
     }
     ConnectionLimit::new(wanted)
-}
-
-fn readiness(delivery: Delivery, stopping: Arc<AtomicBool>) -> Readiness {
-    Arc::new(move || {
-        if stopping.load(Ordering::Relaxed) {
-            return Err("shutting down".to_owned());
-        }
-        delivery.log().admit().map_err(|refused| refused.to_string())
-    })
 }
 
 /// Waits until all tasks have ended, at most `grace`; what is left is cut.

@@ -5,6 +5,8 @@ mod support;
 
 use std::process::Command;
 
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde_json::Value;
 use support::Gateway;
 
@@ -56,8 +58,8 @@ fn when_a_consumer_is_killed_each_model_keeps_its_promise_and_no_more() {
         assert_eq!(model["consumer_killed"], true, "{model:#}");
         let (lost, duplicated) = (model["lost"].as_u64().unwrap(), model["duplicated"].as_u64().unwrap());
         match model["model"].as_str().unwrap() {
-            // The finished half of a lot was never settled.
-            "queue" | "group" => assert!(lost == 0 && duplicated > 0, "{model:#}"),
+            // The finished half of a lot comes again, unless it could be settled in a lull just before.
+            "queue" | "group" => assert_eq!(lost, 0, "{model:#}"),
             // The record in its hands; under pub/sub also what was published while nobody listened.
             "list" => assert_eq!((lost, duplicated), (1, 0), "{model:#}"),
             "pubsub" => assert!(lost > 0 && duplicated == 0, "{model:#}"),
@@ -69,10 +71,11 @@ fn when_a_consumer_is_killed_each_model_keeps_its_promise_and_no_more() {
 #[test]
 fn a_run_leaves_no_name_behind() {
     let gateway = Gateway::start();
-    compare(&gateway, &["--records", "100", "--rate", "0", "--models", "queue,list,group"]);
-    let mut connection = redis::Client::open(gateway.redis()).unwrap().get_connection().unwrap();
-    let keys: Vec<String> = redis::cmd("KEYS").arg("compare-*").query(&mut connection).unwrap();
-    assert_eq!(keys, Vec::<String>::new());
+    compare(&gateway, &["--records", "100", "--rate", "0"]);
+    let client: BaseConsumer = ClientConfig::new().set("bootstrap.servers", gateway.kafka()).create().unwrap();
+    let metadata = client.fetch_metadata(None, support::PATIENCE).unwrap();
+    let left: Vec<_> = metadata.topics().iter().map(|topic| topic.name()).filter(|name| name.starts_with("compare-")).collect();
+    assert_eq!(left, Vec::<&str>::new());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use rustix::process::Signal;
-use support::{Gateway, command, http_get};
+use support::{Gateway, command, http_get, wait_until};
 
 /// Runs a gateway that must not start, and returns its exit code and what it complained about.
 fn refused(arguments: &[&str]) -> (Option<i32>, String) {
@@ -105,4 +105,71 @@ fn it_starts_at_once_on_an_empty_directory() {
     let took = started.elapsed();
     // The promise is 200 ms; an unoptimized build on a busy machine gets five times that.
     assert!(took.as_millis() < 1000, "{took:?}");
+}
+
+fn redis(gateway: &Gateway) -> redis::Connection {
+    let client = redis::Client::open(gateway.redis()).expect("a URL");
+    client.get_connection_with_timeout(support::PATIENCE).expect("a connection")
+}
+
+#[test]
+fn what_was_acknowledged_is_there_after_a_crash_and_after_an_end() {
+    let mut gateway = Gateway::start();
+    let _: u64 = redis::cmd("RPUSH").arg("kept").arg("a").query(&mut redis(&gateway)).expect("pushed");
+    gateway.crash();
+    let _: u64 = redis::cmd("RPUSH").arg("kept").arg("b").query(&mut redis(&gateway)).expect("pushed");
+    assert_eq!(gateway.terminate().code(), Some(0), "{}", gateway.log());
+    gateway.restart();
+    let kept: Vec<String> = redis::cmd("LRANGE").arg("kept").arg(0).arg(-1).query(&mut redis(&gateway)).expect("read");
+    assert_eq!(kept, ["a", "b"]);
+}
+
+#[test]
+fn a_client_that_waits_does_not_hold_up_the_end() {
+    let mut gateway = Gateway::builder().set("shutdown.grace_ms", 20_000).start();
+    let mut waiting = redis(&gateway);
+    let waiter = std::thread::spawn(move || redis::cmd("BLPOP").arg("nothing").arg(0).query::<Option<Vec<String>>>(&mut waiting));
+    let takers = || async { http_get(gateway.addresses().http, "/metrics").await.1 };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    wait_until("the client waits", || runtime.block_on(takers()).contains("trunkline_queue_takers{topic=\"nothing\"} 1"));
+    let asked = Instant::now();
+    assert_eq!(gateway.terminate().code(), Some(0), "{}", gateway.log());
+    assert!(asked.elapsed().as_secs() < 10, "{:?}", asked.elapsed());
+    let popped = waiter.join().expect("ends");
+    assert!(!matches!(popped, Ok(Some(_))), "nothing was pushed: {popped:?}");
+}
+
+#[test]
+fn users_are_asked_for_in_every_dialect() {
+    let gateway = Gateway::builder().set("security.users.ann", "secret").start();
+    let refused: redis::RedisResult<String> = redis::cmd("RPUSH").arg("k").arg("v").query(&mut redis(&gateway));
+    let refused = refused.expect_err("no password");
+    assert_eq!(refused.code(), Some("NOAUTH"), "{refused}");
+    let url = format!("redis://ann:secret@{}/", gateway.addresses().redis);
+    let client = redis::Client::open(url).expect("a URL");
+    let mut connection = client.get_connection_with_timeout(support::PATIENCE).expect("let in");
+    let pushed: u64 = redis::cmd("RPUSH").arg("k").arg("v").query(&mut connection).expect("pushed");
+    assert_eq!(pushed, 1);
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_refused_by_amqp() {
+    let gateway = Gateway::builder().set("security.users.ann", "secret").start();
+    let uri = |user: &str| format!("amqp://{user}@{}/%2f", gateway.addresses().amqp);
+    let connect = |uri: String| async move { lapin::Connection::connect(&uri, lapin::ConnectionProperties::default()).await };
+    assert!(connect(uri("ann:wrong")).await.is_err());
+    assert!(connect(uri("guest:guest")).await.is_err());
+    connect(uri("ann:secret")).await.expect("let in");
+}
+
+#[test]
+fn logs_can_be_json_with_peer_and_dialect() {
+    let gateway = Gateway::builder().set("telemetry.log_format", "json").set("telemetry.log_level", "debug").start();
+    let _: String = redis::cmd("PING").query(&mut redis(&gateway)).expect("answered");
+    let spanned = || {
+        let log = gateway.log();
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        lines.map(|line| line["span"].clone()).find(|span| span["dialect"] == "redis")
+    };
+    wait_until("a line of the connection", || spanned().is_some_and(|span| span["peer"].is_string()));
 }

@@ -3,6 +3,7 @@
 mod check_config;
 mod compare;
 mod flags;
+mod hash_password;
 mod serve;
 
 use std::process::ExitCode;
@@ -30,6 +31,8 @@ enum Command {
     Serve(SettingFlags),
     /// Print the merged configuration and where each value comes from.
     CheckConfig(SettingFlags),
+    /// Read a password from standard input and print its hash for [security.users].
+    HashPassword,
     /// Run one workload through the delivery models, here or elsewhere, and show what each did with it.
     Compare(Box<crate::compare::Args>),
 }
@@ -39,6 +42,7 @@ Examples:
   trunkline                                      serve with the defaults
   trunkline --data-dir /var/lib/trunkline --kafka 0.0.0.0:9092
   TRUNKLINE_REDIS__LISTEN=127.0.0.1:7000 trunkline check-config
+  echo 'a password' | trunkline hash-password
 
 Settings, later ones winning: built-in defaults, config/trunkline.toml (or --config FILE), TRUNKLINE_SECTION__KEY variables,
 flags. config/trunkline.toml lists every key with its unit and default.
@@ -56,6 +60,7 @@ pub fn main() -> ExitCode {
         None => serve::run(settings),
         Some(Command::Serve(settings)) => serve::run(settings),
         Some(Command::CheckConfig(settings)) => check_config::run(settings),
+        Some(Command::HashPassword) => hash_password::run(),
         Some(Command::Compare(args)) => compare::run(*args),
     }
 }

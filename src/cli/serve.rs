@@ -49,9 +49,9 @@ pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
 
 async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let signals = Signals::new()?;
-    let gateway = Gateway::open(config).await?;
     let (trigger, shutdown) = ShutdownTrigger::new();
     tokio::spawn(signals.watch(trigger));
+    let gateway = Gateway::open(config).await?;
     announce(&gateway.ready_block());
     gateway.run(shutdown).await?;
     Ok(())
@@ -96,6 +96,8 @@ fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let backtrace = std::backtrace::Backtrace::capture();
-        error!(place, panic = panic.payload_as_str().unwrap_or("unknown"), %backtrace, "a task panicked");
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        error!(place, panic = text.unwrap_or("unknown"), %backtrace, "a task panicked");
     }));
 }

@@ -12,7 +12,7 @@ use super::clock::now_ns;
 use super::consume::{Desk, consume};
 use super::fault::Fault;
 use super::ledger::Audience;
-use super::models::{Group, List, Model, ModelKind, Pubsub, Queue, Receiver, Scope};
+use super::models::{Group, List, Model, ModelKind, Pubsub, Queue, Receiver, Scope, sweep};
 use super::payload::Stamp;
 use super::plan::{Plan, Scenario};
 use super::produce::{produce, warm_up};
@@ -40,6 +40,7 @@ pub async fn run_all(plan: &Plan) -> Report {
             ModelKind::Group => run::<Group>(*kind, plan).await,
         });
     }
+    sweep(&scopes(plan)).await;
     Report::new(plan, models)
 }
 
@@ -54,6 +55,11 @@ pub async fn clean_all(plan: &Plan) {
             ModelKind::Group => Group::new(scope).clean().await,
         };
     }
+    sweep(&scopes(plan)).await;
+}
+
+fn scopes(plan: &Plan) -> Vec<Scope> {
+    plan.models.iter().map(|kind| scope_of(*kind, plan)).collect()
 }
 
 fn scope_of(kind: ModelKind, plan: &Plan) -> Scope {

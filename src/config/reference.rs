@@ -18,8 +18,8 @@ const HEAD: &str = "\
 ";
 
 const USERS: &str = r#"
-# Users and their passwords, in the clear or as Argon2 hashes (PHC strings). While there are none, everybody is let in:
-# keep the listeners on loopback then. Variables: TRUNKLINE_SECURITY__USERS__ann=...
+# Users and their passwords, in the clear or as Argon2 hashes (`trunkline hash-password`). While there are none, everybody is
+# let in: keep the listeners on loopback then. Variables: TRUNKLINE_SECURITY__USERS__ann=...
 [security.users]
 #ann = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$..."
 #bob = "a password in the clear"

@@ -97,16 +97,8 @@ impl World {
         let home = home();
         let directory = home.path().join("0");
         let delivery = open(&mut random, &directory);
-        let mut world = Self {
-            random,
-            home,
-            directory,
-            crashes: 0,
-            delivery,
-            model: Model::default(),
-            history: Vec::new(),
-            values: 0,
-        };
+        let mut world =
+            Self { random, home, directory, crashes: 0, delivery, model: Model::default(), history: Vec::new(), values: 0 };
         let mut unit = world.delivery.begin().expect("the log is well");
         for queue in QUEUES {
             make(&mut unit, queue);
@@ -309,11 +301,13 @@ impl World {
 
     /// Cuts the newest journal file somewhere behind what was synced.
     fn tear(&mut self, copy: &Path, synced: Lsn) {
-        let mut files: Vec<_> = std::fs::read_dir(copy.join("journal")).expect("a directory").flatten().map(|file| file.path()).collect();
+        let mut files: Vec<_> =
+            std::fs::read_dir(copy.join("journal")).expect("a directory").flatten().map(|file| file.path()).collect();
         files.retain(|path| path.extension().is_some_and(|kind| kind == "journal"));
         files.sort();
         let Some(newest) = files.pop() else { return };
-        let start: u64 = newest.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok()).expect("a position");
+        let start: u64 =
+            newest.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok()).expect("a position");
         let (from, to) = (64 + synced.0.saturating_sub(start), std::fs::metadata(&newest).expect("a file").len());
         if from < to {
             let file = std::fs::OpenOptions::new().write(true).open(&newest).expect("a file");
@@ -326,7 +320,8 @@ impl World {
         let found = self.found();
         let at = self.history.iter().rposition(|(_, model)| found.fits(model));
         let Some(at) = at else {
-            let models: Vec<String> = self.history.iter().map(|(lsn, model)| format!("{lsn:?}: {}", found.unlike(model))).collect();
+            let models: Vec<String> =
+                self.history.iter().map(|(lsn, model)| format!("{lsn:?}: {}", found.unlike(model))).collect();
             panic!("recovered is none of {} models:\n{}", models.len(), models.join("\n"));
         };
         let (_, mut model) = self.history.swap_remove(at);

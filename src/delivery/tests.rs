@@ -175,9 +175,7 @@ fn a_record_for_many_topics_is_written_once() {
     let place = Place::new();
     let delivery = place.open();
     let mut unit = delivery.begin().expect("the log is well");
-    let targets: Vec<_> = (0..100)
-        .map(|number| Target { topic: make(&mut unit, &format!("q{number}")), partition: 0 })
-        .collect();
+    let targets: Vec<_> = (0..100).map(|number| Target { topic: make(&mut unit, &format!("q{number}")), partition: 0 }).collect();
     settle(&delivery, unit.commit());
     let before = delivery.log().stats().journal_written_bytes;
     let mut unit = delivery.begin().expect("the log is well");
@@ -196,13 +194,8 @@ fn a_taker_gets_what_is_durable_and_turns_are_fair() {
     let delivery = place.open();
     let mut unit = delivery.begin().expect("the log is well");
     let topic = make(&mut unit, "q");
-    let spec = || TakerSpec {
-        signal: Signal::default(),
-        credit: Credit::new(2),
-        shared: None,
-        serve: Serve::Claim,
-        class: Class::All,
-    };
+    let spec =
+        || TakerSpec { signal: Signal::default(), credit: Credit::new(2), shared: None, serve: Serve::Claim, class: Class::All };
     let takers: Vec<_> = (0..2).filter_map(|_| unit.add_taker(&name("q"), spec())).collect();
     push(&mut unit, &topic, &["a", "b", "c", "d", "e"]);
     settle(&delivery, unit.commit());

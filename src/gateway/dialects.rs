@@ -27,13 +27,12 @@ impl Dialects {
         telemetry: &Telemetry,
     ) -> Result<Self, GatewayError> {
         let users: Arc<dyn Authenticator> = Arc::new(Users::new(config.security.users.clone())?);
-        let parts = || (delivery.clone(), Arc::clone(&users));
-        let ((for_kafka, kafka_users), (for_amqp, amqp_users), (for_redis, redis_users)) = (parts(), parts(), parts());
-        let kafka_metrics = telemetry.dialect("kafka");
+        let users = || Arc::clone(&users);
+        let (kafka, amqp) = (settings::kafka(config), settings::amqp(config));
         Ok(Self {
-            kafka: Kafka::open(for_kafka, groups.clone(), settings::kafka(config), kafka_users, kafka_metrics)?,
-            amqp: Amqp::new(for_amqp, settings::amqp(config), amqp_users, telemetry.dialect("amqp"))?,
-            redis: Redis::new(for_redis, settings::redis(config), redis_users, telemetry.dialect("redis")),
+            kafka: Kafka::open(delivery.clone(), groups.clone(), kafka, users(), telemetry.dialect("kafka"))?,
+            amqp: Amqp::open(delivery.clone(), amqp, users(), telemetry.dialect("amqp"))?,
+            redis: Redis::new(delivery.clone(), settings::redis(config), users(), telemetry.dialect("redis")),
         })
     }
 }

@@ -169,9 +169,8 @@ fn a_deletion_is_kept_as_long_as_segments_hold_what_it_deletes() {
     let log = open(directory.path());
     log.open_table(table).expect("it is taken");
     let write = |changes: Vec<(u32, Change)>| {
-        let record = |(key, change): (u32, Change)| {
-            StateRecord { table, key: Bytes::copy_from_slice(&key.to_be_bytes()), change }
-        };
+        let record =
+            |(key, change): (u32, Change)| StateRecord { table, key: Bytes::copy_from_slice(&key.to_be_bytes()), change };
         let records: Vec<_> = changes.into_iter().map(record).collect();
         let mut entry = Entry::default();
         entry.add_state(&records, |table| log.open_table(table).ok(), 0);

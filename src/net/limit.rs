@@ -81,6 +81,7 @@ mod tests {
     #[test]
     fn ids_start_at_one_and_never_repeat() {
         let limit = ConnectionLimit::new(1);
-        assert_eq!((limit.next_id(), limit.clone().next_id()), (1, 2));
+        let another = limit.clone();
+        assert_eq!((limit.next_id(), another.next_id(), limit.next_id()), (1, 2, 3));
     }
 }

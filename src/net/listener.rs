@@ -11,8 +11,8 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
-use tokio::task::JoinSet;
-use tracing::{Instrument, info_span, warn};
+use tokio::task::{JoinError, JoinSet};
+use tracing::{Instrument, debug, error, info_span, warn};
 
 use super::{ConnectionLimit, Dialect, Incoming, Shutdown};
 
@@ -89,7 +89,7 @@ impl Listener {
             tokio::select! {
                 biased;
                 () = shutdown.requested() => break,
-                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+                Some(ended) = connections.join_next(), if !connections.is_empty() => report(name, ended),
                 accepted = socket.accept() => match accepted {
                     Ok((stream, peer)) => {
                         back_off = BACK_OFF_FIRST;
@@ -135,11 +135,20 @@ fn admit<D: Dialect>(
     let dialect = Arc::clone(dialect);
     connections.spawn(
         async move {
+            debug!("connection open");
             dialect.serve(connection).await;
+            debug!("connection closed");
             drop(permit);
         }
         .instrument(span),
     );
+}
+
+/// A connection whose task panicked is a fault of ours; the others go on.
+fn report(dialect: &'static str, ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        error!(dialect, %error, "a connection's task did not end by itself");
+    }
 }
 
 fn refuse(connections: &mut JoinSet<()>, mut stream: TcpStream, text: &'static [u8]) {

@@ -7,7 +7,7 @@ mod users;
 use std::future::Future;
 use std::pin::Pin;
 
-pub use users::{UserError, Users};
+pub use users::{PasswordError, UserError, Users, hash_password};
 
 /// Checks passwords.
 pub trait Authenticator: Send + Sync + 'static {

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use argon2::Argon2;
-use argon2::password_hash::{PasswordHashString, PasswordVerifier};
+use argon2::password_hash::{PasswordHashString, PasswordHasher, PasswordVerifier, SaltString};
 use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::Semaphore;
@@ -29,6 +29,25 @@ pub enum UserError {
     InvalidHash { user: String },
     #[error("security.users.{user}: the password is empty")]
     EmptyPassword { user: String },
+}
+
+/// Why a password cannot be hashed.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum PasswordError {
+    #[error("a password has 1 to {PASSWORD_BYTES_MAX} bytes")]
+    Length,
+    #[error("the password cannot be hashed: {0}")]
+    Hash(argon2::password_hash::Error),
+}
+
+/// The Argon2id hash of a password with a salt of its own, in PHC form, as [`Users`] takes it.
+pub fn hash_password(password: &[u8]) -> Result<String, PasswordError> {
+    if password.is_empty() || password.len() > PASSWORD_BYTES_MAX {
+        return Err(PasswordError::Length);
+    }
+    let salt = SaltString::encode_b64(&rand::random::<[u8; 16]>()).map_err(PasswordError::Hash)?;
+    let hash = Argon2::default().hash_password(password, &salt).map_err(PasswordError::Hash)?;
+    Ok(hash.to_string())
 }
 
 /// The configured users.
@@ -155,15 +174,19 @@ fn equal(left: &Digest, right: &Digest) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use argon2::password_hash::{PasswordHasher, SaltString};
 
     fn users(pairs: &[(&str, &str)]) -> Result<Users, UserError> {
         Users::new(pairs.iter().map(|(user, password)| ((*user).to_owned(), (*password).to_owned())))
     }
 
     fn hashed(password: &str) -> String {
-        let salt = SaltString::encode_b64(b"a test's salt").expect("salt");
-        Argon2::default().hash_password(password.as_bytes(), &salt).expect("hash").to_string()
+        hash_password(password.as_bytes()).expect("a hash")
+    }
+
+    #[test]
+    fn one_password_never_has_the_same_hash_twice() {
+        assert_ne!(hashed("secret"), hashed("secret"));
+        assert_eq!(hash_password(b""), Err(PasswordError::Length));
     }
 
     #[tokio::test]

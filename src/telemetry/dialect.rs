@@ -77,7 +77,6 @@ impl DialectMetrics {
     }
 
     /// Counts a connection as open for as long as the guard lives.
-    #[must_use]
     pub fn connection_opened(&self) -> ConnectionGuard {
         self.0.connections_opened.increment(1);
         self.0.connections.increment(1.0);

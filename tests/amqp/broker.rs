@@ -38,7 +38,7 @@ impl Broker {
     async fn on(directory: TempDir, settings: Settings) -> Self {
         let log = LogSettings { directory: directory.path().to_owned(), ..LogSettings::default() };
         let delivery = Delivery::open(log).unwrap();
-        let amqp = Amqp::new(delivery.clone(), settings, Arc::new(Open), DialectMetrics::new("amqp")).unwrap();
+        let amqp = Amqp::open(delivery.clone(), settings, Arc::new(Open), DialectMetrics::new("amqp")).unwrap();
         let listener = Listener::bind("amqp", "127.0.0.1:0").await.unwrap();
         let address = listener.local();
         let serving = tokio::spawn(listener.serve(Arc::new(amqp), ConnectionLimit::new(1000), Shutdown::never()));

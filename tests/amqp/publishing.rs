@@ -70,12 +70,14 @@ async fn exchanges_route_by_their_type() {
         confirms(&channel).await;
         bound(&channel, kind, bindings).await;
         publish(&channel, "x", key, b"m", persistent()).await;
+        let mut drained = Vec::new();
         for (queue, _) in bindings {
             let expected: &[&str] = if reached.contains(queue) { &["m"] } else { &[] };
-            if reached.contains(queue) && ready(&channel, queue).await == 0 {
-                continue;
+            // A queue may stand in two bindings.
+            if !drained.contains(queue) {
+                assert_eq!(drain(&channel, queue).await, expected, "{queue}");
+                drained.push(*queue);
             }
-            assert_eq!(drain(&channel, queue).await, expected, "{queue}");
         }
     }
 }
@@ -190,7 +192,7 @@ async fn a_transaction_is_seen_at_commit_and_not_before() {
     let message = get(&channel, "tx").await.unwrap();
     message.delivery.acker.ack(BasicAckOptions::default()).await.unwrap();
     channel.tx_rollback().await.unwrap();
-    message.delivery.acker.ack(BasicAckOptions::default()).await.unwrap();
+    channel.basic_ack(message.delivery.delivery_tag, BasicAckOptions::default()).await.unwrap();
     channel.tx_commit().await.unwrap();
     channel.close(200, "".into()).await.unwrap();
     assert_eq!(ready(&other, "tx").await, 0);

@@ -58,7 +58,8 @@ pub async fn declare(url: &str) {
         channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), FieldTable::default()).await.unwrap();
     }
     for queue in COPIES {
-        let bound = channel.queue_bind(queue.into(), FAN_OUT.into(), "".into(), QueueBindOptions::default(), FieldTable::default());
+        let bound =
+            channel.queue_bind(queue.into(), FAN_OUT.into(), "".into(), QueueBindOptions::default(), FieldTable::default());
         bound.await.unwrap();
     }
     connection.close(200, "done".into()).await.unwrap();

@@ -2,7 +2,7 @@
 //!
 //! It can be killed as a crash would, ended in order, and started again on the same data and the same ports. Nothing here
 //! knows a protocol. Waiting is for a condition with a deadline, never for a time.
-#![allow(dead_code, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+#![allow(dead_code, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::unwrap_used)]
 
 use std::fs::File;
 use std::future::Future;
@@ -284,6 +284,9 @@ pub fn files_below(directory: &Path) -> Vec<(PathBuf, u64)> {
 }
 
 fn variable(key: &str) -> String {
+    if let Some(user) = key.strip_prefix("security.users.") {
+        return format!("TRUNKLINE_SECURITY__USERS__{user}");
+    }
     format!("TRUNKLINE_{}", key.replace('.', "__").to_uppercase())
 }
 

@@ -127,10 +127,8 @@ pub fn words(identifier: &str) -> Vec<String> {
         if starts_a_word {
             words.push(String::new());
         }
-        if character != '_' {
-            if let Some(word) = words.last_mut() {
-                word.extend(character.to_lowercase());
-            }
+        if let Some(word) = words.last_mut().filter(|_| character != '_') {
+            word.extend(character.to_lowercase());
         }
         last_was_lower = character.is_lowercase() || character.is_numeric();
     }

@@ -18,6 +18,8 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::{CONNECT_LIMIT, Fault, Model, Receiver, Scope, Sender, within};
 
+/// Nobody waits long for a Kafka that may not be there.
+const SWEEP_LIMIT: Duration = Duration::from_secs(2);
 const ASSIGNMENT_POLL: Duration = Duration::from_millis(20);
 
 /// The Kafka consumer group model.
@@ -88,6 +90,16 @@ impl Model for Group {
         let outcomes = within("deleting the topic", admin.delete_topics(&[&self.scope.name], &options)).await?;
         first_failure(outcomes)
     }
+}
+
+/// Deletes the topics of those names, should this broker have them: on a Trunkline a list, a channel and a queue are topics too,
+/// and outlive what their own protocol can remove. Anywhere else there is nothing to delete, which is as good.
+pub async fn sweep(scopes: &[Scope]) {
+    let Some(group) = scopes.first().cloned().map(Group::new) else { return };
+    let Ok(admin) = group.admin() else { return };
+    let names: Vec<&str> = scopes.iter().map(|scope| scope.name.as_str()).collect();
+    let options = AdminOptions::new().request_timeout(Some(SWEEP_LIMIT)).operation_timeout(Some(SWEEP_LIMIT));
+    let _ = within("deleting what is left", admin.delete_topics(&names, &options)).await;
 }
 
 fn first_failure(outcomes: Vec<Result<String, (String, RDKafkaErrorCode)>>) -> Result<(), Fault> {

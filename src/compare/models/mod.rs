@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use group::Group;
+pub use group::{Group, sweep};
 pub use list::List;
 pub use pubsub::Pubsub;
 pub use queue::Queue;

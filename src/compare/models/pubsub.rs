@@ -1,5 +1,5 @@
 //! Publish/subscribe over Redis: `PUBLISH` and `SUBSCRIBE` on one channel. Whoever listens gets a copy; nothing is kept for
-//! whoever does not. There is no name to make or to remove: what a Trunkline logs of the channel goes by its retention.
+//! whoever does not. There is no name to make or to remove.
 
 use std::future::Future;
 use std::pin::Pin;

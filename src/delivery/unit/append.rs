@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::{Open, Target, Unit};
 use crate::delivery::queue::{Class, End, Kind};
-use crate::log::record::{BatchBuilder, BatchError, BatchHeader, Limits, Record, RecordCursor, validate_batch};
+use crate::log::record::{BatchBuilder, BatchError, BatchHeader, Limits, Record, RecordCursor, ValidBatch};
 use crate::log::{Bound, Partition, Placement, SequenceError, Topic, TopicName, Verdict, Write};
 
 /// A batch is closed at this size, so that reading one record of it stays cheap, in bytes.
@@ -93,43 +93,36 @@ impl Unit<'_> {
         Some(offset)
     }
 
-    /// Writes one record batch as its producer sent it, once it has been checked.
-    pub fn append_batch(&mut self, topic: &Arc<Topic>, partition: u32, batch: &Bytes) -> Result<Appended, ProduceError> {
+    /// Writes one record batch as its producer sent it.
+    pub fn append_batch(&mut self, topic: &Arc<Topic>, partition: u32, batch: &ValidBatch) -> Result<Appended, ProduceError> {
         let partition = Self::live_partition(topic, partition).ok_or(ProduceError::UnknownPartition)?;
+        let (bytes, header) = (batch.bytes(), batch.header());
         let limit_bytes = topic.max_message_bytes();
-        if batch.len() > limit_bytes {
-            return Err(ProduceError::TooLarge { bytes: batch.len(), limit_bytes });
+        if bytes.len() > limit_bytes {
+            return Err(ProduceError::TooLarge { bytes: bytes.len(), limit_bytes });
         }
-        let header = validate_batch(batch, self.log.limits())?;
         self.close_batch();
-        let (verdict, base_offset) = self.log.reserve(&partition, &header, self.now_ms)?;
+        let (verdict, base_offset) = self.log.reserve(&partition, header, self.now_ms)?;
         if matches!(verdict, Verdict::Duplicate(_)) {
             return Ok(Appended { base_offset, is_duplicate: true });
         }
-        let span = span_of(&header);
+        let span = span_of(header);
         self.entry.add(Write {
             targets: smallvec![Placement { partition: Arc::clone(&partition), base_offset }],
             span,
-            batch: batch.clone(),
+            batch: bytes.clone(),
             max_timestamp_ms: header.max_timestamp,
             is_broadcast: false,
         });
         self.appended(&partition, base_offset, span, Kind::Plain);
         if self.views.tails.hears(topic.name()) {
-            self.hear_batch(topic.name(), batch, base_offset);
+            self.hear_batch(topic.name(), bytes, base_offset);
         }
         Ok(Appended { base_offset, is_duplicate: false })
     }
 
     /// Moves the record at one end of a queue view to an end of another topic's, and returns it.
-    pub fn move_record(
-        &mut self,
-        from: &TopicName,
-        from_end: End,
-        class: Class,
-        to: &Arc<Topic>,
-        to_end: End,
-    ) -> Option<Record> {
+    pub fn move_record(&mut self, from: &TopicName, from_end: End, class: Class, to: &Arc<Topic>, to_end: End) -> Option<Record> {
         let topic = Arc::clone(&self.views.queues.get(from)?.topic);
         let position = self.pop(from, from_end, class)?;
         let partition = Self::partition(&topic, position.partition)?;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::Unit;
+use crate::delivery::QUEUES;
 use crate::delivery::queue::{Class, End, Taken};
 use crate::delivery::taker::{Claim, Mailbox, Position, Serve, Taker, TakerId, TakerSpec};
 use crate::delivery::view::{QueueSpec, Turn, View};
-use crate::delivery::QUEUES;
 use crate::log::{Change, Lsn, StateRecord, TopicError, TopicName};
 
 impl Unit<'_> {
@@ -160,7 +160,8 @@ impl Unit<'_> {
     /// Serves now who waits on the queue views that were written to: after a whole command, where several make a unit.
     pub fn serve(&mut self) {
         // A move may stir another view.
-        while let Some(name) = self.stirred.pop() {
+        while !self.stirred.is_empty() {
+            let name = self.stirred.remove(0);
             while let Some(turn) = self.views.queues.get_mut(&name).and_then(View::next_turn) {
                 if !self.serve_one(&name, &turn) {
                     turn.mailbox.refund();

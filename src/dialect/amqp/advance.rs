@@ -156,20 +156,24 @@ impl Session {
             return;
         }
         let room = self.outbox.bytes().len() < self.settings.output_bytes_max;
-        for consumer in self.channels.iter_mut().flat_map(|channel| &mut channel.consumers) {
-            let done = std::mem::take(&mut consumer.done);
-            let due = if room { consumer.credit_due() } else { 0 };
-            if done.is_empty() && due == 0 {
-                continue;
-            }
-            let Ok(work) = round.work() else { return };
-            if !done.is_empty() {
-                work.unit.accept(&consumer.view, &done);
-            }
-            if due > 0 {
-                consumer.outstanding += due;
-                consumer.credit.add(due.into());
-                work.unit.pump(&consumer.view);
+        for channel in self.channels.iter_mut() {
+            let shared_changed = channel.shared.as_mut().is_some_and(|shared| shared.take_changed());
+            for consumer in &mut channel.consumers {
+                let done = std::mem::take(&mut consumer.done);
+                let due = if room { consumer.credit_due() } else { 0 };
+                let is_stirred = due > 0 || (shared_changed && consumer.shared);
+                if done.is_empty() && !is_stirred {
+                    continue;
+                }
+                let Ok(work) = round.work() else { return };
+                if !done.is_empty() {
+                    work.unit.accept(&consumer.view, &done);
+                }
+                if is_stirred {
+                    consumer.outstanding += due;
+                    consumer.credit.add(due.into());
+                    work.unit.pump(&consumer.view);
+                }
             }
         }
     }

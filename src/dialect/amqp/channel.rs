@@ -105,6 +105,8 @@ pub struct SharedPrefetch {
     limit: u32,
     /// Credit to keep back because the limit was lowered.
     debt: u32,
+    /// Credit came back that consumers may be waiting for.
+    changed: bool,
 }
 
 /// Stands for no limit.
@@ -113,7 +115,7 @@ const UNLIMITED: u32 = 1 << 30;
 impl SharedPrefetch {
     pub fn new(limit: u32) -> Self {
         let limit = if limit == 0 { UNLIMITED } else { limit };
-        Self { credit: Credit::new(i64::from(limit)), limit, debt: 0 }
+        Self { credit: Credit::new(i64::from(limit)), limit, debt: 0, changed: false }
     }
 
     /// Changes the limit; a lower one takes effect as deliveries are settled.
@@ -124,6 +126,7 @@ impl SharedPrefetch {
             let kept = more.min(self.debt);
             self.debt -= kept;
             self.credit.add(i64::from(more - kept));
+            self.changed = true;
         } else {
             self.debt += self.limit - limit;
         }
@@ -135,6 +138,12 @@ impl SharedPrefetch {
         let kept = count.min(self.debt);
         self.debt -= kept;
         self.credit.add(i64::from(count - kept));
+        self.changed = true;
+    }
+
+    /// Whether credit came back since the last call.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
     }
 }
 

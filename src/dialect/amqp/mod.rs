@@ -80,7 +80,7 @@ pub struct Amqp {
 
 impl Amqp {
     /// Loads what was declared durably, and is ready to serve.
-    pub fn new(
+    pub fn open(
         delivery: Delivery,
         settings: Settings,
         users: Arc<dyn Authenticator>,

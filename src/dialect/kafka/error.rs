@@ -10,7 +10,6 @@ use crate::log::{ReadError, Refused, SequenceError, TopicError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i16)]
 pub enum ErrorCode {
-    UnknownServerError = -1,
     None = 0,
     OffsetOutOfRange = 1,
     CorruptMessage = 2,
@@ -18,7 +17,6 @@ pub enum ErrorCode {
     NotLeaderOrFollower = 6,
     MessageTooLarge = 10,
     OffsetMetadataTooLarge = 12,
-    CoordinatorLoadInProgress = 14,
     CoordinatorNotAvailable = 15,
     InvalidTopicException = 17,
     InvalidRequiredAcks = 21,

@@ -73,11 +73,33 @@ pub fn is_supported(key: i16, version: i16) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::topic_config::{FIXED, WITHOUT_EFFECT};
     use super::*;
 
     #[test]
     fn keys_are_in_order_and_once() {
         assert!(APIS.windows(2).all(|pair| matches!(pair, [a, b] if a.key < b.key)));
+    }
+
+    /// The table between the marks of `docs/compat/kafka.md`.
+    #[test]
+    fn the_page_says_what_the_table_says() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/compat/kafka.md");
+        let page = std::fs::read_to_string(path).expect("the page");
+        let row = |api: &Api| format!("| {} | {} | {} to {} |\n", api.key, api.name, api.min, api.max);
+        let rows: String = APIS.iter().map(row).collect();
+        let table = format!("<!-- table: begin -->\n| key | request | versions |\n|---|---|---|\n{rows}<!-- table: end -->");
+        assert!(page.contains(&table), "docs/compat/kafka.md and the code differ. In the code:\n{table}");
+    }
+
+    #[test]
+    fn every_key_of_a_topic_stands_on_the_page() {
+        let page = include_str!("../../../docs/compat/kafka.md");
+        let fixed = FIXED.iter().map(|(name, _, _)| *name);
+        let settable = ["cleanup.policy", "max.message.bytes", "message.timestamp.type", "retention.bytes", "retention.ms"];
+        for name in fixed.chain(WITHOUT_EFFECT.iter().copied()).chain(settable) {
+            assert!(page.contains(&format!("`{name}`")), "{name}");
+        }
     }
 
     #[test]

@@ -407,18 +407,16 @@ impl Connection {
             tracing::warn!(peer = %self.session.client.peer, "a subscriber that fell too far behind was cut off");
         }
         // A log that takes no more writes has no one left to tell: the listener dies with the connection.
-        let _ = self.with_round(|ctx| pubsub::forget_all(ctx));
+        let _ = self.with_round(pubsub::forget_all);
         self.server.clients.remove(self.session.client.id);
     }
 }
 
 /// Ready for what is wanted; never, if nothing is.
-fn readiness(stream: &TcpStream, interest: Option<Interest>) -> impl Future<Output = io::Result<tokio::io::Ready>> {
-    async move {
-        match interest {
-            Some(interest) => stream.ready(interest).await,
-            None => std::future::pending().await,
-        }
+async fn readiness(stream: &TcpStream, interest: Option<Interest>) -> io::Result<tokio::io::Ready> {
+    match interest {
+        Some(interest) => stream.ready(interest).await,
+        None => std::future::pending().await,
     }
 }
 

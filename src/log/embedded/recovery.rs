@@ -96,12 +96,16 @@ impl Replay {
             if !directory.file_name().is_some_and(|name| present.contains(&*name.to_string_lossy())) {
                 continue;
             }
-            let segments = self.open_segments(partition.topic_name(), directory.clone())
+            let segments = self
+                .open_segments(partition.topic_name(), directory.clone())
                 .map_err(OpenError::io("opening the segments in", directory.clone()))?;
             let batches = segments.read(0, usize::MAX).map_err(OpenError::io("reading the segments in", directory.clone()))?;
             for batch in &batches {
-                self.apply_table(number, batch, true)
-                    .map_err(|reason| OpenError::Damaged { path: directory.clone(), byte: 0, reason })?;
+                self.apply_table(number, batch, true).map_err(|reason| OpenError::Damaged {
+                    path: directory.clone(),
+                    byte: 0,
+                    reason,
+                })?;
             }
         }
         Ok(())
@@ -298,13 +302,17 @@ impl Replay {
     }
 
     fn attach(&self, partition: &Partition, directory: PathBuf) -> Result<(), OpenError> {
-        let segments = self.open_segments(partition.topic_name(), directory.clone())
+        let segments = self
+            .open_segments(partition.topic_name(), directory.clone())
             .map_err(OpenError::io("opening the segments in", directory.clone()))?;
         if partition.topic_name().is_internal() && partition.id() > 1 {
             let batches = segments.read(0, usize::MAX).map_err(OpenError::io("reading", directory.clone()))?;
             for batch in &batches {
-                note_keys(partition, batch, &self.limits, true)
-                    .map_err(|reason| OpenError::Damaged { path: directory.clone(), byte: 0, reason })?;
+                note_keys(partition, batch, &self.limits, true).map_err(|reason| OpenError::Damaged {
+                    path: directory.clone(),
+                    byte: 0,
+                    reason,
+                })?;
             }
         }
         partition.with(|state| {

@@ -188,16 +188,12 @@ impl Engine {
     }
 
     fn kept_batches(&self, topic: &Topic, partition: &Partition, before: Lsn) -> io::Result<Vec<StoredBatch>> {
-        let due: Vec<BatchRef> = partition
-            .with(|state| state.refs.iter().take_while(|batch| batch.position < before.0).copied().collect());
+        let due: Vec<BatchRef> =
+            partition.with(|state| state.refs.iter().take_while(|batch| batch.position < before.0).copied().collect());
         if topic.is_internal() { self.newest_changes(partition, &due) } else { self.needed_batches(topic, partition, &due) }
     }
 
-    fn write_segments(
-        &self,
-        decided: &mut Vec<(Arc<Topic>, &Arc<Partition>, Vec<StoredBatch>)>,
-        before: Lsn,
-    ) -> io::Result<()> {
+    fn write_segments(&self, decided: &mut Vec<(Arc<Topic>, &Arc<Partition>, Vec<StoredBatch>)>, before: Lsn) -> io::Result<()> {
         self.wait_durable(self.journal.end())?;
         for (topic, partition, kept) in decided.drain(..) {
             let mut segments = partition.with(|state| Segments::clone(&state.segments));

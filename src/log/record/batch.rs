@@ -49,6 +49,34 @@ pub fn validate_batch(bytes: &[u8], limits: &Limits) -> Result<BatchHeader, Batc
     Ok(header)
 }
 
+/// A batch that was checked, so that it can be appended without another look at its records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValidBatch {
+    bytes: Bytes,
+    header: BatchHeader,
+}
+
+impl ValidBatch {
+    /// Checks bytes as [`validate_batch`] does.
+    ///
+    /// # Errors
+    /// Those of [`validate_batch`].
+    pub fn check(bytes: Bytes, limits: &Limits) -> Result<Self, BatchError> {
+        let header = validate_batch(&bytes, limits)?;
+        Ok(Self { bytes, header })
+    }
+
+    /// The batch as it was sent.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Its header.
+    pub fn header(&self) -> &BatchHeader {
+        &self.header
+    }
+}
+
 fn validate_records(payload: &[u8], header: &BatchHeader, limits: &Limits) -> Result<(), BatchError> {
     let count = u32::try_from(header.record_count).map_err(|_| BatchError::Count)?;
     if count as usize > payload.len() / RECORD_BYTES_MIN {

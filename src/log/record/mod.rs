@@ -11,7 +11,7 @@ mod fields;
 mod header;
 pub mod varint;
 
-pub use batch::{records, validate_batch};
+pub use batch::{ValidBatch, records, validate_batch};
 pub use builder::{BatchBuilder, batch_of_one, put_batch_of_one};
 pub use compression::Compression;
 pub use cursor::RecordCursor;

@@ -34,6 +34,13 @@ def wait_until(condition, what, deadline_s=20.0, every_s=0.02):
 
 
 @pytest.fixture
+def closed_door():
+    """For tests of refused logins: a gateway without users lets everybody in, by design."""
+    if os.environ.get("TRUNKLINE_OPEN"):
+        pytest.skip("the gateway under test has no users configured: it lets everybody in")
+
+
+@pytest.fixture
 def unique():
     """Makes names no other test uses: unique("orders") -> "orders-1f3a..."."""
     return lambda stem="t": f"{stem}-{uuid.uuid4().hex[:12]}"

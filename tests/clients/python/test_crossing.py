@@ -255,3 +255,18 @@ def test_a_kafka_record_keeps_its_key_headers_and_time_for_kafka_after_others_re
     consumer.close()
     assert (message.key(), message.value(), message.headers()) == (b"k", b"v", [("h", b"1"), ("h", None)])
     assert message.timestamp() == (1, 1_600_000_000_000)
+
+
+def test_virtual_hosts_and_databases_keep_their_names_apart(meeting):
+    """RabbitMQ refuses a virtual host nobody made; here each is a name space of its own that needs no making."""
+    meeting.write("rpush", VALUES)
+    elsewhere = meeting.amqp_factory(virtual_host="elsewhere").channel()
+    assert elsewhere.queue_declare(meeting.name).method.message_count == 0
+    elsewhere.confirm_delivery()
+    elsewhere.basic_publish("", meeting.name, b"there")
+    database = meeting.redis_factory(db=3)
+    assert database.llen(meeting.name) == 0
+    database.rpush(meeting.name, b"in three")
+    assert meeting.redis.lrange(meeting.name, 0, -1) == VALUES
+    assert elsewhere.basic_get(meeting.name, auto_ack=True)[2] == b"there"
+    assert database.lpop(meeting.name) == b"in three"

@@ -1,5 +1,6 @@
 """kafka-python: a client of its own descent, with other request versions than librdkafka."""
 
+import threading
 import pytest
 from conftest import wait_until
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
@@ -103,13 +104,22 @@ def test_group_commits_and_resumes(topic, producer_factory, consumer_factory, un
 def test_two_members_share_the_partitions(topic, consumer_factory, unique):
     group = unique("group")
     members = [consumer_factory(topic, group_id=group, heartbeat_interval_ms=500) for _ in range(2)]
+    ended = threading.Event()
 
-    def split():
-        for member in members:
-            member.poll(timeout_ms=50)
-        return [len(member.assignment()) for member in members] == [1, 1]
+    # A poll that is shorter than a rebalance gives it up and starts another, so each member polls long and on its own.
+    def take_part(member):
+        while not ended.is_set():
+            member.poll(timeout_ms=2000)
 
-    wait_until(split, "one partition each", 45)
+    threads = [threading.Thread(target=take_part, args=[member]) for member in members]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until(lambda: [len(member.assignment()) for member in members] == [1, 1], "one partition each", 45)
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
 
 
 def test_bounds_and_times(topic, producer_factory, consumer_factory):

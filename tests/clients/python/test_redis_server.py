@@ -89,7 +89,7 @@ def test_hello_refuses_an_unknown_version(raw):
     raw(b"HELLO 9\r\n", b"-NOPROTO unsupported protocol version\r\n")
 
 
-def test_auth_of_an_unknown_user_is_refused(r):
+def test_auth_of_an_unknown_user_is_refused(r, closed_door):
     with pytest.raises(redis.AuthenticationError, match="invalid username-password pair or user is disabled"):
         r.execute_command("AUTH", "nobody-such", "wrong")
 

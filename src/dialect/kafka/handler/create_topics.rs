@@ -55,7 +55,7 @@ fn create(
 ) -> Result<CreatableTopicResult, Refusal> {
     let name = legal_name(&wanted.name)?;
     if unit.topic(&name).is_some() {
-        return Err((ErrorCode::TopicAlreadyExists, format!("topic '{name}' exists")));
+        return Err((ErrorCode::TopicAlreadyExists, format!("Topic '{name}' already exists.")));
     }
     let partitions = partition_count(call, wanted)?;
     let defaults = call.kafka().new_topic_settings();

@@ -48,9 +48,9 @@ pub fn write(out: &mut BytesMut, version: i16, error: ErrorCode, topics: &[Found
     }
     w.array(topics, |w, topic| {
         if version >= 13 {
-            w.uuid(topic.id)
+            w.uuid(topic.id);
         } else {
-            w.string(&topic.name)
+            w.string(&topic.name);
         }
         w.array(&topic.partitions, |w, found| write_partition(w, version, found));
         w.no_tags();

@@ -3,6 +3,9 @@
 //! A handler takes a decoded request and gives a response with the position in the journal that gates it. None of them sees
 //! a socket.
 
+// Every handler has one form: it takes its request, whether it keeps parts of it or not.
+#![allow(clippy::needless_pass_by_value)]
+
 mod alter_configs;
 mod api_versions;
 mod create_partitions;
@@ -33,6 +36,9 @@ mod produce;
 mod sasl_authenticate;
 mod sasl_handshake;
 mod sync_group;
+
+#[cfg(test)]
+mod group_tests;
 
 use std::future::Future;
 use std::sync::Arc;

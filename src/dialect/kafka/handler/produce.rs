@@ -4,19 +4,20 @@
 //! acks=all answers when the batches are on disk, acks=1 at once, acks=0 not at all; an error closes the connection then.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
 use super::super::call::{Answer, Call};
 use super::super::error::ErrorCode;
-use super::super::mapping::{append_time_batch, find_topic, wire_offset};
+use super::super::mapping::{append_time_batch, find_partition, find_topic, wire_offset};
 use super::super::wire::message::produce::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData, TopicProduceResponse,
 };
-use super::super::wire::{WireError, decode};
+use super::super::wire::{Uuid, WireError, decode};
 use crate::delivery::Unit;
-use crate::log::record::{BatchHeader, validate_batch};
-use crate::log::{Lsn, Refused, Topic};
+use crate::log::record::{BatchHeader, ValidBatch};
+use crate::log::{Lsn, Partition, Refused, Topic};
 
 const ACKS_NONE: i16 = 0;
 const ACKS_LEADER: i16 = 1;
@@ -30,20 +31,51 @@ type Refusal = (ErrorCode, String);
 pub fn handle(call: &Call, body: Bytes) -> Result<Answer, WireError> {
     let request: ProduceRequest = decode(body, call.version())?;
     let acks = request.acks;
-    let mut round = Round { call, unit: None, records: 0, bytes: 0, is_failed: false, seen: Lsn::NONE };
-    let refusal = refusal_of_all(&request);
-    let responses = request.topic_data.into_iter().map(|topic| round.topic(topic, refusal.as_ref())).collect();
-    let (is_failed, seen) = (round.is_failed, round.seen);
-    let written = round.finish();
+    let prepared = prepare_all(call, request);
+    let (response, after) = append_all(call, prepared);
     match acks {
-        ACKS_NONE if is_failed => Ok(Answer::Close("a batch without acknowledgement was refused")),
+        ACKS_NONE if has_failed(&response) => Ok(Answer::Close("a batch without acknowledgement was refused")),
         ACKS_NONE => Ok(Answer::Silent),
-        _ => {
-            let after = if acks == ACKS_ALL { written.max(seen) } else { Lsn::NONE };
-            let response = ProduceResponse { responses, ..ProduceResponse::default() };
-            Ok(Answer::Now(call.reply(&response, after)))
-        }
+        ACKS_ALL => Ok(Answer::Now(call.reply(&response, after))),
+        _ => Ok(Answer::Now(call.reply(&response, Lsn::NONE))),
     }
+}
+
+fn has_failed(response: &ProduceResponse) -> bool {
+    let mut partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
+    partitions.any(|partition| partition.error_code != ErrorCode::None.code())
+}
+
+/// A batch that may be appended, and where.
+struct Prepared {
+    topic: Arc<Topic>,
+    partition: Arc<Partition>,
+    batch: ValidBatch,
+    is_append_time: bool,
+}
+
+struct PreparedTopic {
+    name: String,
+    id: Uuid,
+    partitions: Vec<(i32, Result<Prepared, Refusal>)>,
+}
+
+/// Everything that needs no lock: names are looked up and batches are checked.
+fn prepare_all(call: &Call, request: ProduceRequest) -> Vec<PreparedTopic> {
+    let refusal = refusal_of_all(&request);
+    let prepare_topic = |wanted: TopicProduceData| {
+        let topic = match &refusal {
+            Some(refusal) => Err(refusal.clone()),
+            None => find(call, &wanted),
+        };
+        let prepare_one = |data: PartitionProduceData| {
+            let index = data.index;
+            (index, topic.clone().and_then(|topic| prepare(call, topic, data)))
+        };
+        let partitions = wanted.partition_data.into_iter().map(prepare_one).collect();
+        PreparedTopic { name: wanted.name, id: wanted.topic_id, partitions }
+    };
+    request.topic_data.into_iter().map(prepare_topic).collect()
 }
 
 /// What is wrong with the request as a whole.
@@ -54,101 +86,106 @@ fn refusal_of_all(request: &ProduceRequest) -> Option<Refusal> {
     request.transactional_id.as_ref().map(|_| (ErrorCode::InvalidTxnState, "transactions are not supported".to_owned()))
 }
 
+fn find(call: &Call, wanted: &TopicProduceData) -> Result<Arc<Topic>, Refusal> {
+    let topic = find_topic(call.log(), &wanted.name, wanted.topic_id).map_err(|error| (error, "no such topic".to_owned()))?;
+    if topic.is_internal() {
+        return Err((ErrorCode::InvalidTopicException, "the topic belongs to the log itself".to_owned()));
+    }
+    Ok(topic)
+}
+
+fn prepare(call: &Call, topic: Arc<Topic>, data: PartitionProduceData) -> Result<Prepared, Refusal> {
+    let partition = find_partition(&topic, data.index).map_err(|error| (error, "no such partition".to_owned()))?;
+    let bytes = data.records.unwrap_or_default();
+    check(&bytes)?;
+    let checked =
+        |bytes| ValidBatch::check(bytes, call.log().limits()).map_err(|error| (ErrorCode::from(&error), error.to_string()));
+    let mut batch = checked(bytes)?;
+    let is_append_time = topic.settings().log_append_time;
+    if is_append_time {
+        batch = checked(append_time_batch(batch.bytes(), now_ms()))?;
+    }
+    Ok(Prepared { topic, partition, batch, is_append_time })
+}
+
+/// Appends what was prepared, all in one step. What the response depends on waits for the returned position.
+fn append_all(call: &Call, prepared: Vec<PreparedTopic>) -> (ProduceResponse, Lsn) {
+    let is_any = prepared.iter().flat_map(|topic| &topic.partitions).any(|(_, prepared)| prepared.is_ok());
+    let mut round = Round { unit: is_any.then(|| call.delivery().begin()), records: 0, bytes: 0, seen: Lsn::NONE };
+    let mut responses = Vec::with_capacity(prepared.len());
+    for topic in prepared {
+        let append = |(index, prepared): (i32, Result<Prepared, Refusal>)| {
+            response(index, prepared.and_then(|prepared| round.append(&prepared)))
+        };
+        let partition_responses = topic.partitions.into_iter().map(append).collect();
+        responses.push(TopicProduceResponse { name: topic.name, topic_id: topic.id, partition_responses });
+    }
+    call.kafka().metrics.records_in(round.records, round.bytes);
+    let written = round.unit.and_then(Result::ok).map_or(Lsn::NONE, Unit::commit);
+    (ProduceResponse { responses, ..ProduceResponse::default() }, written.max(round.seen))
+}
+
 /// The atomic step of one request.
 struct Round<'a> {
-    call: &'a Call,
-    /// Begun with the first batch.
-    unit: Option<Unit<'a>>,
+    /// None: there is nothing to append.
+    unit: Option<Result<Unit<'a>, Refused>>,
     records: u64,
     bytes: u64,
-    is_failed: bool,
     /// Covers batches that were there before.
     seen: Lsn,
 }
 
-impl<'a> Round<'a> {
-    fn topic(&mut self, wanted: TopicProduceData, refusal: Option<&Refusal>) -> TopicProduceResponse {
-        let topic = match refusal {
-            Some(refusal) => Err(refusal.clone()),
-            None => self.find(&wanted),
-        };
-        let partition = |data: PartitionProduceData| self.partition(&topic, data);
-        let partition_responses = wanted.partition_data.into_iter().map(partition).collect();
-        TopicProduceResponse { name: wanted.name, topic_id: wanted.topic_id, partition_responses }
-    }
+struct Placed {
+    base_offset: u64,
+    append_time_ms: i64,
+    log_start: u64,
+}
 
-    fn find(&self, wanted: &TopicProduceData) -> Result<Arc<Topic>, Refusal> {
-        let topic =
-            find_topic(self.call.log(), &wanted.name, wanted.topic_id).map_err(|error| (error, "no such topic".to_owned()))?;
-        if topic.is_internal() {
-            return Err((ErrorCode::InvalidTopicException, "the topic belongs to the log itself".to_owned()));
-        }
-        Ok(topic)
-    }
-
-    fn partition(&mut self, topic: &Result<Arc<Topic>, Refusal>, data: PartitionProduceData) -> PartitionProduceResponse {
-        let index = data.index;
-        let appended = topic.clone().and_then(|topic| self.append(&topic, data));
-        let mut response =
-            PartitionProduceResponse { index, base_offset: NO_OFFSET, log_append_time_ms: NO_TIME, ..Default::default() };
-        match appended {
-            Ok((base_offset, log_append_time_ms, log_start)) => {
-                response.base_offset = wire_offset(base_offset);
-                response.log_append_time_ms = log_append_time_ms;
-                response.log_start_offset = wire_offset(log_start);
-            }
-            Err((error, message)) => {
-                self.is_failed = true;
-                response.error_code = error.code();
-                response.error_message = Some(message);
-            }
-        }
-        response
-    }
-
-    /// The base offset, the time of the append where the topic wants it, and the log start.
-    fn append(&mut self, topic: &Arc<Topic>, data: PartitionProduceData) -> Result<(u64, i64, u64), Refusal> {
-        let index = u32::try_from(data.index).ok();
-        let partition = index.and_then(|index| topic.partition(index));
-        let (Some(index), Some(partition)) = (index, partition) else {
-            return Err((ErrorCode::UnknownTopicOrPartition, "no such partition".to_owned()));
+impl Round<'_> {
+    fn append(&mut self, prepared: &Prepared) -> Result<Placed, Refusal> {
+        let unit = match &mut self.unit {
+            Some(Ok(unit)) => unit,
+            Some(Err(refused)) => return Err(((&*refused).into(), refused.to_string())),
+            None => return Err((ErrorCode::InvalidRequest, "nothing to append".to_owned())),
         };
-        let batch = data.records.unwrap_or_default();
-        let header = check(&batch)?;
-        let limits = *self.call.log().limits();
-        let refused = |refused: Refused| (ErrorCode::from(&refused), refused.to_string());
-        let unit = self.begin().map_err(refused)?;
-        let (batch, append_time) = if topic.settings().log_append_time {
-            validate_batch(&batch, &limits).map_err(|error| (ErrorCode::from(&error), error.to_string()))?;
-            (append_time_batch(&batch, unit.now_ms()), unit.now_ms())
-        } else {
-            (batch, NO_TIME)
-        };
-        let appended = unit.append_batch(topic, index, &batch).map_err(|error| (ErrorCode::from(&error), error.to_string()))?;
+        let appended = unit
+            .append_batch(&prepared.topic, prepared.partition.index(), &prepared.batch)
+            .map_err(|error| (ErrorCode::from(&error), error.to_string()))?;
+        let header = prepared.batch.header();
         if appended.is_duplicate {
             self.seen = unit.seen();
         } else {
             self.records += u64::from(header.record_count.unsigned_abs());
-            self.bytes += batch.len() as u64;
+            self.bytes += prepared.batch.bytes().len() as u64;
         }
-        Ok((appended.base_offset, append_time, partition.bounds().log_start))
-    }
-
-    fn begin(&mut self) -> Result<&mut Unit<'a>, Refused> {
-        match &mut self.unit {
-            Some(unit) => Ok(unit),
-            none => Ok(none.insert(self.call.client.kafka.delivery.begin()?)),
-        }
-    }
-
-    fn finish(self) -> Lsn {
-        self.call.kafka().metrics.records_in(self.records, self.bytes);
-        self.unit.map_or(Lsn::NONE, Unit::commit)
+        Ok(Placed {
+            base_offset: appended.base_offset,
+            append_time_ms: if prepared.is_append_time { header.max_timestamp } else { NO_TIME },
+            log_start: prepared.partition.bounds().log_start,
+        })
     }
 }
 
+fn response(index: i32, placed: Result<Placed, Refusal>) -> PartitionProduceResponse {
+    let blank = PartitionProduceResponse { index, base_offset: NO_OFFSET, log_append_time_ms: NO_TIME, ..Default::default() };
+    match placed {
+        Ok(placed) => PartitionProduceResponse {
+            base_offset: wire_offset(placed.base_offset),
+            log_append_time_ms: placed.append_time_ms,
+            log_start_offset: wire_offset(placed.log_start),
+            ..blank
+        },
+        Err((error, message)) => PartitionProduceResponse { error_code: error.code(), error_message: Some(message), ..blank },
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// What the core does not ask of a batch: what it says of transactions and of its producer.
-fn check(batch: &Bytes) -> Result<BatchHeader, Refusal> {
+fn check(batch: &Bytes) -> Result<(), Refusal> {
     let refuse = |error: ErrorCode, message: &str| Err((error, message.to_owned()));
     if batch.is_empty() {
         return refuse(ErrorCode::InvalidRecord, "a partition without a record batch");
@@ -163,5 +200,5 @@ fn check(batch: &Bytes) -> Result<BatchHeader, Refusal> {
     if header.producer_id >= 0 && (header.producer_epoch < 0 || header.base_sequence < 0) {
         return refuse(ErrorCode::InvalidRecord, "a batch of an idempotent producer needs epoch and sequence");
     }
-    Ok(header)
+    Ok(())
 }

@@ -20,7 +20,9 @@ impl RequestHeader {
         let mut reader = Reader::new(frame, false);
         let (api_key, api_version, correlation_id) = (reader.i16()?, reader.i16()?, reader.i32()?);
         let client_id = reader.nullable_string()?;
-        if first_flexible(api_key).is_some_and(|first| api_version >= first) {
+        // A later version of ApiVersions may have any header behind the correlation id, and is answered all the same (KIP-511).
+        let is_later = api_key == ApiVersionsRequest::KEY && api_version > ApiVersionsRequest::MAX;
+        if !is_later && first_flexible(api_key).is_some_and(|first| api_version >= first) {
             reader.set_flexible(true);
             reader.tagged(&[], |_, _| Ok(false))?;
         }

@@ -41,8 +41,6 @@ pub enum WireError {
     Null(&'static str),
     #[error("a tagged field does not have the length it claims")]
     Tag,
-    #[error("{0} bytes follow the message")]
-    Trailing(usize),
     #[error("the message would take more memory than its size allows")]
     Budget,
     #[error("API key {key} has no version {version}")]
@@ -68,17 +66,19 @@ pub trait Message: Fields + Default {
     const FLEXIBLE: i16;
 }
 
-/// Reads a whole message; bytes after it are an error.
+/// Reads a message. Bytes behind it are let be, as Kafka does: librdkafka leaves three behind a Metadata request for all topics.
 pub fn decode<M: Message>(body: Bytes, version: i16) -> Result<M, WireError> {
+    decode_front(body, version).map(|(message, _)| message)
+}
+
+/// Reads a message and gives back what follows it.
+pub fn decode_front<M: Message>(body: Bytes, version: i16) -> Result<(M, Bytes), WireError> {
     if version < M::MIN || version > M::MAX {
         return Err(WireError::Version { key: M::KEY, version });
     }
     let mut reader = Reader::new(body, version >= M::FLEXIBLE);
     let message = M::decode(&mut reader, version)?;
-    match reader.remaining() {
-        0 => Ok(message),
-        n => Err(WireError::Trailing(n)),
-    }
+    Ok((message, reader.into_rest()))
 }
 
 /// Writes a message after what `out` already holds.

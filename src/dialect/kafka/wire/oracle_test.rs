@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::message::each_kafka_api;
-use super::{Fields, Message, Source, Uuid, WireError, decode, decode_any, encode, message};
+use super::{Fields, Message, Source, Uuid, WireError, decode, decode_any, decode_front, encode, message};
 
 type Result<T> = std::result::Result<T, WireError>;
 
@@ -94,7 +94,9 @@ where
     let made = Ours::decode(&mut source, version).unwrap_or_else(|e| panic!("{what}: {e}"));
     let mut bytes = BytesMut::new();
     encode(&made, &mut bytes, version);
-    let ours: Ours = decode(bytes.clone().freeze(), version).unwrap_or_else(|e| panic!("{what} does not read back: {e}"));
+    let read_back = decode_front::<Ours>(bytes.clone().freeze(), version);
+    let (ours, rest) = read_back.unwrap_or_else(|e| panic!("{what} does not read back: {e}"));
+    assert!(rest.is_empty(), "{what}: {} bytes were not read", rest.len());
 
     let mut for_them = bytes.clone().freeze();
     let theirs = Theirs::decode(&mut for_them, version).unwrap_or_else(|e| panic!("{what}: they cannot read it: {e}"));

@@ -64,7 +64,10 @@ fn push(ctx: &mut Context<'_, '_>, arguments: &[Bytes], end: End, only_existing:
 fn pop_command(ctx: &mut Context<'_, '_>, arguments: &[Bytes], end: End, command: &'static str) -> Outcome {
     let (key, count) = match arguments {
         [_, key] => (key, None),
-        [_, key, count] => (key, Some(u64::try_from(integer(count)?).map_err(|_| CommandError::NotPositive)?)),
+        [_, key, count] => {
+            let count = integer(count).ok().and_then(|n| u64::try_from(n).ok()).ok_or(CommandError::NotPositive)?;
+            (key, Some(count))
+        }
         _ => return Err(CommandError::Arity(command)),
     };
     let list = existing(ctx, key)?;

@@ -129,9 +129,9 @@ impl Fields for DeletableTopicResult {
     }
     fn encode(&self, w: &mut Writer<'_>, version: i16) {
         if version >= 6 {
-            w.nullable_string(self.name.as_deref())
+            w.nullable_string(self.name.as_deref());
         } else {
-            w.string(self.name.as_deref().unwrap_or_default())
+            w.string(self.name.as_deref().unwrap_or_default());
         }
         if version >= 6 {
             w.uuid(self.topic_id);

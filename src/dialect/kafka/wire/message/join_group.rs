@@ -167,9 +167,9 @@ impl Fields for JoinGroupResponse {
             w.nullable_string(self.protocol_type.as_deref());
         }
         if version >= 7 {
-            w.nullable_string(self.protocol_name.as_deref())
+            w.nullable_string(self.protocol_name.as_deref());
         } else {
-            w.string(self.protocol_name.as_deref().unwrap_or_default())
+            w.string(self.protocol_name.as_deref().unwrap_or_default());
         }
         w.string(&self.leader);
         if version >= 9 {

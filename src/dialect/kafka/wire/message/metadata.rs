@@ -48,9 +48,9 @@ impl Fields for MetadataRequest {
     }
     fn encode(&self, w: &mut Writer<'_>, version: i16) {
         if version >= 1 {
-            w.nullable_array(self.topics.as_deref(), |w, item| item.encode(w, version))
+            w.nullable_array(self.topics.as_deref(), |w, item| item.encode(w, version));
         } else {
-            w.array(self.topics.as_deref().unwrap_or_default(), |w, item| item.encode(w, version))
+            w.array(self.topics.as_deref().unwrap_or_default(), |w, item| item.encode(w, version));
         }
         if version >= 4 {
             w.bool(self.allow_auto_topic_creation);
@@ -102,9 +102,9 @@ impl Fields for MetadataRequestTopic {
             w.uuid(self.topic_id);
         }
         if version >= 10 {
-            w.nullable_string(self.name.as_deref())
+            w.nullable_string(self.name.as_deref());
         } else {
-            w.string(self.name.as_deref().unwrap_or_default())
+            w.string(self.name.as_deref().unwrap_or_default());
         }
         w.no_tags();
     }
@@ -273,9 +273,9 @@ impl Fields for MetadataResponseTopic {
     fn encode(&self, w: &mut Writer<'_>, version: i16) {
         w.i16(self.error_code);
         if version >= 12 {
-            w.nullable_string(self.name.as_deref())
+            w.nullable_string(self.name.as_deref());
         } else {
-            w.string(self.name.as_deref().unwrap_or_default())
+            w.string(self.name.as_deref().unwrap_or_default());
         }
         if version >= 10 {
             w.uuid(self.topic_id);

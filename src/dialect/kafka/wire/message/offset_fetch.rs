@@ -45,9 +45,9 @@ impl Fields for OffsetFetchRequest {
         if version <= 7 {
             w.string(&self.group_id);
             if version >= 2 {
-                w.nullable_array(self.topics.as_deref(), |w, item| item.encode(w, version))
+                w.nullable_array(self.topics.as_deref(), |w, item| item.encode(w, version));
             } else {
-                w.array(self.topics.as_deref().unwrap_or_default(), |w, item| item.encode(w, version))
+                w.array(self.topics.as_deref().unwrap_or_default(), |w, item| item.encode(w, version));
             }
         }
         if version >= 8 {

@@ -1,0 +1,73 @@
+//! The HTTP side of a gateway: there before the log is open, so that a long recovery can be watched, and the last to go.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use tokio::task::JoinSet;
+
+use super::finish;
+use crate::admin::{self, Admin};
+use crate::delivery::Delivery;
+use crate::net::{ConnectionLimit, Listener, ShutdownTrigger};
+use crate::telemetry::Telemetry;
+
+/// What is asked for over HTTP is small: who has not taken it by then is cut.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// How far the gateway is, for who asks whether it is ready.
+pub(super) enum Stage {
+    Recovering,
+    Serving(Delivery),
+    Stopping,
+}
+
+/// The HTTP listener at work.
+pub(super) struct Side {
+    tasks: JoinSet<()>,
+    stop: ShutdownTrigger,
+    stage: Arc<RwLock<Stage>>,
+}
+
+impl Side {
+    /// Serves on `listener`, if there is one, and says that the log is being recovered.
+    pub(super) fn start(listener: Option<Listener>, telemetry: Telemetry) -> Self {
+        let stage = Arc::new(RwLock::new(Stage::Recovering));
+        let (stop, stopped) = ShutdownTrigger::new();
+        let mut tasks = JoinSet::new();
+        if let Some(listener) = listener {
+            let asked = Arc::clone(&stage);
+            let admin = Admin::new(telemetry, Arc::new(move || readiness(&asked.read())));
+            tasks.spawn(listener.serve(Arc::new(admin), ConnectionLimit::new(admin::CONNECTIONS_MAX), stopped));
+        }
+        Self { tasks, stop, stage }
+    }
+
+    pub(super) fn enter(&self, stage: Stage) {
+        *self.stage.write() = stage;
+    }
+
+    pub(super) async fn end(mut self) {
+        self.stop.request();
+        finish(&mut self.tasks, GRACE).await;
+    }
+}
+
+fn readiness(stage: &Stage) -> Result<(), String> {
+    match stage {
+        Stage::Recovering => Err("the log is being recovered".to_owned()),
+        Stage::Serving(delivery) => delivery.log().admit().map_err(|refused| refused.to_string()),
+        Stage::Stopping => Err("shutting down".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn before_and_after_serving_it_is_not_ready_and_says_why() {
+        assert_eq!(readiness(&Stage::Recovering), Err("the log is being recovered".to_owned()));
+        assert_eq!(readiness(&Stage::Stopping), Err("shutting down".to_owned()));
+    }
+}

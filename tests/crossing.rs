@@ -1,0 +1,17 @@
+//! Where the dialects meet: every writer by every reader, with each field's own client library against a running gateway.
+//!
+//! What arrives of a record in another dialect is the table of `docs/mapping.md`; inside one dialect it is exact.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+#[path = "crossing/apart.rs"]
+mod apart;
+#[path = "crossing/clients.rs"]
+mod clients;
+#[path = "crossing/envelope.rs"]
+mod envelope;
+#[path = "crossing/shared.rs"]
+mod shared;
+#[path = "crossing/table.rs"]
+mod table;
