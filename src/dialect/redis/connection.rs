@@ -3,7 +3,6 @@
 //! What the socket has is read at once, run as one round, and answered with one write when the log is durable up to what the
 //! replies depend on; meanwhile more is read, up to a bound. An idle connection keeps no buffers.
 
-use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
