@@ -1,5 +1,5 @@
 //! Kills the gateway at random moments under load from all three dialects and holds what is there afterwards against what was
-//! acknowledged. `TRUNKLINE_KILLS` says how often, `TRUNKLINE_SEED` repeats the decisions of an earlier run.
+//! acknowledged. `TRUNKLINE_TEST_KILLS` says how often, `TRUNKLINE_TEST_SEED` repeats the decisions of an earlier run.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
 #[path = "durability/amqp.rs"]
@@ -39,9 +39,9 @@ struct World {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_kills_at_random_moments() {
-    let kills = number_from("TRUNKLINE_KILLS").unwrap_or(KILLS);
-    let seed = number_from("TRUNKLINE_SEED").unwrap_or_else(rand::random);
-    eprintln!("TRUNKLINE_SEED={seed} TRUNKLINE_KILLS={kills}");
+    let kills = number_from("TRUNKLINE_TEST_KILLS").unwrap_or(KILLS);
+    let seed = number_from("TRUNKLINE_TEST_SEED").unwrap_or_else(rand::random);
+    eprintln!("TRUNKLINE_TEST_SEED={seed} TRUNKLINE_TEST_KILLS={kills}");
     let mut world = World::start(seed).await;
     let lasting = Lasting::start(&world, seed);
     let mut random = load::random(seed, 1000);
