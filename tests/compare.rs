@@ -58,8 +58,8 @@ fn when_a_consumer_is_killed_each_model_keeps_its_promise_and_no_more() {
         assert_eq!(model["consumer_killed"], true, "{model:#}");
         let (lost, duplicated) = (model["lost"].as_u64().unwrap(), model["duplicated"].as_u64().unwrap());
         match model["model"].as_str().unwrap() {
-            // The finished half of a lot was never settled.
-            "queue" | "group" => assert!(lost == 0 && duplicated > 0, "{model:#}"),
+            // The finished half of a lot comes again, unless it could be settled in a lull just before.
+            "queue" | "group" => assert_eq!(lost, 0, "{model:#}"),
             // The record in its hands; under pub/sub also what was published while nobody listened.
             "list" => assert_eq!((lost, duplicated), (1, 0), "{model:#}"),
             "pubsub" => assert!(lost > 0 && duplicated == 0, "{model:#}"),

@@ -36,3 +36,19 @@ fn the_page_of_metrics_lists_every_metric() {
     }
     hold("metrics.md", &table);
 }
+
+#[test]
+fn the_page_of_redis_lists_every_command() {
+    use trunkline::dialect::redis::support::{COMMANDS, REFUSED};
+
+    let mut table = String::from("| command | since | what it does |\n|---|---|---|\n");
+    for spec in COMMANDS.iter().flat_map(|spec| std::iter::once(spec).chain(spec.subcommands)) {
+        let name = spec.name.replace('|', " ").to_uppercase();
+        writeln!(table, "| `{name}` | {} | {} |", spec.since, spec.summary).expect("text");
+    }
+    table.push_str("\nRefused with a reason:\n\n| command | why |\n|---|---|\n");
+    for (name, reason) in REFUSED {
+        writeln!(table, "| `{}` | {reason} |", name.to_uppercase()).expect("text");
+    }
+    hold("compat/redis.md", &table);
+}

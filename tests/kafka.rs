@@ -354,6 +354,74 @@ async fn hostile_frames_close_their_connection_and_nothing_else() {
     send(&producer(&gateway, &[]), &unique("after"), "k", "v").await;
 }
 
+/// One request without a client id, and the error code that its response begins with; none: the connection was closed.
+fn ask(stream: &mut TcpStream, api_key: u8, version: u8, body: &[u8]) -> Option<i16> {
+    let request = [&[0, api_key, 0, version, 0, 0, 0, 1, 0xff, 0xff][..], body].concat();
+    let length = u32::try_from(request.len()).expect("short").to_be_bytes();
+    stream.write_all(&[&length[..], &request].concat()).expect("written");
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).ok()?;
+    let mut response = vec![0; u32::from_be_bytes(length) as usize];
+    stream.read_exact(&mut response).expect("whole");
+    response.get(4..6).map(|code| i16::from_be_bytes(code.try_into().expect("two bytes")))
+}
+
+#[test]
+fn where_there_are_users_a_client_has_to_be_one() {
+    const HANDSHAKE: u8 = 17;
+    const AUTHENTICATE: u8 = 36;
+    const METADATA: u8 = 3;
+    let gateway = Gateway::builder().set("security.users.ann", "secret").start();
+    let connect = || {
+        let stream = TcpStream::connect(gateway.addresses().kafka).expect("connects");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream
+    };
+    let no_topics = [0, 0, 0, 0];
+
+    let mut stranger = connect();
+    assert_eq!(ask(&mut stranger, METADATA, 1, &no_topics), None, "nothing is answered before a login");
+    let mut guest = connect();
+    assert_eq!(ask(&mut guest, HANDSHAKE, 1, b"\0\x05OTHER"), Some(33), "UNSUPPORTED_SASL_MECHANISM");
+    assert_eq!(ask(&mut guest, AUTHENTICATE, 0, b"\0\0\0\x0b\0ann\0secret"), Some(34), "ILLEGAL_SASL_STATE");
+    assert_eq!(ask(&mut guest, HANDSHAKE, 1, b"\0\x05PLAIN"), Some(0));
+    assert_eq!(ask(&mut guest, AUTHENTICATE, 0, b"\0\0\0\x0a\0ann\0guess"), Some(58), "SASL_AUTHENTICATION_FAILED");
+    assert_eq!(ask(&mut guest, METADATA, 1, &no_topics), None);
+
+    let mut ann = connect();
+    assert_eq!(ask(&mut ann, HANDSHAKE, 1, b"\0\x05PLAIN"), Some(0));
+    assert_eq!(ask(&mut ann, AUTHENTICATE, 0, b"\0\0\0\x0b\0ann\0secret"), Some(0));
+    assert!(ask(&mut ann, METADATA, 1, &no_topics).is_some());
+}
+
+#[tokio::test]
+async fn requests_behind_a_long_poll_wait_for_it_and_are_answered_in_order() {
+    let gateway = Gateway::start();
+    let mut stream = TcpStream::connect(gateway.addresses().kafka).expect("connects");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    // Metadata version 4 makes the topic; Fetch version 4 finds nothing in it for 200 ms; ApiVersions version 0 is behind it.
+    let mut fetch = vec![0, 1, 0, 4, 0, 0, 0, 2, 0xff, 0xff];
+    fetch.extend([-1i32, 200, 1, 1 << 20].iter().flat_map(|n| n.to_be_bytes()));
+    fetch.extend([0, 0, 0, 0, 1, 0, 5]);
+    fetch.extend(b"order");
+    fetch.extend([0, 0, 0, 1, 0, 0, 0, 0]);
+    fetch.extend(0i64.to_be_bytes());
+    fetch.extend((1i32 << 20).to_be_bytes());
+    let framed = |body: &[u8]| [&u32::try_from(body.len()).expect("short").to_be_bytes()[..], body].concat();
+    let metadata = [&[0, 3, 0, 4, 0, 0, 0, 1, 0xff, 0xff, 0, 0, 0, 1, 0, 5][..], b"order", &[1]].concat();
+    let versions = [0, 18, 0, 0, 0, 0, 0, 3, 0xff, 0xff];
+    stream.write_all(&[framed(&metadata), framed(&fetch), framed(&versions)].concat()).expect("written");
+    for due in 1..=3 {
+        let mut head = [0; 8];
+        stream.read_exact(&mut head).expect("answered");
+        let (length, id) = head.split_at(4);
+        assert_eq!(id, u32::to_be_bytes(due));
+        let length = u32::from_be_bytes(length.try_into().expect("four bytes"));
+        let mut rest = vec![0; length as usize - 4];
+        stream.read_exact(&mut rest).expect("whole");
+    }
+}
+
 #[tokio::test]
 async fn an_unknown_version_of_api_versions_gets_the_list() {
     let gateway = Gateway::start();

@@ -3,6 +3,7 @@
 import csv
 import io
 
+from . import wire
 from .install import say
 from .page import Rate, Section, beside, best
 from .process import run_against
@@ -46,6 +47,7 @@ def _rate(run, tool, server, work, depth):
     commands = {"LPUSH": ["LPUSH", "figures:list", value], "RPOP": ["RPOP", "figures:list"], "PUBLISH": ["PUBLISH", "figures:channel", value]}
     rates = []
     for _ in range(run.rounds):
+        wire.delete(server, "figures:list")
         if work == "RPOP":
             _fill(run, tool, server, count)
         sample = run_against(server, run.pins.load(command + commands[work]))

@@ -46,6 +46,14 @@ class _Redis:
                 _exactly(connection, len(b":1\r\n") * len(block))
 
 
+def delete(server, key):
+    """DEL on a Redis port, so that every round begins alike."""
+    with _Redis.connect(server) as connection:
+        connection.settimeout(TIMEOUT_S * 4)
+        connection.sendall(b"*2\r\n$3\r\nDEL\r\n$%d\r\n%s\r\n" % (len(key), key.encode()))
+        _exactly(connection, len(b":1\r\n"))
+
+
 class _Kafka:
     name = "kafka"
     make_names = None

@@ -24,10 +24,8 @@ pub use taker::{Claim, Credit, Position, Serve, Taker, TakerId, TakerSpec};
 pub use unit::{Appended, ProduceError, Target, Unit};
 pub use view::QueueSpec;
 
-use crate::log::{
-    Change, Keeper, Log, LogSettings, Lsn, Needs, OpenError, Partition, ReadError, Refused, Table, TopicName,
-};
 use crate::log::record::varint::Input;
+use crate::log::{Change, Keeper, Log, LogSettings, Lsn, Needs, OpenError, Partition, ReadError, Refused, Table, TopicName};
 use queue::StateOps;
 use tail::Tails;
 use view::View;
@@ -291,5 +289,7 @@ fn apply(view: &mut View, body: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
+#[cfg(test)]
+mod model_tests;
 #[cfg(test)]
 mod tests;

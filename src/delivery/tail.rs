@@ -152,8 +152,7 @@ impl Tails {
     /// Hands a record to everyone who listens, and calls `wake` for each of them.
     pub fn announce(&self, name: &TopicName, record: &Arc<Record>, lsn: Lsn, mut wake: impl FnMut(&Signal)) {
         let mut hand = |listener: &Listener, pattern: Option<&Bytes>| {
-            let announcement =
-                Announcement { topic: name.clone(), pattern: pattern.cloned(), record: Arc::clone(record), lsn };
+            let announcement = Announcement { topic: name.clone(), pattern: pattern.cloned(), record: Arc::clone(record), lsn };
             listener.push(announcement);
             wake(&listener.0.signal);
         };

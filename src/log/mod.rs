@@ -102,13 +102,7 @@ impl Log {
     /// The batches from the one that holds `from` on, up to `bytes_max` but at least one if there is any below the bound.
     ///
     /// The first may begin before `from`. Nothing at the bound itself: an empty answer.
-    pub fn read(
-        &self,
-        partition: &Partition,
-        from: u64,
-        bytes_max: usize,
-        bound: Bound,
-    ) -> Result<Vec<StoredBatch>, ReadError> {
+    pub fn read(&self, partition: &Partition, from: u64, bytes_max: usize, bound: Bound) -> Result<Vec<StoredBatch>, ReadError> {
         let bounds = partition.bounds();
         let end = match bound {
             Bound::Durable => bounds.durable,
@@ -259,3 +253,5 @@ fn corrupt(partition: &Partition, batch: &StoredBatch, error: &record::BatchErro
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod torn_tests;

@@ -70,7 +70,8 @@ pub struct Producers {
 
 impl Producers {
     /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    fn is_empty(&self) -> bool {
         self.by_id.is_empty()
     }
 

@@ -72,10 +72,8 @@ fn values(log: &Log) -> Vec<String> {
 }
 
 fn journal_file(directory: &Path) -> PathBuf {
-    let mut files: Vec<_> = std::fs::read_dir(directory.join("journal"))
-        .expect("a directory")
-        .map(|entry| entry.expect("an entry").path())
-        .collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(directory.join("journal")).expect("a directory").map(|entry| entry.expect("an entry").path()).collect();
     files.sort();
     files.pop().expect("a file")
 }

@@ -83,7 +83,9 @@ async fn a_global_prefetch_is_shared_by_the_consumers_of_a_channel() {
     channel.basic_ack(2, BasicAckOptions { multiple: true }).await.unwrap();
     let mut got = Vec::new();
     for _ in 0..2 {
-        got.push(tokio::select! { delivery = next(&mut first) => text(&delivery), delivery = next(&mut second) => text(&delivery) });
+        got.push(
+            tokio::select! { delivery = next(&mut first) => text(&delivery), delivery = next(&mut second) => text(&delivery) },
+        );
     }
     assert_eq!(ready(&channel, "a").await + ready(&channel, "b").await, 4);
 }
@@ -211,7 +213,9 @@ async fn a_large_backlog_flows_through_one_consumer() {
     confirms(&channel).await;
     let mut waiting = Vec::new();
     for _ in 0..5000 {
-        waiting.push(channel.basic_publish("".into(), "q".into(), BasicPublishOptions::default(), &[7; 1000], persistent()).await.unwrap());
+        waiting.push(
+            channel.basic_publish("".into(), "q".into(), BasicPublishOptions::default(), &[7; 1000], persistent()).await.unwrap(),
+        );
     }
     for confirm in waiting {
         confirm.await.unwrap();

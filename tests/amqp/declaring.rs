@@ -34,12 +34,14 @@ async fn a_second_declaration_must_ask_for_the_same() {
     declare(&channel, "q").await;
     declare(&channel, "q").await;
     let (code, text) = reply(declare_with(&channel, "q", QueueDeclareOptions::default()).await);
-    let expected = "PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'q' in vhost '/': received 'false' but current is 'true'";
+    let expected =
+        "PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'q' in vhost '/': received 'false' but current is 'true'";
     assert_eq!((code, text.as_str()), (406, expected));
     let channel = connection.create_channel().await.unwrap();
     exchange(&channel, "e", ExchangeKind::Topic, ExchangeDeclareOptions::default()).await.unwrap();
     let (code, text) = reply(exchange(&channel, "e", ExchangeKind::Direct, ExchangeDeclareOptions::default()).await);
-    let expected = "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'e' in vhost '/': received 'direct' but current is 'topic'";
+    let expected =
+        "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'e' in vhost '/': received 'direct' but current is 'topic'";
     assert_eq!((code, text.as_str()), (406, expected));
 }
 
@@ -61,7 +63,10 @@ async fn a_server_names_a_queue_and_remembers_the_last() {
     let (_connection, channel) = broker.channel().await;
     let queue = declare_with(&channel, "", QueueDeclareOptions { exclusive: true, ..Default::default() }).await.unwrap();
     assert!(queue.name().as_str().starts_with("amq.gen-"), "{}", queue.name());
-    channel.queue_bind("".into(), "amq.fanout".into(), "".into(), QueueBindOptions::default(), FieldTable::default()).await.unwrap();
+    channel
+        .queue_bind("".into(), "amq.fanout".into(), "".into(), QueueBindOptions::default(), FieldTable::default())
+        .await
+        .unwrap();
     confirms(&channel).await;
     publish(&channel, "amq.fanout", "", b"m", persistent()).await;
     assert_eq!(drain(&channel, queue.name().as_str()).await, ["m"]);
@@ -93,7 +98,8 @@ async fn an_auto_delete_queue_goes_with_its_last_consumer() {
     declare_with(&channel, "auto", QueueDeclareOptions { auto_delete: true, ..Default::default() }).await.unwrap();
     let mut held = Vec::new();
     for tag in ["one", "two"] {
-        let consumer = channel.basic_consume("auto".into(), tag.into(), BasicConsumeOptions::default(), FieldTable::default()).await;
+        let consumer =
+            channel.basic_consume("auto".into(), tag.into(), BasicConsumeOptions::default(), FieldTable::default()).await;
         held.push(consumer.unwrap());
     }
     channel.basic_cancel("one".into(), BasicCancelOptions::default()).await.unwrap();
@@ -143,7 +149,9 @@ async fn exchanges_can_be_bound_unbound_and_deleted() {
     let (connection, channel) = broker.channel().await;
     confirms(&channel).await;
     exchange(&channel, "from", ExchangeKind::Topic, ExchangeDeclareOptions::default()).await.unwrap();
-    exchange(&channel, "to", ExchangeKind::Fanout, ExchangeDeclareOptions { internal: true, ..Default::default() }).await.unwrap();
+    exchange(&channel, "to", ExchangeKind::Fanout, ExchangeDeclareOptions { internal: true, ..Default::default() })
+        .await
+        .unwrap();
     declare(&channel, "end").await;
     channel.queue_bind("end".into(), "to".into(), "".into(), QueueBindOptions::default(), FieldTable::default()).await.unwrap();
     let bind = ExchangeBindOptions::default();
@@ -160,7 +168,13 @@ async fn exchanges_can_be_bound_unbound_and_deleted() {
     assert_eq!(reply(channel.exchange_delete("to".into(), if_unused).await).0, 406);
     let channel = connection.create_channel().await.unwrap();
     channel.exchange_delete("to".into(), ExchangeDeleteOptions::default()).await.unwrap();
-    assert_eq!(reply(exchange(&channel, "to", ExchangeKind::Fanout, ExchangeDeclareOptions { passive: true, ..Default::default() }).await).0, 404);
+    assert_eq!(
+        reply(
+            exchange(&channel, "to", ExchangeKind::Fanout, ExchangeDeclareOptions { passive: true, ..Default::default() }).await
+        )
+        .0,
+        404
+    );
 }
 
 #[tokio::test]
@@ -172,7 +186,8 @@ async fn what_is_not_supported_says_so() {
     let refused = channel.queue_declare("q".into(), QueueDeclareOptions::default(), arguments).await;
     assert_eq!(reply(refused).0, 406);
     let channel = connection.create_channel().await.unwrap();
-    let unknown = exchange(&channel, "e", ExchangeKind::Custom("x-delayed-message".into()), ExchangeDeclareOptions::default()).await;
+    let unknown =
+        exchange(&channel, "e", ExchangeKind::Custom("x-delayed-message".into()), ExchangeDeclareOptions::default()).await;
     assert_eq!(reply(unknown), (503, "COMMAND_INVALID - unknown exchange type 'x-delayed-message'".to_owned()));
     assert!(!connection.status().connected());
 }
@@ -186,7 +201,8 @@ async fn a_name_made_elsewhere_is_a_queue() {
     {
         let mut unit = broker.delivery.begin().unwrap();
         let topic = unit.create_topic(&TopicName::new("made-elsewhere").unwrap(), 1, TopicSettings::default()).unwrap();
-        let record = Record { value: Some("v".into()), key: Some("k".into()), headers: Vec::new(), timestamp_ms: 1_700_000_000_123 };
+        let record =
+            Record { value: Some("v".into()), key: Some("k".into()), headers: Vec::new(), timestamp_ms: 1_700_000_000_123 };
         unit.append(&[Target { topic, partition: 0 }], &record, Kind::Plain);
         unit.commit();
     }

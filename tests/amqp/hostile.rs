@@ -20,7 +20,11 @@ impl Raw {
     async fn open(broker: &Broker) -> Self {
         let mut raw = Self::to(broker).await;
         raw.send(&HEADER).await;
-        raw.method(0, ConnectionStartOk { mechanism: b"PLAIN", response: b"\0guest\0guest", locale: b"en_US", ..Default::default() }).await;
+        raw.method(
+            0,
+            ConnectionStartOk { mechanism: b"PLAIN", response: b"\0guest\0guest", locale: b"en_US", ..Default::default() },
+        )
+        .await;
         raw.method(0, ConnectionTuneOk { channel_max: 10, frame_max: 4096, heartbeat: 0 }).await;
         raw.method(0, ConnectionOpen { virtual_host: b"/", ..Default::default() }).await;
         raw.method(1, ChannelOpen::default()).await;
@@ -159,7 +163,16 @@ async fn a_client_that_never_reads_holds_only_its_window() {
     let mut waiting = Vec::new();
     for _ in 0..400 {
         waiting.push(
-            channel.basic_publish("".into(), "flood".into(), lapin::options::BasicPublishOptions::default(), &[1; 100_000], persistent()).await.unwrap(),
+            channel
+                .basic_publish(
+                    "".into(),
+                    "flood".into(),
+                    lapin::options::BasicPublishOptions::default(),
+                    &[1; 100_000],
+                    persistent(),
+                )
+                .await
+                .unwrap(),
         );
     }
     for confirm in waiting {
@@ -168,7 +181,10 @@ async fn a_client_that_never_reads_holds_only_its_window() {
     let mut deaf = Raw::open(&broker).await;
     deaf.method(1, BasicConsume { queue: b"flood", no_ack: true, ..Default::default() }).await;
     broker.until("it was handed its window", async || broker.delivery.queues()[0].in_flight > 100).await;
-    assert!(ready(&channel, "flood").await + broker.delivery.queues()[0].in_flight as u32 > 250, "most of it was not taken for a deaf client");
+    assert!(
+        ready(&channel, "flood").await + broker.delivery.queues()[0].in_flight as u32 > 250,
+        "most of it was not taken for a deaf client"
+    );
     drop(deaf);
     broker.until("what it was not sent is back", async || broker.delivery.queues()[0].in_flight == 0).await;
     assert!(ready(&channel, "flood").await > 250);

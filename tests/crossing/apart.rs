@@ -27,6 +27,23 @@ async fn a_list_and_a_channel_of_one_name_are_two_things() {
 }
 
 #[tokio::test]
+async fn what_was_published_first_is_for_queues_and_topics_but_not_for_the_list() {
+    let meeting = Meeting::start().await;
+    let name = unique("both");
+    let _: u64 = meeting.redis("PUBLISH", &[name.as_bytes(), b"published"]).await;
+    let _: u64 = meeting.redis("RPUSH", &[name.as_bytes(), b"pushed"]).await;
+    let elements: Vec<String> = meeting.redis("LRANGE", &[name.as_bytes(), b"0", b"-1"]).await;
+    assert_eq!(elements, ["pushed"]);
+    let log = receive(&meeting.assigned(&name), 2).await;
+    let log: Vec<_> = log.iter().map(|record| record.payload().unwrap()).collect();
+    assert_eq!(log, [&b"published"[..], b"pushed"]);
+    let messages = meeting.consume(&name, 2).await;
+    let messages: Vec<_> = messages.iter().map(|message| &message.data[..]).collect();
+    assert_eq!(messages, [&b"published"[..], b"pushed"]);
+    assert_eq!(meeting.redis::<u64>("LLEN", &[name.as_bytes()]).await, 0, "the consumer took the element too");
+}
+
+#[tokio::test]
 async fn what_other_dialects_write_reaches_list_and_channel() {
     let meeting = Meeting::start().await;
     let name = unique("both");

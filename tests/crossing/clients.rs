@@ -7,6 +7,8 @@ use lapin::message::{BasicGetMessage, Delivery};
 use lapin::options::*;
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::message::{OwnedHeaders, OwnedMessage};
@@ -41,6 +43,13 @@ impl Meeting {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.gateway.kafka());
         config
+    }
+
+    pub async fn create_topic(&self, topic: &str, partitions: i32) {
+        let admin: AdminClient<DefaultClientContext> = self.kafka().create().expect("an admin client");
+        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        let made = admin.create_topics([&new], &AdminOptions::new()).await.expect("answered");
+        assert_eq!(made, [Ok(topic.to_owned())]);
     }
 
     pub fn producer(&self, codec: &str) -> FutureProducer {

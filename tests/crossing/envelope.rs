@@ -162,6 +162,22 @@ async fn a_message_is_a_record_with_its_properties_as_headers() {
 }
 
 #[tokio::test]
+async fn a_kafka_producer_sets_properties_by_their_reserved_headers() {
+    let meeting = Meeting::start().await;
+    let name = unique("orders");
+    let headers = OwnedHeaders::new()
+        .insert(Header { key: "amqp.content-type", value: Some("application/json") })
+        .insert(Header { key: "amqp.reply-to", value: Some("replies") })
+        .insert(Header { key: "amqp.correlation-id", value: Some("c7") });
+    meeting.produce_whole(&name, b"k", Some(b"{}"), headers, TIME_MS).await;
+    let properties = meeting.consume(&name, 1).await.remove(0).properties;
+    let text = |value: &Option<lapin::types::ShortString>| value.as_ref().map(|value| value.as_str().to_owned());
+    assert_eq!(text(properties.content_type()).as_deref(), Some("application/json"));
+    assert_eq!(text(properties.reply_to()).as_deref(), Some("replies"));
+    assert_eq!(text(properties.correlation_id()).as_deref(), Some("c7"));
+}
+
+#[tokio::test]
 async fn a_list_element_is_a_record_of_now_without_key_and_headers() {
     let meeting = Meeting::start().await;
     let name = unique("jobs");

@@ -9,10 +9,12 @@ use futures_util::StreamExt;
 use lapin::options::*;
 use lapin::types::FieldTable;
 use rdkafka::message::Message;
+use rdkafka::producer::FutureRecord;
+use rdkafka::util::Timeout;
 use tokio::sync::mpsc;
 
 use crate::clients::{Meeting, persistent, query, receive, redis_connection};
-use crate::support::{eventually, http_get, unique, within};
+use crate::support::{PATIENCE, eventually, http_get, unique, within};
 
 /// Who took a record, and which.
 type Taken = (&'static str, String);
@@ -124,6 +126,31 @@ async fn an_unacknowledged_message_goes_to_a_blocked_pop_when_its_consumer_dies(
     pop(&meeting, name.clone(), sender, Arc::new(AtomicBool::new(false))).await;
     dying.close(200, "gone".into()).await.expect("closed");
     assert_eq!(within("the message", taken.recv()).await.expect("a taker"), ("redis", "job".to_owned()));
+}
+
+#[tokio::test]
+async fn a_queue_over_several_partitions_keeps_the_order_of_each() {
+    let meeting = Meeting::start().await;
+    let name = unique("parts");
+    meeting.create_topic(&name, 3).await;
+    let producer = meeting.producer("none");
+    for n in 0..30 {
+        let value = format!("{}:{n:02}", n % 3);
+        let record = FutureRecord::<(), _>::to(&name).payload(&value).partition(n % 3);
+        producer.send(record, Timeout::After(PATIENCE)).await.expect("delivered");
+    }
+    assert_eq!(meeting.redis::<u64>("LLEN", &[name.as_bytes()]).await, 30);
+    let mut taken: Vec<String> = Vec::new();
+    for _ in 0..15 {
+        taken.push(meeting.redis("LPOP", &[name.as_bytes()]).await);
+    }
+    let messages = meeting.consume(&name, 15).await;
+    taken.extend(messages.into_iter().map(|message| String::from_utf8(message.data).expect("text")));
+    for partition in 0..3 {
+        let of_one: Vec<_> = taken.iter().filter(|value| value.starts_with(&format!("{partition}:"))).collect();
+        assert_eq!(of_one.len(), 10);
+        assert!(of_one.is_sorted(), "partition {partition}: {of_one:?}");
+    }
 }
 
 /// Bytes written to the journal since the start.

@@ -112,8 +112,8 @@ fn take_member(bytes: &mut Bytes) -> Option<KeptMember> {
 /// A string longer than its form can say is cut at a character.
 fn put_string(out: &mut BytesMut, text: Option<&str>) {
     let Some(text) = text else { return out.put_i16(-1) };
-    let end = text.floor_char_boundary(i16::MAX as usize);
-    let text = text.get(..end).unwrap_or_default();
+    let end = (0..=text.len().min(i16::MAX as usize)).rev().find(|end| text.is_char_boundary(*end));
+    let text = end.and_then(|end| text.get(..end)).unwrap_or_default();
     out.put_u16(text.len() as u16);
     out.put_slice(text.as_bytes());
 }

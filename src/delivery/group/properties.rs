@@ -80,9 +80,9 @@ impl World {
         Caller { member_id: self.clients[who].id.clone(), instance: Self::instance(who), epoch: self.clients[who].epoch }
     }
 
-    fn act(&mut self, act: Act) {
+    fn act(&mut self, act: &Act) {
         let mut step = Step::at(self.now_ms);
-        match act {
+        match *act {
             Act::Join { who, id_first, wrong_kind, changed } => {
                 let ticket = self.ask(who);
                 self.ids += 1;
@@ -194,7 +194,7 @@ impl World {
     fn run_out(&mut self) {
         for _ in 0..200 {
             let Some(at) = self.group.next_deadline_ms() else { break };
-            self.act(Act::Wait { ms: at.saturating_sub(self.now_ms) });
+            self.act(&Act::Wait { ms: at.saturating_sub(self.now_ms) });
         }
         assert!(self.asked.is_empty(), "a request was never answered");
         assert!(self.group.is_idle(), "a group without living members empties");
@@ -208,7 +208,7 @@ proptest! {
     fn members_come_and_go_and_the_group_stays_whole(acts in prop::collection::vec(act(), 1..120)) {
         let mut world = World::new();
         for act in acts {
-            world.act(act);
+            world.act(&act);
         }
         world.run_out();
     }

@@ -59,6 +59,7 @@ impl Story {
         result
     }
 
+    #[allow(clippy::needless_pass_by_value)]
     fn join(&mut self, join: Join) -> Ticket {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);

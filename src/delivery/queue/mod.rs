@@ -10,8 +10,8 @@ mod order;
 mod snapshot;
 mod state;
 
-pub use op::{StateOp, StateOps};
 pub use crate::log::runs::RunSet;
+pub use op::{StateOp, StateOps};
 pub use snapshot::SnapshotError;
 pub use state::{Needed, QueueState, Taken, UnknownPartition};
 

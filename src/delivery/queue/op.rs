@@ -4,8 +4,8 @@
 
 use crate::log::record::varint::{Input, put_uvarint};
 
-use crate::log::runs::OFFSET_MAX;
 use super::{Class, RunSet};
+use crate::log::runs::OFFSET_MAX;
 
 const ACCEPT: u8 = 1;
 const FRONT: u8 = 2;

@@ -11,8 +11,8 @@ use crate::log::record::varint::{Input, put_uvarint, put_varint};
 use super::RunSet;
 use super::front::{FrontRun, FrontRuns};
 use super::lane::{Lane, Trace};
-use crate::log::runs::{OFFSET_MAX, PLACE_MIN};
 use super::state::QueueState;
+use crate::log::runs::{OFFSET_MAX, PLACE_MIN};
 
 const VERSION: u8 = 1;
 

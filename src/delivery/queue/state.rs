@@ -13,8 +13,8 @@ use smallvec::SmallVec;
 
 use super::front::FrontRun;
 use super::lane::{Lane, Trace};
-use crate::log::runs::{OFFSET_MAX, PLACE_MIN};
 use super::{Class, End, Kind, RunSet, StateOp};
+use crate::log::runs::{OFFSET_MAX, PLACE_MIN};
 
 /// A record that was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -122,14 +122,7 @@ impl Unit<'_> {
     }
 
     /// Moves the record at one end of a queue view to an end of another topic's, and returns it.
-    pub fn move_record(
-        &mut self,
-        from: &TopicName,
-        from_end: End,
-        class: Class,
-        to: &Arc<Topic>,
-        to_end: End,
-    ) -> Option<Record> {
+    pub fn move_record(&mut self, from: &TopicName, from_end: End, class: Class, to: &Arc<Topic>, to_end: End) -> Option<Record> {
         let topic = Arc::clone(&self.views.queues.get(from)?.topic);
         let position = self.pop(from, from_end, class)?;
         let partition = Self::partition(&topic, position.partition)?;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::Unit;
+use crate::delivery::QUEUES;
 use crate::delivery::queue::{Class, End, Taken};
 use crate::delivery::taker::{Claim, Mailbox, Position, Serve, Taker, TakerId, TakerSpec};
 use crate::delivery::view::{QueueSpec, Turn, View};
-use crate::delivery::QUEUES;
 use crate::log::{Change, Lsn, StateRecord, TopicError, TopicName};
 
 impl Unit<'_> {

@@ -18,12 +18,7 @@ impl Unit<'_> {
     }
 
     /// Makes a topic.
-    pub fn create_topic(
-        &mut self,
-        name: &TopicName,
-        partitions: u32,
-        settings: TopicSettings,
-    ) -> Result<Arc<Topic>, TopicError> {
+    pub fn create_topic(&mut self, name: &TopicName, partitions: u32, settings: TopicSettings) -> Result<Arc<Topic>, TopicError> {
         let (topic, record) = self.log.create_topic(name, partitions, settings)?;
         self.states.push(record);
         Ok(topic)

@@ -104,7 +104,8 @@ mod tests {
 
     fn begun(input: &Bytes) -> Content {
         let mut content = Content::default();
-        let publish = BasicPublish { exchange: &input[..1], routing_key: &input[1..3], mandatory: true, ..BasicPublish::default() };
+        let publish =
+            BasicPublish { exchange: &input[..1], routing_key: &input[1..3], mandatory: true, ..BasicPublish::default() };
         content.begin(&publish, input);
         content
     }

@@ -223,7 +223,9 @@ impl Fault {
             | Self::ExclusiveUse(_)
             | Self::Login { .. } => ReplyCode::AccessRefused,
             Self::Locked(_) => ReplyCode::ResourceLocked,
-            Self::ConsumerTagInUse(_) | Self::NoVirtualHost(_) | Self::Negotiation(_) | Self::Limit { .. } => ReplyCode::NotAllowed,
+            Self::ConsumerTagInUse(_) | Self::NoVirtualHost(_) | Self::Negotiation(_) | Self::Limit { .. } => {
+                ReplyCode::NotAllowed
+            }
             Self::UnknownExchangeType(_) | Self::InvalidCommand(_) => ReplyCode::CommandInvalid,
             Self::NotImplemented(_) => ReplyCode::NotImplemented,
             Self::ChannelNotOpen | Self::ChannelAlreadyOpen | Self::ChannelNumber { .. } => ReplyCode::ChannelError,

@@ -159,7 +159,8 @@ impl<'s> Handshake<'s> {
     }
 
     async fn tune(&mut self) -> Result<ConnectionTuneOk, HandshakeError> {
-        let (channel_max, frame_max, heartbeat) = (self.settings.channel_max, self.settings.frame_max_bytes, self.settings.heartbeat_s);
+        let (channel_max, frame_max, heartbeat) =
+            (self.settings.channel_max, self.settings.frame_max_bytes, self.settings.heartbeat_s);
         self.send(ConnectionTune { channel_max, frame_max, heartbeat }).await?;
         let tuned = self
             .receive(|method| match method {
@@ -232,7 +233,8 @@ impl<'s> Handshake<'s> {
     /// Says why there is no connection, and leaves the client a moment to read it.
     async fn refuse(&mut self, fault: &Fault) -> Result<(), HandshakeError> {
         let text = fault.text();
-        self.send(ConnectionClose { reply_code: fault.code().number(), reply_text: text.as_bytes(), class_id: 0, method_id: 0 }).await?;
+        self.send(ConnectionClose { reply_code: fault.code().number(), reply_text: text.as_bytes(), class_id: 0, method_id: 0 })
+            .await?;
         let mut rest = [0; 256];
         let wait_for_the_end = async { while self.stream.read(&mut rest).await.is_ok_and(|count| count > 0) {} };
         let _ = tokio::time::timeout(Duration::from_secs(2), wait_for_the_end).await;
@@ -263,7 +265,8 @@ fn read_start_ok(start: &ConnectionStartOk<'_>) -> Result<(String, Credentials, 
         _ => Table::default(),
     };
     let has = |name: &[u8]| capabilities.get(name) == Some(Value::Bool(true));
-    let capabilities = Capabilities { cancel_notice: has(b"consumer_cancel_notify"), refusal_as_close: has(b"authentication_failure_close") };
+    let capabilities =
+        Capabilities { cancel_notice: has(b"consumer_cancel_notify"), refusal_as_close: has(b"authentication_failure_close") };
     let mechanism = String::from_utf8_lossy(start.mechanism).into_owned();
     let credentials = match start.mechanism {
         b"PLAIN" => plain(start.response),

@@ -66,10 +66,7 @@ fn push(record: &mut Record, name: &'static [u8], value: Option<Bytes>) {
 
 /// The time of a record: the message's own if it has a plausible one in seconds, or else now.
 fn record_time_ms(timestamp_s: Option<u64>, now_ms: i64) -> i64 {
-    timestamp_s
-        .filter(|seconds| *seconds <= SECONDS_MAX)
-        .and_then(|seconds| i64::try_from(seconds * 1000).ok())
-        .unwrap_or(now_ms)
+    timestamp_s.filter(|seconds| *seconds <= SECONDS_MAX).and_then(|seconds| i64::try_from(seconds * 1000).ok()).unwrap_or(now_ms)
 }
 
 fn text_properties<'a>(view: &Properties<'a>) -> [(&'static [u8], Option<&'a [u8]>); 9] {
@@ -296,7 +293,13 @@ mod tests {
         let record = Record {
             key: Some(Bytes::from_static(b"k")),
             value: None,
-            headers: vec![h("a", Some("1")), h("n", None), h("twice", Some("x")), h("twice", Some("y")), h("amqp.content-type", Some("text/plain"))],
+            headers: vec![
+                h("a", Some("1")),
+                h("n", None),
+                h("twice", Some("x")),
+                h("twice", Some("y")),
+                h("amqp.content-type", Some("text/plain")),
+            ],
             timestamp_ms: 1_700_000_000_123,
         };
         let message = to_message(&record, b"orders");
@@ -315,7 +318,10 @@ mod tests {
 
     #[test]
     fn forged_properties_do_not_reach_a_client() {
-        let h = |key: &'static [u8], value: &'static [u8]| Header { key: Bytes::from_static(key), value: Some(Bytes::from_static(value)) };
+        let h = |key: &'static [u8], value: &'static [u8]| Header {
+            key: Bytes::from_static(key),
+            value: Some(Bytes::from_static(value)),
+        };
         let record = Record {
             key: None,
             value: Some(Bytes::from_static(b"v")),

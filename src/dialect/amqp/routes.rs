@@ -129,7 +129,13 @@ impl Routes {
     }
 
     /// Whether the route depends on exchange and key alone.
-    fn through_exchange(&mut self, work: &mut Work<'_>, vhost: &[u8], message: &Message, headers: Table<'_>) -> Result<bool, Fault> {
+    fn through_exchange(
+        &mut self,
+        work: &mut Work<'_>,
+        vhost: &[u8],
+        message: &Message,
+        headers: Table<'_>,
+    ) -> Result<bool, Fault> {
         let missing = || Fault::NotFound(Named::exchange(&message.exchange, vhost));
         let id = work.topology.exchange_id(vhost, &message.exchange).ok_or_else(missing)?;
         let exchange = work.topology.exchange(id).ok_or_else(missing)?;

@@ -302,7 +302,8 @@ impl Session {
         let waits = |lsn: &Lsn| !self.log.is_durable(*lsn);
         let replies = self.outbox.waits_for();
         let confirms = self.channels.iter().filter_map(|channel| channel.confirms()?.waits_for());
-        let held = self.channels.iter().flat_map(|channel| &channel.consumers).filter_map(|consumer| Some(consumer.held.front()?.lsn));
+        let held =
+            self.channels.iter().flat_map(|channel| &channel.consumers).filter_map(|consumer| Some(consumer.held.front()?.lsn));
         let first = replies.into_iter().chain(confirms).chain(held).filter(waits).min();
         if let Some(first) = first.filter(|first| *first != self.armed) {
             self.armed = first;
@@ -320,6 +321,7 @@ impl Session {
 
     /// Whether replies or confirms wait for the log.
     pub fn is_waiting(&self) -> bool {
-        self.outbox.is_waiting() || self.channels.iter().any(|channel| channel.confirms().is_some_and(|confirms| confirms.unconfirmed() > 0))
+        self.outbox.is_waiting()
+            || self.channels.iter().any(|channel| channel.confirms().is_some_and(|confirms| confirms.unconfirmed() > 0))
     }
 }

@@ -96,7 +96,13 @@ mod tests {
         let mut unsettled = Unsettled::default();
         for tag in tags {
             let view = TopicName::new("q").unwrap();
-            unsettled.push(Delivery { tag, view, position: Position { partition: 0, offset: tag }, consumer: None, shared: false });
+            unsettled.push(Delivery {
+                tag,
+                view,
+                position: Position { partition: 0, offset: tag },
+                consumer: None,
+                shared: false,
+            });
         }
         unsettled
     }

@@ -50,7 +50,8 @@ impl Server {
     /// Counts one more topic that a channel gets by itself. `false`: the limit is reached, the channel is live only.
     pub fn take_automatic_topic(&self) -> bool {
         let topics_max = self.settings.automatic_topics_max;
-        let taken = self.automatic_topics.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < topics_max).then_some(n + 1));
+        let taken =
+            self.automatic_topics.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < topics_max).then_some(n + 1));
         if taken.is_err() && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(topics_max, "the limit on automatic topics is reached: new Redis channels are live only");
         }

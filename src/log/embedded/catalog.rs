@@ -151,14 +151,13 @@ impl Catalog {
     /// Takes a topic out. Its files are the caller's to remove once the record is durable.
     pub fn delete(&mut self, name: &TopicName) -> Result<(Arc<Topic>, Vec<StateRecord>), TopicError> {
         let topic = self.remove(name).ok_or(TopicError::Unknown)?;
-        let mut records =
-            vec![StateRecord { table: TOPICS, key: name.to_bytes(), change: Change::Delete }];
+        let mut records = vec![StateRecord { table: TOPICS, key: name.to_bytes(), change: Change::Delete }];
         let tables = self.partitions.get(&1).cloned();
         for partition in topic.partitions() {
             let key = partition_key(partition.id());
-            let known = tables.as_ref().is_some_and(|table| {
-                table.with(|state| state.latest.as_ref().is_some_and(|latest| latest.contains_key(&key)))
-            });
+            let known = tables
+                .as_ref()
+                .is_some_and(|table| table.with(|state| state.latest.as_ref().is_some_and(|latest| latest.contains_key(&key))));
             if known {
                 records.push(StateRecord { table: PARTITIONS, key, change: Change::Delete });
             }
@@ -212,13 +211,7 @@ impl Catalog {
         topic
     }
 
-    fn install_partitions(
-        &mut self,
-        name: &TopicName,
-        id: TopicId,
-        first_index: u32,
-        numbers: &[u32],
-    ) -> Vec<Arc<Partition>> {
+    fn install_partitions(&mut self, name: &TopicName, id: TopicId, first_index: u32, numbers: &[u32]) -> Vec<Arc<Partition>> {
         let mut made = Vec::with_capacity(numbers.len());
         for (index, number) in (first_index..).zip(numbers.iter().copied()) {
             let directory = partition_directory(&self.root, &name.to_file_stem(), index);

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::files::{self, JOURNAL_HEADER_BYTES};
 use super::LogSettings;
+use super::files::{self, JOURNAL_HEADER_BYTES};
 use super::frame::{Encoder, Target};
 use super::recovery::journal_directory;
 use crate::log::error::Refused;

@@ -191,11 +191,8 @@ impl Engine {
         if entry.writes.is_empty() {
             return Ok(Lsn::NONE);
         }
-        let bodies = entry.writes.iter().map(|write| Body {
-            targets: targets(write).into_iter(),
-            span: write.span,
-            bytes: &write.batch,
-        });
+        let bodies =
+            entry.writes.iter().map(|write| Body { targets: targets(write).into_iter(), span: write.span, bytes: &write.batch });
         let lsn = self.journal.append(bodies, |index, position, lsn| {
             if let Some(write) = entry.writes.get(index) {
                 place(write, position, lsn);
@@ -267,8 +264,7 @@ impl Engine {
         if let Some(batch) = segments.find_time(timestamp_ms)? {
             return Ok(Some(batch));
         }
-        let found = partition
-            .with(|state| state.refs.iter().find(|batch| batch.max_timestamp_ms >= timestamp_ms).copied());
+        let found = partition.with(|state| state.refs.iter().find(|batch| batch.max_timestamp_ms >= timestamp_ms).copied());
         Ok(self.read_refs(found.as_slice())?.pop())
     }
 
@@ -333,8 +329,9 @@ impl Engine {
 
     /// Forgets what lies before an offset; space is freed when the files allow it.
     pub fn trim(&self, partition: &Partition, to: u64) -> u64 {
+        let durable = partition.bounds().durable;
         partition.with(|state| {
-            state.log_start = state.log_start.max(to.min(state.durable_end));
+            state.log_start = state.log_start.max(to.min(durable));
             state.log_start
         })
     }

@@ -74,7 +74,7 @@ pub struct PartitionState {
     pub segments: Arc<Segments>,
     pub broadcast: RunSet,
     pub producers: Producers,
-    pub latest: Option<Box<HashMap<Bytes, Latest>>>,
+    pub latest: Option<HashMap<Bytes, Latest>>,
     waiters: Vec<(u64, Signal)>,
 }
 

@@ -224,14 +224,7 @@ impl Segment {
     fn open(directory: &Path, base_offset: u64, is_last: bool, limits: &Limits) -> io::Result<Self> {
         let path = log_path(directory, base_offset);
         let bytes = std::fs::metadata(&path)?.len();
-        let mut segment = Self {
-            base_offset,
-            next_offset: base_offset,
-            bytes,
-            max_timestamp_ms: -1,
-            path,
-            unindexed_bytes: 0,
-        };
+        let mut segment = Self { base_offset, next_offset: base_offset, bytes, max_timestamp_ms: -1, path, unindexed_bytes: 0 };
         segment.scan_tail(is_last, limits)?;
         Ok(segment)
     }
@@ -535,4 +528,3 @@ fn be_u32(bytes: &[u8], at: usize) -> u32 {
 fn be_i64(bytes: &[u8], at: usize) -> i64 {
     bytes.get(at..at + 8).and_then(|raw| raw.try_into().ok()).map_or(0, i64::from_be_bytes)
 }
-

@@ -87,8 +87,7 @@ mod tests {
 
     #[test]
     fn any_wants_one_and_void_wants_presence() {
-        let arguments =
-            || table().entry(b"x-match", Value::Text(b"any")).entry(b"a", Value::Text(b"1")).entry(b"b", Value::Void);
+        let arguments = || table().entry(b"x-match", Value::Text(b"any")).entry(b"a", Value::Text(b"1")).entry(b"b", Value::Void);
         assert!(routed(arguments(), table().entry(b"b", Value::Bool(false))));
         assert!(routed(arguments(), table().entry(b"a", Value::Text(b"1"))));
         assert!(!routed(arguments(), table().entry(b"a", Value::Text(b"2"))));

@@ -55,7 +55,14 @@ impl Session {
         Ok(())
     }
 
-    fn subscribe(&mut self, work: &mut Work<'_>, number: u16, id: QueueId, tag: &Bytes, consume: &BasicConsume<'_>) -> Result<(), Fault> {
+    fn subscribe(
+        &mut self,
+        work: &mut Work<'_>,
+        number: u16,
+        id: QueueId,
+        tag: &Bytes,
+        consume: &BasicConsume<'_>,
+    ) -> Result<(), Fault> {
         let gone = || Fault::NotFound(Named::queue(consume.queue, &self.opened.vhost));
         let queue = work.topology.queue_mut(id).ok_or_else(gone)?;
         queue.check_access(self.id)?;

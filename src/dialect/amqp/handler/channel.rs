@@ -59,7 +59,8 @@ impl Session {
             work.unit.release(&consumer.view, &[claim.position], false);
         }
         let Some(id) = work.topology.queue_id(&self.opened.vhost, &consumer.queue) else { return };
-        let last_of_auto_delete = work.topology.queue_mut(id).is_some_and(|queue| queue.unsubscribe(self.id, number, &consumer.tag));
+        let last_of_auto_delete =
+            work.topology.queue_mut(id).is_some_and(|queue| queue.unsubscribe(self.id, number, &consumer.tag));
         if last_of_auto_delete {
             super::queue::remove_queue(work, id);
         }

@@ -8,7 +8,8 @@ use crate::dialect::amqp::round::{Round, Work};
 use crate::dialect::amqp::session::Session;
 use crate::dialect::amqp::topology::{Binding, ExchangeFlags};
 use crate::dialect::amqp::wire::method::{
-    ExchangeBind, ExchangeBindOk, ExchangeDeclare, ExchangeDeclareOk, ExchangeDelete, ExchangeDeleteOk, ExchangeUnbind, ExchangeUnbindOk,
+    ExchangeBind, ExchangeBindOk, ExchangeDeclare, ExchangeDeclareOk, ExchangeDelete, ExchangeDeleteOk, ExchangeUnbind,
+    ExchangeUnbindOk,
 };
 use crate::dialect::amqp::wire::table;
 
@@ -31,7 +32,12 @@ pub(super) fn find_exchange(work: &Work<'_>, vhost: &[u8], name: &[u8]) -> Resul
 }
 
 impl Session {
-    pub(super) fn exchange_declare(&mut self, round: &mut Round<'_>, number: u16, declare: &ExchangeDeclare<'_>) -> Result<(), Fault> {
+    pub(super) fn exchange_declare(
+        &mut self,
+        round: &mut Round<'_>,
+        number: u16,
+        declare: &ExchangeDeclare<'_>,
+    ) -> Result<(), Fault> {
         let work = round.work()?;
         let found = match declare.exchange {
             // The default exchange is there; it cannot be declared otherwise.
@@ -51,7 +57,12 @@ impl Session {
         Ok(())
     }
 
-    fn declare_exchange(&self, work: &mut Work<'_>, declare: &ExchangeDeclare<'_>, found: Option<ExchangeId>) -> Result<(), Fault> {
+    fn declare_exchange(
+        &self,
+        work: &mut Work<'_>,
+        declare: &ExchangeDeclare<'_>,
+        found: Option<ExchangeId>,
+    ) -> Result<(), Fault> {
         table::validate(declare.arguments)?;
         let unknown = || Fault::UnknownExchangeType(String::from_utf8_lossy(declare.kind).into_owned());
         let flags = ExchangeFlags {
@@ -69,7 +80,12 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn exchange_delete(&mut self, round: &mut Round<'_>, number: u16, delete: &ExchangeDelete<'_>) -> Result<(), Fault> {
+    pub(super) fn exchange_delete(
+        &mut self,
+        round: &mut Round<'_>,
+        number: u16,
+        delete: &ExchangeDelete<'_>,
+    ) -> Result<(), Fault> {
         let work = round.work()?;
         if delete.exchange.is_empty() {
             return Err(Fault::DefaultExchange);
@@ -98,7 +114,12 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn exchange_unbind(&mut self, round: &mut Round<'_>, number: u16, unbind: &ExchangeUnbind<'_>) -> Result<(), Fault> {
+    pub(super) fn exchange_unbind(
+        &mut self,
+        round: &mut Round<'_>,
+        number: u16,
+        unbind: &ExchangeUnbind<'_>,
+    ) -> Result<(), Fault> {
         let work = round.work()?;
         let binding = self.exchange_binding(work, unbind.source, unbind.destination, unbind.routing_key, unbind.arguments)?;
         work.topology.unbind(&binding);

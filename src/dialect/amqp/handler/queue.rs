@@ -12,7 +12,8 @@ use crate::dialect::amqp::routes::name_in;
 use crate::dialect::amqp::session::Session;
 use crate::dialect::amqp::topology::{Binding, Queue, QueueFlags, arguments};
 use crate::dialect::amqp::wire::method::{
-    QueueBind, QueueBindOk, QueueDeclare, QueueDeclareOk, QueueDelete, QueueDeleteOk, QueuePurge, QueuePurgeOk, QueueUnbind, QueueUnbindOk,
+    QueueBind, QueueBindOk, QueueDeclare, QueueDeclareOk, QueueDelete, QueueDeleteOk, QueuePurge, QueuePurgeOk, QueueUnbind,
+    QueueUnbindOk,
 };
 use crate::dialect::amqp::wire::{Table, table};
 use crate::dialect::amqp::{ORIGIN, exchange::is_match_kind};
@@ -143,7 +144,11 @@ impl Session {
         let match_kind = Table(bind.arguments).get(b"x-match");
         if kind == Some(ExchangeKind::Headers) && match_kind.is_some_and(|value| !is_match_kind(&value)) {
             let named = Named::exchange(bind.exchange, &self.opened.vhost);
-            return Err(Fault::InvalidArgument { named, argument: "x-match".into(), reason: "expected all, any, all-with-x or any-with-x" });
+            return Err(Fault::InvalidArgument {
+                named,
+                argument: "x-match".into(),
+                reason: "expected all, any, all-with-x or any-with-x",
+            });
         }
         work.topology.bind(binding);
         if !bind.nowait {

@@ -60,7 +60,9 @@ fn check_honoured(name: &str, value: Value<'_>, named: &Named) -> Result<(), Fau
     let invalid = |reason| Err(Fault::InvalidArgument { named: named.clone(), argument: name.to_owned(), reason });
     match (name, value) {
         ("x-queue-type", Value::Text(b"classic" | b"quorum")) => Ok(()),
-        ("x-queue-type", Value::Text(b"stream")) => invalid("streams are not supported: every queue's topic can be read again from Kafka"),
+        ("x-queue-type", Value::Text(b"stream")) => {
+            invalid("streams are not supported: every queue's topic can be read again from Kafka")
+        }
         ("x-queue-type", _) => invalid("unsupported queue type"),
         _ => Ok(()),
     }

@@ -84,7 +84,8 @@ impl Marks {
     }
 
     fn reach_exchange(&mut self, exchange: ExchangeId) {
-        let first = self.exchanges.get_mut(exchange.0 as usize).is_some_and(|mark| std::mem::replace(mark, self.stamp) != self.stamp);
+        let first =
+            self.exchanges.get_mut(exchange.0 as usize).is_some_and(|mark| std::mem::replace(mark, self.stamp) != self.stamp);
         if first {
             self.todo.push(exchange);
         }

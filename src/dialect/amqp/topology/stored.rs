@@ -116,9 +116,23 @@ mod tests {
     fn what_is_stored_comes_back() {
         let b = Bytes::from_static;
         let all = [
-            Stored::Exchange { vhost: b(b"/"), name: b(b"e"), kind: b(b"topic"), auto_delete: true, internal: false, arguments: b(b"\x01at\x01") },
+            Stored::Exchange {
+                vhost: b(b"/"),
+                name: b(b"e"),
+                kind: b(b"topic"),
+                auto_delete: true,
+                internal: false,
+                arguments: b(b"\x01at\x01"),
+            },
             Stored::Queue { vhost: b(b"/"), name: b(b"q"), auto_delete: false, foreign: true, arguments: b(b"") },
-            Stored::Binding { vhost: b(b"v"), source: b(b"e"), to_exchange: true, destination: b(b"f"), key: b(b"#"), arguments: b(b"") },
+            Stored::Binding {
+                vhost: b(b"v"),
+                source: b(b"e"),
+                to_exchange: true,
+                destination: b(b"f"),
+                key: b(b"#"),
+                arguments: b(b""),
+            },
         ];
         for stored in all {
             assert_eq!(Stored::decode(&stored.key(), &stored.value()), Ok(Some(stored)));

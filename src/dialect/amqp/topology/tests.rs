@@ -101,9 +101,7 @@ fn what_is_durable_comes_back_and_nothing_else() {
             None => drop(state.remove(&key)),
         }
     }
-    let mut loaded = Topology::load(state.into_iter().collect(), |_, name| {
-        TopicName::new(Bytes::copy_from_slice(name)).ok()
-    });
+    let mut loaded = Topology::load(state.into_iter().collect(), |_, name| TopicName::new(Bytes::copy_from_slice(name)).ok());
     let words = loaded.exchange_id(b"/", b"words").unwrap();
     let kept = loaded.queue_id(b"/", b"kept").unwrap();
     assert_eq!(loaded.queue_id(b"/", b"own"), None);

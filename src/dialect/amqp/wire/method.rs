@@ -11,12 +11,24 @@ use super::frame::{FrameKind, put_frame};
 
 /// The Rust type of a wire field.
 macro_rules! field_type {
-    (octet) => { u8 };
-    (short) => { u16 };
-    (long) => { u32 };
-    (longlong) => { u64 };
-    (bit) => { bool };
-    ($string_or_table:ident $lt:lifetime) => { &$lt [u8] };
+    (octet) => {
+        u8
+    };
+    (short) => {
+        u16
+    };
+    (long) => {
+        u32
+    };
+    (longlong) => {
+        u64
+    };
+    (bit) => {
+        bool
+    };
+    ($string_or_table:ident $lt:lifetime) => {
+        &$lt[u8]
+    };
 }
 
 macro_rules! methods {

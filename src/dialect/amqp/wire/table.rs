@@ -280,10 +280,23 @@ mod tests {
     #[test]
     fn values_come_back_as_written() {
         let values = [
-            Value::Bool(true), Value::I8(-1), Value::U8(200), Value::I16(-300), Value::U16(65_000), Value::I32(-70_000),
-            Value::U32(4_000_000_000), Value::I64(i64::MIN), Value::F32(1.5), Value::F64(-2.25), Value::Decimal(2, -314),
-            Value::Text(b"text"), Value::Bytes(&[0, 255]), Value::Timestamp(u64::MAX), Value::Array(b"t\x01"),
-            Value::Table(b"\x01at\x00"), Value::Void,
+            Value::Bool(true),
+            Value::I8(-1),
+            Value::U8(200),
+            Value::I16(-300),
+            Value::U16(65_000),
+            Value::I32(-70_000),
+            Value::U32(4_000_000_000),
+            Value::I64(i64::MIN),
+            Value::F32(1.5),
+            Value::F64(-2.25),
+            Value::Decimal(2, -314),
+            Value::Text(b"text"),
+            Value::Bytes(&[0, 255]),
+            Value::Timestamp(u64::MAX),
+            Value::Array(b"t\x01"),
+            Value::Table(b"\x01at\x00"),
+            Value::Void,
         ];
         let mut builder = TableBuilder::new();
         for value in values {

@@ -8,12 +8,13 @@ use crate::log::Lsn;
 const TYPE: &str = "classic";
 
 pub fn handle(call: &Call, request: ListGroupsRequest) -> (ListGroupsResponse, Lsn) {
+    let ListGroupsRequest { states_filter, types_filter } = request;
     let wanted = |filter: &[String], what: &str| filter.is_empty() || filter.iter().any(|f| f.eq_ignore_ascii_case(what));
     let mut response = ListGroupsResponse::default();
-    if !wanted(&request.types_filter, TYPE) {
+    if !wanted(&types_filter, TYPE) {
         return (response, Lsn::NONE);
     }
-    let of_state = |g: &GroupListing| wanted(&request.states_filter, state_name(g.state));
+    let of_state = |g: &GroupListing| wanted(&states_filter, state_name(g.state));
     let listed = call.groups().list().into_iter().filter(of_state).map(|g| ListedGroup {
         group_id: g.name.to_string(),
         protocol_type: g.kind.to_string(),

@@ -98,9 +98,10 @@ fn prepare(call: &Call, topic: Arc<Topic>, data: PartitionProduceData) -> Result
     let partition = find_partition(&topic, data.index).map_err(|error| (error, "no such partition".to_owned()))?;
     let bytes = data.records.unwrap_or_default();
     check(&bytes)?;
-    let checked = |bytes| ValidBatch::check(bytes, call.log().limits()).map_err(|error| (ErrorCode::from(&error), error.to_string()));
+    let checked =
+        |bytes| ValidBatch::check(bytes, call.log().limits()).map_err(|error| (ErrorCode::from(&error), error.to_string()));
     let mut batch = checked(bytes)?;
-    let is_append_time = topic.settings().log_append_time;
+    let is_append_time = topic.has_append_time();
     if is_append_time {
         batch = checked(append_time_batch(batch.bytes(), now_ms()))?;
     }

@@ -104,13 +104,7 @@ fn deadline(timeout: &[u8]) -> Result<Option<Instant>, CommandError> {
     Ok(Instant::now().checked_add(Duration::from_millis(ms as u64)))
 }
 
-fn wait_for(
-    ctx: &mut Context<'_, '_>,
-    keys: &[Bytes],
-    deadline: Option<Instant>,
-    serve: &Serve,
-    then: Then,
-) -> Outcome {
+fn wait_for(ctx: &mut Context<'_, '_>, keys: &[Bytes], deadline: Option<Instant>, serve: &Serve, then: Then) -> Outcome {
     if ctx.round.is_atomic() {
         write_nothing(ctx, &then);
         return Ok(Flow::Next);

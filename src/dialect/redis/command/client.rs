@@ -18,7 +18,11 @@ pub fn id(ctx: &mut Context<'_, '_>, _: &[Bytes]) -> Outcome {
 
 pub fn getname(ctx: &mut Context<'_, '_>, _: &[Bytes]) -> Outcome {
     let name = ctx.session.client.status().name;
-    if name.is_empty() { ctx.reply().null() } else { ctx.reply().bulk(&name) }
+    if name.is_empty() {
+        ctx.reply().null()
+    } else {
+        ctx.reply().bulk(&name)
+    }
     Ok(Flow::Next)
 }
 
@@ -203,7 +207,9 @@ pub fn tracking(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
 }
 
 pub fn caching(_: &mut Context<'_, '_>, _: &[Bytes]) -> Outcome {
-    Err(CommandError::Option("CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled"))
+    Err(CommandError::Option(
+        "CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
+    ))
 }
 
 pub fn getredir(ctx: &mut Context<'_, '_>, _: &[Bytes]) -> Outcome {

@@ -8,6 +8,9 @@ use crate::dialect::redis::session::{Replies, Session};
 use crate::dialect::redis::wire::Protocol;
 use crate::dialect::redis::{REDIS_VERSION, server::Server};
 
+/// The user of a connection that has named none.
+pub const DEFAULT_USER: &str = "default";
+
 /// What `HELLO` asked for, to be done once the password is checked.
 #[derive(Debug, Clone)]
 pub struct Handshake {
@@ -18,11 +21,17 @@ pub struct Handshake {
 pub fn auth(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let (user, password) = match arguments {
         [_, password] if ctx.server.users.open() && !password.is_empty() => return Err(CommandError::NoPasswordSet),
-        [_, password] => ("default".to_owned(), password.clone()),
+        [_, password] => (DEFAULT_USER.to_owned(), password.clone()),
         [_, user, password] => (String::from_utf8_lossy(user).into_owned(), password.clone()),
         _ => return Err(CommandError::Syntax),
     };
+    check_user(ctx, &user)?;
     Ok(Flow::Verify(Box::new(Login { user, password, then: AfterLogin::Auth })))
+}
+
+/// Without users in the configuration there is the default user alone, as in Redis.
+fn check_user(ctx: &Context<'_, '_>, user: &str) -> Result<(), CommandError> {
+    if ctx.server.users.open() && user != DEFAULT_USER { Err(CommandError::WrongPassword) } else { Ok(()) }
 }
 
 /// `HELLO [protocol [AUTH user password] [SETNAME name]]`.
@@ -53,7 +62,10 @@ pub fn hello(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     }
     match login {
         Some(_) if ctx.round.is_atomic() => Err(CommandError::NotInsideMulti),
-        Some((user, password)) => Ok(Flow::Verify(Box::new(Login { user, password, then: AfterLogin::Hello(handshake) }))),
+        Some((user, password)) => {
+            check_user(ctx, &user)?;
+            Ok(Flow::Verify(Box::new(Login { user, password, then: AfterLogin::Hello(handshake) })))
+        }
         None if !ctx.session.logged_in => Err(CommandError::HelloBeforeLogin),
         None => {
             greet(ctx, &handshake);
@@ -163,11 +175,11 @@ fn restart(session: &mut Session, server: &Server) {
     session.database = 0;
     session.replies = Replies::On;
     session.logged_in = server.users.open();
-    session.user = "default".to_owned();
+    session.user = DEFAULT_USER.to_owned();
     session.client.update(|status| {
         status.name = Bytes::new();
         status.database = 0;
-        status.user = "default".to_owned();
+        status.user = DEFAULT_USER.to_owned();
         status.no_evict = false;
         status.no_touch = false;
     });

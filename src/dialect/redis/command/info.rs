@@ -25,8 +25,7 @@ const SECTIONS: &[(&str, bool)] = &[
 ];
 
 pub fn info(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
-    let wanted: Vec<String> =
-        arguments.iter().skip(1).map(|a| String::from_utf8_lossy(a).to_ascii_lowercase()).collect();
+    let wanted: Vec<String> = arguments.iter().skip(1).map(|a| String::from_utf8_lossy(a).to_ascii_lowercase()).collect();
     let has = |name: &str| wanted.iter().any(|w| w == name);
     let everything = has("all") || has("everything");
     let defaults = wanted.is_empty() || has("default");

@@ -109,8 +109,7 @@ pub fn randomkey(ctx: &mut Context<'_, '_>, _: &[Bytes]) -> Outcome {
 /// time is returned, once.
 pub fn scan(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let [_, cursor, options @ ..] = arguments else { return Err(CommandError::Arity("scan")) };
-    let cursor: u64 =
-        std::str::from_utf8(cursor).ok().and_then(|text| text.parse().ok()).ok_or(CommandError::InvalidCursor)?;
+    let cursor: u64 = std::str::from_utf8(cursor).ok().and_then(|text| text.parse().ok()).ok_or(CommandError::InvalidCursor)?;
     let options = scan_options(options)?;
     let keys = keys_of(ctx, ctx.session.database)?.into_iter().map(|(key, _)| (hash(&key), key)).collect();
     let (next, mut page) = page_of(keys, cursor, options.count);

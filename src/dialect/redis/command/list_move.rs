@@ -28,13 +28,7 @@ fn move_or_null(ctx: &mut Context<'_, '_>, from: &Bytes, to: &Bytes, from_end: E
 }
 
 /// Moves one element and writes it as the reply. `false`: there is none, and nothing was written.
-pub fn move_one(
-    ctx: &mut Context<'_, '_>,
-    from: &Bytes,
-    to: &Bytes,
-    from_end: End,
-    to_end: End,
-) -> Result<bool, CommandError> {
+pub fn move_one(ctx: &mut Context<'_, '_>, from: &Bytes, to: &Bytes, from_end: End, to_end: End) -> Result<bool, CommandError> {
     let Some(source) = list::non_empty(ctx, from)? else { return Ok(false) };
     let target = list::open(ctx, to)?;
     let unit = ctx.round.durable_unit()?;

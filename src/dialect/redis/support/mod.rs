@@ -193,7 +193,9 @@ impl CommandSpec {
             let count = arguments.get(self.keys.count_at).and_then(|n| super::wire::number::integer(n)).unwrap_or(0);
             return arguments.iter().skip(self.keys.count_at + 1).take(usize::try_from(count).unwrap_or(0)).collect();
         }
-        let (Ok(first), Ok(step)) = (usize::try_from(self.keys.first), usize::try_from(self.keys.step)) else { return Vec::new() };
+        let (Ok(first), Ok(step)) = (usize::try_from(self.keys.first), usize::try_from(self.keys.step)) else {
+            return Vec::new();
+        };
         if first == 0 || step == 0 {
             return Vec::new();
         }

@@ -185,37 +185,75 @@ pub static COMMANDS: &[CommandSpec] = &[
 ];
 
 static CLIENT: &[CommandSpec] = &[
-    connection_command("client|caching", 3, client::caching).flags(SESSION).docs("6.0.0", "Refused: client-side caching is not supported."),
+    connection_command("client|caching", 3, client::caching)
+        .flags(SESSION)
+        .docs("6.0.0", "Refused: client-side caching is not supported."),
     connection_command("client|getname", 2, client::getname).flags(SESSION).docs("2.6.9", "Returns the name of the connection."),
-    connection_command("client|getredir", 2, client::getredir).flags(SESSION).docs("6.0.0", "Returns the client ID to which tracking notifications are redirected."),
-    connection_command("client|help", 2, client::help).flags(QUERY).docs("5.0.0", "Returns helpful text about the different subcommands."),
-    connection_command("client|id", 2, client::id).flags(SESSION).docs("5.0.0", "Returns the unique client ID of the connection."),
-    connection_command("client|info", 2, client::info).flags(NOSCRIPT | QUERY).docs("6.2.0", "Returns information about the connection."),
+    connection_command("client|getredir", 2, client::getredir)
+        .flags(SESSION)
+        .docs("6.0.0", "Returns the client ID to which tracking notifications are redirected."),
+    connection_command("client|help", 2, client::help)
+        .flags(QUERY)
+        .docs("5.0.0", "Returns helpful text about the different subcommands."),
+    connection_command("client|id", 2, client::id)
+        .flags(SESSION)
+        .docs("5.0.0", "Returns the unique client ID of the connection."),
+    connection_command("client|info", 2, client::info)
+        .flags(NOSCRIPT | QUERY)
+        .docs("6.2.0", "Returns information about the connection."),
     connection_command("client|kill", -3, client::kill).flags(ADMINISTRATION).docs("2.4.0", "Terminates open connections."),
     connection_command("client|list", -2, client::list).flags(ADMINISTRATION).docs("2.4.0", "Lists open connections."),
-    connection_command("client|no-evict", 3, client::no_evict).flags(ADMINISTRATION).docs("7.0.0", "Sets the client eviction mode of the connection."),
-    connection_command("client|no-touch", 3, client::no_touch).flags(SESSION).docs("7.2.0", "Controls whether commands alter the idle time of keys."),
-    connection_command("client|reply", 3, client::reply).flags(NOSCRIPT | QUERY).docs("3.2.0", "Instructs the server whether to reply to commands."),
-    connection_command("client|setinfo", 4, client::setinfo).flags(SESSION).docs("7.2.0", "Sets information specific to the client or connection."),
+    connection_command("client|no-evict", 3, client::no_evict)
+        .flags(ADMINISTRATION)
+        .docs("7.0.0", "Sets the client eviction mode of the connection."),
+    connection_command("client|no-touch", 3, client::no_touch)
+        .flags(SESSION)
+        .docs("7.2.0", "Controls whether commands alter the idle time of keys."),
+    connection_command("client|reply", 3, client::reply)
+        .flags(NOSCRIPT | QUERY)
+        .docs("3.2.0", "Instructs the server whether to reply to commands."),
+    connection_command("client|setinfo", 4, client::setinfo)
+        .flags(SESSION)
+        .docs("7.2.0", "Sets information specific to the client or connection."),
     connection_command("client|setname", 3, client::setname).flags(SESSION).docs("2.6.9", "Sets the connection name."),
-    connection_command("client|tracking", -3, client::tracking).flags(SESSION).docs("6.0.0", "Refused when switched on: client-side caching is not supported."),
-    connection_command("client|trackinginfo", 2, client::trackinginfo).flags(SESSION).docs("6.2.0", "Returns information about server-assisted client-side caching."),
-    connection_command("client|unblock", -3, client::unblock).flags(ADMINISTRATION).docs("5.0.0", "Unblocks a client blocked by a blocking command from a different connection."),
+    connection_command("client|tracking", -3, client::tracking)
+        .flags(SESSION)
+        .docs("6.0.0", "Refused when switched on: client-side caching is not supported."),
+    connection_command("client|trackinginfo", 2, client::trackinginfo)
+        .flags(SESSION)
+        .docs("6.2.0", "Returns information about server-assisted client-side caching."),
+    connection_command("client|unblock", -3, client::unblock)
+        .flags(ADMINISTRATION)
+        .docs("5.0.0", "Unblocks a client blocked by a blocking command from a different connection."),
 ];
 
 static COMMAND: &[CommandSpec] = &[
     server_command("command|count", 2, introspection::count).flags(QUERY).docs("2.8.13", "Returns a count of commands."),
-    server_command("command|docs", -2, introspection::docs).flags(QUERY).docs("7.0.0", "Returns documentary information about commands."),
-    server_command("command|getkeys", -3, introspection::getkeys).flags(QUERY).docs("2.8.13", "Extracts the key names from an arbitrary command."),
-    server_command("command|help", 2, introspection::help).flags(QUERY).docs("5.0.0", "Returns helpful text about the different subcommands."),
-    server_command("command|info", -2, introspection::info).flags(QUERY).docs("2.8.13", "Returns information about one, multiple or all commands."),
+    server_command("command|docs", -2, introspection::docs)
+        .flags(QUERY)
+        .docs("7.0.0", "Returns documentary information about commands."),
+    server_command("command|getkeys", -3, introspection::getkeys)
+        .flags(QUERY)
+        .docs("2.8.13", "Extracts the key names from an arbitrary command."),
+    server_command("command|help", 2, introspection::help)
+        .flags(QUERY)
+        .docs("5.0.0", "Returns helpful text about the different subcommands."),
+    server_command("command|info", -2, introspection::info)
+        .flags(QUERY)
+        .docs("2.8.13", "Returns information about one, multiple or all commands."),
     server_command("command|list", -2, introspection::list).flags(QUERY).docs("7.0.0", "Returns a list of command names."),
 ];
 
 static CONFIG: &[CommandSpec] = &[
-    server_command("config|get", -3, config::get).flags(ADMINISTRATION).docs("2.0.0", "Returns the effective values of configuration parameters."),
-    server_command("config|help", 2, config::help).flags(QUERY).docs("5.0.0", "Returns helpful text about the different subcommands."),
-    server_command("config|resetstat", 2, config::resetstat).flags(ADMINISTRATION).docs("2.0.0", "Resets the server's statistics."),
+    server_command("config|get", -3, config::get)
+        .flags(ADMINISTRATION)
+        .docs("2.0.0", "Returns the effective values of configuration parameters."),
+    server_command("config|help", 2, config::help)
+        .flags(QUERY)
+        .docs("5.0.0", "Returns helpful text about the different subcommands."),
+    server_command("config|resetstat", 2, config::resetstat)
+        .flags(ADMINISTRATION)
+        .docs("2.0.0", "Resets the server's statistics."),
     server_command("config|set", -4, config::set).flags(ADMINISTRATION).docs("2.0.0", "Sets configuration parameters in-flight."),
 ];
 
@@ -229,26 +267,56 @@ static FUNCTION: &[CommandSpec] = &[
 ];
 
 static OBJECT: &[CommandSpec] = &[
-    generic("object|encoding", 3, keyspace::object_encoding).flags(READONLY).keys(2, 2, 1).docs("2.2.3", "Returns the internal encoding of an object."),
-    generic("object|freq", 3, keyspace::object_freq).flags(READONLY).keys(2, 2, 1).docs("4.0.0", "Refused: no access frequency is kept."),
-    generic("object|help", 2, keyspace::object_help).flags(QUERY).docs("6.2.0", "Returns helpful text about the different subcommands."),
-    generic("object|idletime", 3, keyspace::object_number).flags(READONLY).keys(2, 2, 1).docs("2.2.3", "Returns the time since the last access to an object: not kept, always 0."),
-    generic("object|refcount", 3, keyspace::object_refcount).flags(READONLY).keys(2, 2, 1).docs("2.2.3", "Returns the reference count of a value: always 1."),
+    generic("object|encoding", 3, keyspace::object_encoding)
+        .flags(READONLY)
+        .keys(2, 2, 1)
+        .docs("2.2.3", "Returns the internal encoding of an object."),
+    generic("object|freq", 3, keyspace::object_freq)
+        .flags(READONLY)
+        .keys(2, 2, 1)
+        .docs("4.0.0", "Refused: no access frequency is kept."),
+    generic("object|help", 2, keyspace::object_help)
+        .flags(QUERY)
+        .docs("6.2.0", "Returns helpful text about the different subcommands."),
+    generic("object|idletime", 3, keyspace::object_number)
+        .flags(READONLY)
+        .keys(2, 2, 1)
+        .docs("2.2.3", "Returns the time since the last access to an object: not kept, always 0."),
+    generic("object|refcount", 3, keyspace::object_refcount)
+        .flags(READONLY)
+        .keys(2, 2, 1)
+        .docs("2.2.3", "Returns the reference count of a value: always 1."),
 ];
 
 static PUBSUB_SUBCOMMANDS: &[CommandSpec] = &[
     on_channel("pubsub|channels", -2, pubsub::channels).flags(PUBSUB | QUERY).docs("2.8.0", "Returns the active channels."),
-    on_channel("pubsub|help", 2, pubsub::help).flags(QUERY).docs("6.2.0", "Returns helpful text about the different subcommands."),
-    on_channel("pubsub|numpat", 2, pubsub::numpat).flags(PUBSUB | QUERY).docs("2.8.0", "Returns a count of unique pattern subscriptions."),
-    on_channel("pubsub|numsub", -2, pubsub::numsub).flags(PUBSUB | QUERY).docs("2.8.0", "Returns a count of subscribers to channels."),
-    on_channel("pubsub|shardchannels", -2, pubsub::shardchannels).flags(PUBSUB | QUERY).docs("7.0.0", "Returns the active shard channels: there are none."),
-    on_channel("pubsub|shardnumsub", -2, pubsub::shardnumsub).flags(PUBSUB | QUERY).docs("7.0.0", "Returns the count of subscribers of shard channels: there are none."),
+    on_channel("pubsub|help", 2, pubsub::help)
+        .flags(QUERY)
+        .docs("6.2.0", "Returns helpful text about the different subcommands."),
+    on_channel("pubsub|numpat", 2, pubsub::numpat)
+        .flags(PUBSUB | QUERY)
+        .docs("2.8.0", "Returns a count of unique pattern subscriptions."),
+    on_channel("pubsub|numsub", -2, pubsub::numsub)
+        .flags(PUBSUB | QUERY)
+        .docs("2.8.0", "Returns a count of subscribers to channels."),
+    on_channel("pubsub|shardchannels", -2, pubsub::shardchannels)
+        .flags(PUBSUB | QUERY)
+        .docs("7.0.0", "Returns the active shard channels: there are none."),
+    on_channel("pubsub|shardnumsub", -2, pubsub::shardnumsub)
+        .flags(PUBSUB | QUERY)
+        .docs("7.0.0", "Returns the count of subscribers of shard channels: there are none."),
 ];
 
 static SLOWLOG: &[CommandSpec] = &[
-    server_command("slowlog|get", -2, server::slowlog_get).flags(ADMINISTRATION).docs("2.2.12", "Returns the slow log's entries: none is kept."),
-    server_command("slowlog|len", 2, server::slowlog_len).flags(ADMINISTRATION).docs("2.2.12", "Returns the number of entries in the slow log: none is kept."),
-    server_command("slowlog|reset", 2, server::slowlog_reset).flags(ADMINISTRATION).docs("2.2.12", "Clears all entries from the slow log."),
+    server_command("slowlog|get", -2, server::slowlog_get)
+        .flags(ADMINISTRATION)
+        .docs("2.2.12", "Returns the slow log's entries: none is kept."),
+    server_command("slowlog|len", 2, server::slowlog_len)
+        .flags(ADMINISTRATION)
+        .docs("2.2.12", "Returns the number of entries in the slow log: none is kept."),
+    server_command("slowlog|reset", 2, server::slowlog_reset)
+        .flags(ADMINISTRATION)
+        .docs("2.2.12", "Clears all entries from the slow log."),
 ];
 
 /// Commands that are refused with a reason of their own, and the reason.
