@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::*;
-use crate::log::record::{BATCH_HEADER_BYTES, BatchBuilder, Record};
+use crate::log::record::{BATCH_HEADER_BYTES, BatchBuilder, Limits, Record, ValidBatch};
 use crate::log::{Bound, Topic, TopicSettings};
 
 /// `TRUNKLINE_SCHEDULES` runs more of them.
@@ -408,7 +408,7 @@ fn make(unit: &mut Unit<'_>, text: &str) -> Arc<Topic> {
 }
 
 /// A batch of an idempotent producer.
-fn batch(sequence: i32, values: &[String]) -> Bytes {
+fn batch(sequence: i32, values: &[String]) -> ValidBatch {
     let mut builder = BatchBuilder::new();
     values.iter().for_each(|value| builder.push(&record(value)));
     let mut bytes = builder.finish().to_vec();
@@ -418,7 +418,7 @@ fn batch(sequence: i32, values: &[String]) -> Bytes {
     assert!(bytes.len() > BATCH_HEADER_BYTES);
     let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &bytes[21..]) as u32;
     bytes[17..21].copy_from_slice(&crc.to_be_bytes());
-    bytes.into()
+    ValidBatch::check(bytes.into(), &Limits::default()).expect("a whole batch")
 }
 
 /// Copies what is there; what is renamed or removed meanwhile may be missed, as a crash just then would have it.

@@ -386,7 +386,7 @@ impl Connection {
             tracing::warn!(peer = %self.session.client.peer, "a subscriber that fell too far behind was cut off");
         }
         // A log that takes no more writes has no one left to tell: the listener dies with the connection.
-        let _ = self.with_round(|ctx| pubsub::forget_all(ctx));
+        let _ = self.with_round(pubsub::forget_all);
         self.server.clients.remove(self.session.client.id);
     }
 }
@@ -403,12 +403,7 @@ enum SocketEvent {
 
 /// Waits for the socket: until it takes bytes again if it was full, and until there is input if any is wanted, which is read
 /// with one call. The buffer is allocated when there is something to read.
-async fn socket_event(
-    stream: &mut TcpStream,
-    input: &mut BytesMut,
-    read_bytes: Option<usize>,
-    was_full: bool,
-) -> SocketEvent {
+async fn socket_event(stream: &mut TcpStream, input: &mut BytesMut, read_bytes: Option<usize>, was_full: bool) -> SocketEvent {
     poll_fn(|cx| {
         if was_full && let Poll::Ready(ready) = stream.poll_write_ready(cx) {
             return Poll::Ready(if ready.is_ok() { SocketEvent::Writable } else { SocketEvent::Ended });

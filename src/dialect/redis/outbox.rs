@@ -213,8 +213,8 @@ fn render(out: &mut BytesMut, reader: &mut RecordReader, hole: &Hole) {
 mod tests {
     use super::*;
     use crate::delivery::{Delivery, Kind, Target};
-    use crate::log::{LogSettings, TopicName, TopicSettings};
     use crate::log::record::Record;
+    use crate::log::{LogSettings, TopicName, TopicSettings};
 
     /// A log with the records `zero`, `one`, `two`.
     fn delivery(directory: &std::path::Path) -> (Delivery, Arc<Partition>) {
