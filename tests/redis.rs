@@ -182,7 +182,8 @@ fn a_scan_sees_every_key_once() {
     }
     let _: () = pipe.query(&mut c).unwrap();
     let mut seen: Vec<String> = c.scan_match("key:*").unwrap().map(|key| key.unwrap()).collect();
-    (seen.sort(), names.sort());
+    seen.sort();
+    names.sort();
     assert_eq!(seen, names);
 }
 

@@ -59,7 +59,8 @@ async fn bodies_of_every_size_survive() {
 #[tokio::test]
 async fn exchanges_route_by_their_type() {
     let broker = Broker::start().await;
-    let cases: [(ExchangeKind, &[(&str, &str)], &str, &[&str]); 3] = [
+    type Case = (ExchangeKind, &'static [(&'static str, &'static str)], &'static str, &'static [&'static str]);
+    let cases: [Case; 3] = [
         (ExchangeKind::Direct, &[("a", "k"), ("b", "k"), ("c", "other")], "k", &["a", "b"]),
         (ExchangeKind::Fanout, &[("a", "1"), ("b", "2")], "whatever", &["a", "b"]),
         (ExchangeKind::Topic, &[("a", "*.red.#"), ("b", "#"), ("c", "blue.*"), ("a", "blue.red")], "blue.red", &["a", "b", "c"]),
@@ -182,11 +183,11 @@ async fn a_transaction_is_seen_at_commit_and_not_before() {
     declare(&channel, "tx").await;
     channel.tx_select().await.unwrap();
     for body in [b"1", b"2"] {
-        let _ = channel.basic_publish("".into(), "tx".into(), BasicPublishOptions::default(), body, persistent()).await.unwrap();
+        drop(channel.basic_publish("".into(), "tx".into(), BasicPublishOptions::default(), body, persistent()).await.unwrap());
     }
     channel.tx_rollback().await.unwrap();
     assert_eq!(ready(&other, "tx").await, 0);
-    let _ = channel.basic_publish("".into(), "tx".into(), BasicPublishOptions::default(), b"3", persistent()).await.unwrap();
+    drop(channel.basic_publish("".into(), "tx".into(), BasicPublishOptions::default(), b"3", persistent()).await.unwrap());
     channel.tx_commit().await.unwrap();
     assert_eq!(ready(&other, "tx").await, 1);
     let message = get(&channel, "tx").await.unwrap();
