@@ -1,7 +1,7 @@
 //! Where the dialects meet: every writer by every reader, with each field's own client library against a running gateway.
 //!
 //! What arrives of a record in another dialect is the table of `docs/mapping.md`; inside one dialect it is exact.
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::unwrap_used)]
 
 mod support;
 

@@ -27,7 +27,9 @@ fn config(gateway: &Gateway) -> ClientConfig {
 
 fn producer(gateway: &Gateway, settings: &[(&str, &str)]) -> FutureProducer {
     let mut config = config(gateway);
-    settings.iter().for_each(|(key, value)| drop(config.set(*key, *value)));
+    for (key, value) in settings {
+        config.set(*key, *value);
+    }
     config.create().expect("a producer")
 }
 

@@ -177,10 +177,13 @@ fn a_scan_sees_every_key_once() {
     let mut c = connect(&gateway);
     let mut pipe = redis::pipe();
     let mut names: Vec<String> = (0..200).map(|i| format!("key:{i}")).collect();
-    names.iter().for_each(|name| drop(pipe.rpush(name, "v").ignore()));
+    for name in &names {
+        pipe.rpush(name, "v").ignore();
+    }
     let _: () = pipe.query(&mut c).unwrap();
     let mut seen: Vec<String> = c.scan_match("key:*").unwrap().map(|key| key.unwrap()).collect();
-    (seen.sort(), names.sort());
+    seen.sort();
+    names.sort();
     assert_eq!(seen, names);
 }
 
@@ -235,7 +238,9 @@ fn what_was_answered_survives_a_kill() {
     let mut gateway = Gateway::start();
     let mut c = connect(&gateway);
     let mut pipe = redis::pipe();
-    (0..500).for_each(|i| drop(pipe.rpush("log", i).ignore()));
+    for i in 0..500 {
+        pipe.rpush("log", i).ignore();
+    }
     let _: () = pipe.query(&mut c).unwrap();
     assert_eq!(c.lpop::<_, u64>("log", None).unwrap(), 0);
     assert_eq!(c.rpop::<_, u64>("log", None).unwrap(), 499);

@@ -290,4 +290,6 @@ fn apply(view: &mut View, body: &[u8]) -> Result<(), String> {
 }
 
 #[cfg(test)]
+mod model_tests;
+#[cfg(test)]
 mod tests;

@@ -322,3 +322,41 @@ fn producer_ids_never_come_twice() {
         delivery.log().close();
     }
 }
+
+#[test]
+fn a_handle_of_a_deleted_topic_writes_nothing_to_the_new_one_of_its_name() {
+    let place = Place::new();
+    let delivery = place.open();
+    let mut unit = delivery.begin().expect("the log is well");
+    let old = make(&mut unit, "q");
+    push(&mut unit, &old, &["a", "b", "c"]);
+    unit.delete_topic(&name("q")).expect("it is there");
+    let new = make(&mut unit, "q");
+    assert!(unit.append(&target(&old), &record("lost"), Kind::Plain).is_empty());
+    assert!(unit.append_front(&old, &record("lost")).is_none());
+    push(&mut unit, &new, &["d"]);
+    settle(&delivery, unit.commit());
+    assert_eq!(held(&delivery, "q"), ["d"]);
+    delivery.close().expect("it closes");
+}
+
+#[test]
+fn what_was_trimmed_stays_so_after_a_restart() {
+    let place = Place::new();
+    let delivery = place.open();
+    let mut unit = delivery.begin().expect("the log is well");
+    let topic = make(&mut unit, "q");
+    push(&mut unit, &topic, &["a", "b", "c"]);
+    settle(&delivery, unit.commit());
+    let partition = topic.partition(0).expect("a partition");
+    let mut unit = delivery.begin().expect("the log is well");
+    assert_eq!(unit.trim(&topic, &partition, 2), 2);
+    settle(&delivery, unit.commit());
+    delivery.log().close();
+    drop((topic, partition, delivery));
+    let delivery = place.open();
+    assert_eq!(held(&delivery, "q"), ["c"]);
+    let partition = delivery.log().topic(&name("q")).and_then(|topic| topic.partition(0)).expect("a partition");
+    assert_eq!((partition.bounds().log_start, partition.bounds().end), (2, 3));
+    delivery.close().expect("it closes");
+}

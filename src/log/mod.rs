@@ -253,3 +253,5 @@ fn corrupt(partition: &Partition, batch: &StoredBatch, error: &record::BatchErro
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod torn_tests;

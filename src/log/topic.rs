@@ -137,6 +137,11 @@ impl Topic {
         self.settings.read().max_message_bytes as usize
     }
 
+    /// Whether its records carry the time of their append.
+    pub fn has_append_time(&self) -> bool {
+        self.settings.read().log_append_time
+    }
+
     /// Whether it belongs to the log itself.
     pub fn is_internal(&self) -> bool {
         self.name.is_internal()

@@ -56,13 +56,11 @@ async fn bodies_of_every_size_survive() {
     }
 }
 
-/// Exchange type, bindings as queue and key, routing key, queues reached.
-type RoutingCase = (ExchangeKind, &'static [(&'static str, &'static str)], &'static str, &'static [&'static str]);
-
 #[tokio::test]
 async fn exchanges_route_by_their_type() {
     let broker = Broker::start().await;
-    let cases: [RoutingCase; 3] = [
+    type Case = (ExchangeKind, &'static [(&'static str, &'static str)], &'static str, &'static [&'static str]);
+    let cases: [Case; 3] = [
         (ExchangeKind::Direct, &[("a", "k"), ("b", "k"), ("c", "other")], "k", &["a", "b"]),
         (ExchangeKind::Fanout, &[("a", "1"), ("b", "2")], "whatever", &["a", "b"]),
         (ExchangeKind::Topic, &[("a", "*.red.#"), ("b", "#"), ("c", "blue.*"), ("a", "blue.red")], "blue.red", &["a", "b", "c"]),
@@ -177,11 +175,6 @@ async fn copies_go_to_the_queues_that_the_headers_name() {
     }
 }
 
-/// Publishes without a confirm to wait for.
-async fn in_transaction(channel: &Channel, body: &[u8]) {
-    drop(channel.basic_publish("".into(), "tx".into(), BasicPublishOptions::default(), body, persistent()).await.unwrap());
-}
-
 #[tokio::test]
 async fn a_transaction_is_seen_at_commit_and_not_before() {
     let broker = Broker::start().await;
@@ -190,11 +183,11 @@ async fn a_transaction_is_seen_at_commit_and_not_before() {
     declare(&channel, "tx").await;
     channel.tx_select().await.unwrap();
     for body in [b"1", b"2"] {
-        in_transaction(&channel, body).await;
+        drop(channel.basic_publish("".into(), "tx".into(), BasicPublishOptions::default(), body, persistent()).await.unwrap());
     }
     channel.tx_rollback().await.unwrap();
     assert_eq!(ready(&other, "tx").await, 0);
-    in_transaction(&channel, b"3").await;
+    drop(channel.basic_publish("".into(), "tx".into(), BasicPublishOptions::default(), b"3", persistent()).await.unwrap());
     channel.tx_commit().await.unwrap();
     assert_eq!(ready(&other, "tx").await, 1);
     let message = get(&channel, "tx").await.unwrap();

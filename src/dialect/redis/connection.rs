@@ -3,14 +3,15 @@
 //! What the socket has is read at once, run as one round, and answered with one write when the log is durable up to what the
 //! replies depend on; meanwhile more is read, up to a bound. An idle connection keeps no buffers.
 
-use std::future::Future;
-use std::io;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Instant;
 
 use bytes::BytesMut;
-use tokio::io::Interest;
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 use super::clients::Client;
@@ -155,24 +156,13 @@ impl Connection {
             State::Blocked(blocked) => blocked.deadline,
             State::Running | State::Verifying(_) | State::Closing => None,
         };
-        let interest = match (self.wants_input(), self.stuck) {
-            (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
-            (true, false) => Some(Interest::READABLE),
-            (false, true) => Some(Interest::WRITABLE),
-            (false, false) => None,
-        };
+        let read_bytes = self.wants_input().then_some(self.read_bytes);
         tokio::select! {
             biased;
-            ready = readiness(&self.stream, interest) => match ready {
-                Ok(ready) => {
-                    if ready.is_writable() {
-                        self.stuck = false;
-                    }
-                    if ready.is_readable() || ready.is_read_closed() {
-                        self.fill();
-                    }
-                }
-                Err(_) => self.ended = true,
+            event = socket_event(&mut self.stream, &mut self.input, read_bytes, self.stuck) => match event {
+                SocketEvent::Writable => self.stuck = false,
+                SocketEvent::Read(read) => self.note_read(read),
+                SocketEvent::Ended => self.ended = true,
             },
             () = self.signal.notified() => self.waking_at = Lsn::NONE,
             () = until(deadline) => self.go_on(Cause::TimedOut),
@@ -190,22 +180,11 @@ impl Connection {
         self.state = State::Closing;
     }
 
-    /// Reads what the socket has, once.
-    fn fill(&mut self) {
-        if !self.wants_input() {
-            return;
-        }
-        self.input.reserve(self.read_bytes);
-        match self.stream.try_read_buf(&mut self.input) {
-            Ok(0) => self.ended = true,
-            Ok(read) => {
-                self.server.stats.input_bytes.fetch_add(read as u64, Ordering::Relaxed);
-                let wanted = if read >= self.read_bytes { self.read_bytes * 4 } else { (read * 2).next_power_of_two() };
-                self.read_bytes = wanted.clamp(*READ_BYTES.start(), *READ_BYTES.end());
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => self.ended = true,
-        }
+    /// The next read asks for about as much as this one gave.
+    fn note_read(&mut self, read: usize) {
+        self.server.stats.input_bytes.fetch_add(read as u64, Ordering::Relaxed);
+        let wanted = if read >= self.read_bytes { self.read_bytes * 4 } else { (read * 2).next_power_of_two() };
+        self.read_bytes = wanted.clamp(*READ_BYTES.start(), *READ_BYTES.end());
     }
 
     /// Runs rounds until nothing complete is left, something blocks, or too much waits to be sent: then there may be more to run.
@@ -365,7 +344,7 @@ impl Connection {
     /// Sends what may leave. `false`: the client is gone.
     fn flush(&mut self) -> bool {
         let log = self.server.delivery.log();
-        self.out.open_gates(log);
+        self.out.open_gates(|lsn| log.is_durable(lsn));
         if self.out.has_ready() {
             let stream = &self.stream;
             match self.out.send(&mut self.reader, |bytes| stream.try_write(bytes)) {
@@ -412,12 +391,38 @@ impl Connection {
     }
 }
 
-/// Ready for what is wanted; never, if nothing is.
-async fn readiness(stream: &TcpStream, interest: Option<Interest>) -> io::Result<tokio::io::Ready> {
-    match interest {
-        Some(interest) => stream.ready(interest).await,
-        None => std::future::pending().await,
-    }
+/// What the socket had to say.
+enum SocketEvent {
+    /// It takes bytes again.
+    Writable,
+    /// So many bytes were read.
+    Read(usize),
+    /// The client has closed, or is gone.
+    Ended,
+}
+
+/// Waits for the socket: until it takes bytes again if it was full, and until there is input if any is wanted, which is read
+/// with one call. The buffer is allocated when there is something to read.
+async fn socket_event(stream: &mut TcpStream, input: &mut BytesMut, read_bytes: Option<usize>, was_full: bool) -> SocketEvent {
+    poll_fn(|cx| {
+        if was_full && let Poll::Ready(ready) = stream.poll_write_ready(cx) {
+            return Poll::Ready(if ready.is_ok() { SocketEvent::Writable } else { SocketEvent::Ended });
+        }
+        let Some(read_bytes) = read_bytes else { return Poll::Pending };
+        if stream.poll_read_ready(cx).is_pending() {
+            return Poll::Pending;
+        }
+        input.reserve(read_bytes);
+        let polled = pin!(stream.read_buf(input)).poll(cx);
+        if polled.is_pending() && input.is_empty() {
+            *input = BytesMut::new();
+        }
+        polled.map(|read| match read {
+            Ok(0) | Err(_) => SocketEvent::Ended,
+            Ok(read) => SocketEvent::Read(read),
+        })
+    })
+    .await
 }
 
 async fn until(deadline: Option<Instant>) {

@@ -13,7 +13,7 @@ use super::error::CommandError;
 use super::mapping;
 use super::wire::{Protocol, ReplyWriter};
 use crate::delivery::RecordReader;
-use crate::log::{Log, Lsn, Partition, ReadError};
+use crate::log::{Lsn, Partition, ReadError};
 
 /// How much is made ready for the socket at a time, in bytes.
 const STAGE_BYTES: usize = 256 * 1024;
@@ -117,9 +117,9 @@ impl Outbox {
     }
 
     /// Opens the gates that the log has reached.
-    pub fn open_gates(&mut self, log: &Log) {
+    pub fn open_gates(&mut self, is_durable: impl Fn(Lsn) -> bool) {
         while let Some(gate) = self.gates.front() {
-            if !log.is_durable(gate.lsn) {
+            if !is_durable(gate.lsn) {
                 return;
             }
             self.released = gate.end;
@@ -206,5 +206,91 @@ fn render(out: &mut BytesMut, reader: &mut RecordReader, hole: &Hole) {
             tracing::error!(%error, "a record that was acknowledged cannot be read");
             writer.error(&CommandError::Unreadable(error.to_string()).to_string());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::{Delivery, Kind, Target};
+    use crate::log::record::Record;
+    use crate::log::{LogSettings, TopicName, TopicSettings};
+
+    /// A log with the records `zero`, `one`, `two`.
+    fn delivery(directory: &std::path::Path) -> (Delivery, Arc<Partition>) {
+        let delivery = Delivery::open(LogSettings { directory: directory.to_owned(), ..LogSettings::default() }).expect("opens");
+        let name = TopicName::new("t").expect("a name");
+        let mut unit = delivery.begin().expect("begins");
+        let topic = unit.create_topic(&name, 1, TopicSettings::default()).expect("is made");
+        for value in ["zero", "one", "two"] {
+            let record: Record = mapping::record(value.into(), 1);
+            unit.append(&[Target { topic: Arc::clone(&topic), partition: 0 }], &record, Kind::Queued);
+        }
+        unit.commit();
+        (delivery, topic.partition(0).expect("a partition"))
+    }
+
+    fn sent(out: &mut Outbox, reader: &mut RecordReader) -> String {
+        let mut bytes = Vec::new();
+        out.send(reader, |some| {
+            // One byte at a time: a socket takes what it likes.
+            bytes.extend_from_slice(some.get(..1).unwrap_or_default());
+            Ok(1)
+        })
+        .expect("sends");
+        String::from_utf8(bytes).expect("text")
+    }
+
+    #[test]
+    fn nothing_leaves_before_its_gate_and_nothing_overtakes() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (delivery, partition) = delivery(directory.path());
+        let (mut out, mut reader) = (Outbox::default(), delivery.reader());
+        out.writer(Protocol::Resp2).ok();
+        out.gate(Lsn::NONE);
+        out.value(Protocol::Resp2, Arc::clone(&partition), 1);
+        out.gate(Lsn(5));
+        out.writer(Protocol::Resp2).integer(1);
+        out.value(Protocol::Resp2, partition, 2);
+        out.gate(Lsn::NONE);
+        out.open_gates(|lsn| lsn < Lsn(5));
+        assert_eq!(sent(&mut out, &mut reader), "+OK\r\n");
+        assert_eq!(out.closed_gate(), Some(Lsn(5)));
+        out.open_gates(|_| true);
+        assert_eq!(sent(&mut out, &mut reader), "$3\r\none\r\n:1\r\n$3\r\ntwo\r\n");
+        assert!(out.is_empty() && out.closed_gate().is_none());
+        delivery.close().expect("closes");
+    }
+
+    #[test]
+    fn a_full_socket_keeps_the_rest() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (delivery, partition) = delivery(directory.path());
+        let (mut out, mut reader) = (Outbox::default(), delivery.reader());
+        (0..3).for_each(|offset| out.value(Protocol::Resp3, Arc::clone(&partition), offset));
+        out.gate(Lsn::NONE);
+        out.open_gates(|_| true);
+        let mut room = Some(4);
+        let wrote = out.send(&mut reader, |_| room.take().ok_or_else(|| io::ErrorKind::WouldBlock.into())).expect("sends");
+        assert_eq!((wrote, out.has_ready()), (4, true));
+        assert_eq!(sent(&mut out, &mut reader), "zero\r\n$3\r\none\r\n$3\r\ntwo\r\n");
+        delivery.close().expect("closes");
+    }
+
+    #[test]
+    fn what_is_taken_back_is_never_sent() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (delivery, partition) = delivery(directory.path());
+        let (mut out, mut reader) = (Outbox::default(), delivery.reader());
+        out.writer(Protocol::Resp2).ok();
+        let mark = out.mark();
+        out.value(Protocol::Resp2, Arc::clone(&partition), 0);
+        out.writer(Protocol::Resp2).integer(9);
+        out.truncate(mark);
+        out.value(Protocol::Resp2, partition, 1);
+        out.gate(Lsn::NONE);
+        out.open_gates(|_| true);
+        assert_eq!(sent(&mut out, &mut reader), "+OK\r\n$3\r\none\r\n");
+        delivery.close().expect("closes");
     }
 }

@@ -329,8 +329,9 @@ impl Engine {
 
     /// Forgets what lies before an offset; space is freed when the files allow it.
     pub fn trim(&self, partition: &Partition, to: u64) -> u64 {
+        let durable = partition.bounds().durable;
         partition.with(|state| {
-            state.log_start = state.log_start.max(to.min(state.durable_end));
+            state.log_start = state.log_start.max(to.min(durable));
             state.log_start
         })
     }

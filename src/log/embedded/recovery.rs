@@ -16,6 +16,7 @@ use super::files::{self, Header, JOURNAL_HEADER_BYTES, JOURNAL_VERSION};
 use super::frame::{self, FLAG_BROADCAST, Frame, FrameWrite};
 use super::journal::{FIRST_POSITION, JournalFile};
 use super::partition::{BatchRef, Partition};
+use super::retire::now_ms;
 use super::segment::Segments;
 use crate::log::error::OpenError;
 use crate::log::lsn::{Durable, Lsn};
@@ -52,7 +53,7 @@ pub fn recover(settings: &LogSettings) -> Result<Recovered, OpenError> {
     finish_swaps(&topics).map_err(OpenError::io("cleaning up", topics.clone()))?;
     let durable = Arc::new(Durable::new(Lsn(u64::MAX)));
     let catalog = Catalog::new(topics.clone(), Arc::clone(&durable), settings.topics_max);
-    let mut replay = Replay { catalog, limits: settings.limits, snapshots: HashMap::new() };
+    let mut replay = Replay { catalog, limits: settings.limits, snapshots: HashMap::new(), now_ms: now_ms() };
     let present = directory_names(&topics).map_err(OpenError::io("listing", topics.clone()))?;
     replay.load_tables(&present)?;
     let (mut files, next) = replay.read_journal(&journal)?;
@@ -69,7 +70,7 @@ pub fn recover(settings: &LogSettings) -> Result<Recovered, OpenError> {
 pub fn replay_any(entries: &[u8]) -> Result<u64, String> {
     let durable = Arc::new(Durable::new(Lsn(u64::MAX)));
     let catalog = Catalog::new(PathBuf::new(), durable, 1000);
-    let mut replay = Replay { catalog, limits: Limits::default(), snapshots: HashMap::new() };
+    let mut replay = Replay { catalog, limits: Limits::default(), snapshots: HashMap::new(), now_ms: now_ms() };
     let entries = Bytes::copy_from_slice(entries);
     let end = replay.replay(&entries, FIRST_POSITION, None).map_err(|(_, reason)| reason)?;
     let rest = entries.slice(usize::try_from(end - FIRST_POSITION).unwrap_or(0).min(entries.len())..);
@@ -82,6 +83,8 @@ struct Replay {
     limits: Limits,
     /// What `__partitions` said last of each partition that is not in the catalog yet.
     snapshots: HashMap<u32, PartitionPut>,
+    /// A producer's silence is counted from the start: the times in its records are its own affair.
+    now_ms: i64,
 }
 
 impl Replay {
@@ -224,7 +227,7 @@ impl Replay {
             max_timestamp_ms: header.max_timestamp,
         };
         partition.placed(batch, Lsn(next), flags & FLAG_BROADCAST != 0);
-        partition.with(|state| state.producers.wrote(&header, base_offset, header.max_timestamp));
+        partition.with(|state| state.producers.wrote(&header, base_offset, self.now_ms));
         if partition.topic_name().is_internal() {
             let stored = StoredBatch::new(base_offset, write.span, write.body.clone());
             note_keys(partition, &stored, &self.limits, false)?;

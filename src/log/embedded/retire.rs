@@ -20,6 +20,8 @@ use crate::log::state::Change;
 use crate::log::stored::StoredBatch;
 use crate::log::topic::{Cleanup, Topic, TopicSettings};
 
+/// So much is moved to segments between two waits for the disk, in bytes.
+const MOVED_BYTES_AT_ONCE: usize = 16 << 20;
 /// Segments of a table are not rewritten below this, in bytes.
 const COMPACT_FROM_BYTES: u64 = 1 << 20;
 /// So many partitions are written down in one step; others may write between two steps.
@@ -131,9 +133,7 @@ impl Engine {
             .collect();
         self.put_partitions(&touched)?;
         self.wait_durable(self.journal.end())?;
-        for partition in &touched {
-            self.retire_partition(partition, before)?;
-        }
+        self.move_to_segments(&touched, before)?;
         self.journal.retire(&file)?;
         self.stats.retired.fetch_add(1, Ordering::Relaxed);
         Ok(true)
@@ -166,28 +166,50 @@ impl Engine {
         Ok(())
     }
 
-    fn retire_partition(&self, partition: &Partition, before: Lsn) -> io::Result<()> {
-        let Some(topic) = self.topic(partition.topic_name()) else { return Ok(()) };
+    /// Moves what is needed of these partitions out of the journal before a position.
+    ///
+    /// What is needed is decided by views that may be ahead of the disk: somebody has just taken a record, or replaced a
+    /// key. A crash would take that back, so it must be on disk before anything is left out because of it.
+    fn move_to_segments(&self, partitions: &[Arc<Partition>], before: Lsn) -> io::Result<()> {
+        let mut decided = Vec::new();
+        let mut bytes = 0;
+        for partition in partitions {
+            // Its topic may have been deleted meanwhile.
+            let Some(topic) = self.topic(partition.topic_name()) else { continue };
+            let kept = self.kept_batches(&topic, partition, before)?;
+            bytes += kept.iter().map(StoredBatch::len).sum::<usize>();
+            decided.push((topic, partition, kept));
+            if bytes > MOVED_BYTES_AT_ONCE || decided.len() >= PUTS_AT_ONCE {
+                self.write_segments(&mut decided, before)?;
+                bytes = 0;
+            }
+        }
+        self.write_segments(&mut decided, before)
+    }
+
+    fn kept_batches(&self, topic: &Topic, partition: &Partition, before: Lsn) -> io::Result<Vec<StoredBatch>> {
         let due: Vec<BatchRef> =
             partition.with(|state| state.refs.iter().take_while(|batch| batch.position < before.0).copied().collect());
-        let kept = if topic.is_internal() {
-            self.newest_changes(partition, &due)?
-        } else {
-            self.needed_batches(&topic, partition, &due)?
-        };
-        let mut segments = partition.with(|state| Segments::clone(&state.segments));
-        let written = segments.append(&kept, self.settings.segment_bytes)?;
-        self.stats.segment_bytes.fetch_add(written, Ordering::Relaxed);
-        if topic.is_internal() {
-            self.compact_table(partition, &mut segments)?;
-        }
-        partition.with(|state| {
-            state.segments = Arc::new(segments);
-            while state.refs.front().is_some_and(|batch| batch.position < before.0) {
-                state.refs.pop_front();
+        if topic.is_internal() { self.newest_changes(partition, &due) } else { self.needed_batches(topic, partition, &due) }
+    }
+
+    fn write_segments(&self, decided: &mut Vec<(Arc<Topic>, &Arc<Partition>, Vec<StoredBatch>)>, before: Lsn) -> io::Result<()> {
+        self.wait_durable(self.journal.end())?;
+        for (topic, partition, kept) in decided.drain(..) {
+            let mut segments = partition.with(|state| Segments::clone(&state.segments));
+            let written = segments.append(&kept, self.settings.segment_bytes)?;
+            self.stats.segment_bytes.fetch_add(written, Ordering::Relaxed);
+            if topic.is_internal() {
+                self.compact_table(partition, &mut segments)?;
             }
-            advance_log_start(state);
-        });
+            partition.with(|state| {
+                state.segments = Arc::new(segments);
+                while state.refs.front().is_some_and(|batch| batch.position < before.0) {
+                    state.refs.pop_front();
+                }
+                advance_log_start(state);
+            });
+        }
         Ok(())
     }
 
@@ -263,6 +285,7 @@ impl Engine {
         if kept_bytes * 2 > segments.bytes() {
             return Ok(());
         }
+        self.wait_durable(self.journal.end())?;
         let written = segments.replace(&kept, self.settings.segment_bytes)?;
         self.stats.segment_bytes.fetch_add(written, Ordering::Relaxed);
         // Nothing of a deleted key is left in segments, so its deletion need not be kept either.
@@ -313,6 +336,8 @@ impl Engine {
             advance_log_start(state);
         });
         self.put_partitions(std::slice::from_ref(partition))?;
+        // Also what the decision rests on.
+        self.wait_durable(self.journal.end())?;
         removed.iter().try_for_each(Segment::delete)
     }
 }
@@ -340,7 +365,7 @@ fn keep_change(state: &mut PartitionState, key: &bytes::Bytes, offset: u64) -> b
     }
 }
 
-fn now_ms() -> i64 {
+pub fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -101,7 +101,7 @@ fn prepare(call: &Call, topic: Arc<Topic>, data: PartitionProduceData) -> Result
     let checked =
         |bytes| ValidBatch::check(bytes, call.log().limits()).map_err(|error| (ErrorCode::from(&error), error.to_string()));
     let mut batch = checked(bytes)?;
-    let is_append_time = topic.settings().log_append_time;
+    let is_append_time = topic.has_append_time();
     if is_append_time {
         batch = checked(append_time_batch(batch.bytes(), now_ms()))?;
     }
