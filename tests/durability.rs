@@ -94,17 +94,25 @@ impl World {
         let (pace, ledger, gateway) = (&self.pace, &self.amqp, &mut self.gateway);
         let [publisher, consumer] = &mut self.random;
         let owners = futures_util::future::join_all(self.owners.iter_mut().map(|owner| owner.work(&redis_url, pace)));
+        let loads = async {
+            tokio::join!(
+                owners,
+                redis::hand_over(&redis_url, HAND_OVER, pace, &mut self.hand_over),
+                amqp::publish(&amqp_url, publisher, pace, ledger),
+                amqp::consume(&amqp_url, consumer, pace, ledger),
+            );
+            // Nobody ends a load before the kill.
+            std::future::pending().await
+        };
         let kill = async {
             within("acknowledgements", pace.wait_for(after)).await;
             block_in_place(|| gateway.kill());
         };
-        tokio::join!(
-            kill,
-            owners,
-            redis::hand_over(&redis_url, HAND_OVER, pace, &mut self.hand_over),
-            amqp::publish(&amqp_url, publisher, pace, ledger),
-            amqp::consume(&amqp_url, consumer, pace, ledger),
-        );
+        // A client may take long to notice; nobody waits for that.
+        tokio::select! {
+            () = loads => {}
+            () = kill => {}
+        }
         self.amqp.lock().unwrap().killed();
     }
 

@@ -12,6 +12,9 @@ use super::record::BatchBuilder;
 use super::state::{Change, StateRecord, Table};
 use super::topic::Topic;
 
+/// A batch of a table is closed at this size, in bytes: one record of it is read, rewritten or kept at a time.
+const TABLE_BATCH_BYTES: usize = 1 << 20;
+
 /// A partition and the offset of a body's first record in it.
 #[derive(Debug, Clone)]
 pub struct Placement {
@@ -62,7 +65,7 @@ impl Entry {
         })
     }
 
-    /// Adds changes of state, one batch a table, before everything else: a topic is made before its first record.
+    /// Adds changes of state, in batches of a table each, before everything else: a topic is made before its first record.
     pub(crate) fn add_state(
         &mut self,
         records: &[StateRecord],
@@ -75,7 +78,13 @@ impl Entry {
         let mut front = Vec::with_capacity(tables.len());
         for table in tables {
             let Some(partition) = topic_of(table).and_then(|topic| topic.partition(0)) else { continue };
-            front.push(table_write(table, records, partition, timestamp_ms));
+            let of_table: Vec<_> = records.iter().filter(|record| record.table == table).collect();
+            let mut rest = of_table.as_slice();
+            while !rest.is_empty() {
+                let (write, taken) = table_write(rest, Arc::clone(&partition), timestamp_ms);
+                front.push(write);
+                rest = rest.get(taken..).unwrap_or_default();
+            }
         }
         // The catalog first: the partitions that other tables speak of are in it.
         front.sort_by_key(|write| write.targets.first().map(|target| target.partition.id()));
@@ -84,16 +93,20 @@ impl Entry {
     }
 }
 
-fn table_write(table: Table, records: &[StateRecord], partition: Arc<Partition>, timestamp_ms: i64) -> Write {
+/// A batch of the first of the changes, and how many there are in it.
+fn table_write(records: &[&StateRecord], partition: Arc<Partition>, timestamp_ms: i64) -> (Write, usize) {
     let mut batch = BatchBuilder::new();
-    let changes = || records.iter().filter(|record| record.table == table);
-    for record in changes() {
+    for record in records {
         batch.push(&record.change.to_record(&record.key, timestamp_ms));
+        if batch.size_bytes() >= TABLE_BATCH_BYTES {
+            break;
+        }
     }
+    let taken = batch.len();
     let span = u32::try_from(batch.len()).unwrap_or(u32::MAX);
     let base_offset = partition.reserve(span);
     partition.with(|state| {
-        for (offset, record) in (base_offset..).zip(changes()) {
+        for (offset, record) in (base_offset..).zip(records.iter().take(taken)) {
             match record.change {
                 Change::Operation(_) => {}
                 Change::Put(_) => state.note_latest(&record.key, offset, false, false),
@@ -101,11 +114,12 @@ fn table_write(table: Table, records: &[StateRecord], partition: Arc<Partition>,
             }
         }
     });
-    Write {
+    let write = Write {
         targets: smallvec![Placement { partition, base_offset }],
         span,
         batch: batch.finish(),
         max_timestamp_ms: timestamp_ms,
         is_broadcast: false,
-    }
+    };
+    (write, taken)
 }

@@ -38,6 +38,9 @@ pub use topic::{Cleanup, Topic, TopicId, TopicSettings};
 use embedded::Engine;
 use record::{BatchHeader, Limits};
 
+/// What a batch may hold besides the largest record's value: its key and headers, and records that came before it.
+const BATCH_ROOM_BYTES: usize = 1 << 20;
+
 /// Up to where a reader may look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
@@ -186,7 +189,7 @@ impl Log {
             let Some(last) = batches.last() else { break };
             from = last.last_offset + 1;
             for batch in &batches {
-                let records = batch.records(&self.limits).map_err(|error| corrupt(&partition, batch, &error))?;
+                let records = batch.records(&Limits::STORED).map_err(|error| corrupt(&partition, batch, &error))?;
                 for found in records {
                     let (_, record) = found.map_err(|error| corrupt(&partition, batch, &error))?;
                     changes.push(Change::from_record(record));
@@ -203,7 +206,7 @@ impl Log {
         partitions: u32,
         settings: TopicSettings,
     ) -> Result<(Arc<Topic>, StateRecord), TopicError> {
-        self.engine.create_topic(name, partitions, settings)
+        self.engine.create_topic(name, partitions, self.within_limits(settings))
     }
 
     /// Adds partitions up to a total.
@@ -213,7 +216,13 @@ impl Log {
 
     /// Changes a topic's settings.
     pub fn change_topic(&self, name: &TopicName, settings: TopicSettings) -> Result<StateRecord, TopicError> {
-        self.engine.change_topic(name, settings)
+        self.engine.change_topic(name, self.within_limits(settings))
+    }
+
+    /// A record that is taken must fit a batch that can be read.
+    fn within_limits(&self, settings: TopicSettings) -> TopicSettings {
+        let most = u32::try_from(self.limits.batch_bytes_max.saturating_sub(BATCH_ROOM_BYTES)).unwrap_or(u32::MAX);
+        TopicSettings { max_message_bytes: settings.max_message_bytes.min(most), ..settings }
     }
 
     /// Takes a topic out of the catalog, with all its records.

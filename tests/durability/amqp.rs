@@ -62,7 +62,7 @@ pub async fn declare(url: &str) {
             channel.queue_bind(queue.into(), FAN_OUT.into(), "".into(), QueueBindOptions::default(), FieldTable::default());
         bound.await.unwrap();
     }
-    connection.close(200, "done".into()).await.unwrap();
+    within("closing", connection.close(200, "done".into())).await.unwrap();
 }
 
 /// Publishes until the connection breaks or the loads end.
@@ -208,7 +208,7 @@ pub async fn verify_redelivery(url: &str, ledger: &Mutex<Ledger>) {
         ledger.lock().unwrap().came(&delivery);
     }
     // Goes without a word to what it holds, as a client does that crashes.
-    connection.close(200, "done".into()).await.unwrap();
+    within("closing", connection.close(200, "done".into())).await.unwrap();
 }
 
 /// Takes everything: each message that was confirmed and never acknowledged must be there, and the copies must be the same.
@@ -233,7 +233,7 @@ pub async fn verify_all(url: &str, ledger: &Arc<Mutex<Ledger>>) {
     assert_eq!(present.len(), copies[0].len(), "each once");
     let lost: Vec<_> = ledger.lock().unwrap().copied.difference(&present).copied().collect();
     assert!(lost.is_empty(), "confirmed on the fan-out and not there: {lost:?}");
-    connection.close(200, "done".into()).await.unwrap();
+    within("closing", connection.close(200, "done".into())).await.unwrap();
 }
 
 async fn drain(channel: &Channel, queue: &str) -> Vec<Delivery> {

@@ -53,7 +53,7 @@ pub fn recover(settings: &LogSettings) -> Result<Recovered, OpenError> {
     finish_swaps(&topics).map_err(OpenError::io("cleaning up", topics.clone()))?;
     let durable = Arc::new(Durable::new(Lsn(u64::MAX)));
     let catalog = Catalog::new(topics.clone(), Arc::clone(&durable), settings.topics_max);
-    let mut replay = Replay { catalog, limits: settings.limits, snapshots: HashMap::new(), now_ms: now_ms() };
+    let mut replay = Replay { catalog, limits: Limits::STORED, snapshots: HashMap::new(), now_ms: now_ms() };
     let present = directory_names(&topics).map_err(OpenError::io("listing", topics.clone()))?;
     replay.load_tables(&present)?;
     let (mut files, next) = replay.read_journal(&journal)?;

@@ -14,7 +14,7 @@ use super::catalog::partition_put;
 use super::partition::{BatchRef, Latest, Partition, PartitionState};
 use super::segment::{Segment, Segments};
 use crate::log::lsn::Lsn;
-use crate::log::record::batch_of_one;
+use crate::log::record::{Limits, batch_of_one};
 use crate::log::retention::Needs;
 use crate::log::state::Change;
 use crate::log::stored::StoredBatch;
@@ -256,7 +256,7 @@ impl Engine {
         for batch in due.iter().filter(|batch| batch.base_offset >= stored_until) {
             let bytes = self.journal.read(batch.position, batch.bytes as usize)?;
             let batch = StoredBatch::new(batch.base_offset, batch.span, bytes);
-            for found in batch.records(&self.settings.limits).map_err(io::Error::other)? {
+            for found in batch.records(&Limits::STORED).map_err(io::Error::other)? {
                 let (offset, record) = found.map_err(io::Error::other)?;
                 let is_newest = partition.with(|state| keep_change(state, &record.key.clone().unwrap_or_default(), offset));
                 if is_newest {
@@ -275,7 +275,7 @@ impl Engine {
         }
         let mut kept = Vec::new();
         for batch in segments.read(0, usize::MAX)? {
-            for found in batch.records(&self.settings.limits).map_err(io::Error::other)? {
+            for found in batch.records(&Limits::STORED).map_err(io::Error::other)? {
                 let (offset, record) = found.map_err(io::Error::other)?;
                 let (key, change) = Change::from_record(record.clone());
                 let stays = partition.with(|state| {

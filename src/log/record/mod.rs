@@ -32,6 +32,12 @@ pub struct Limits {
     pub headers_max: usize,
 }
 
+impl Limits {
+    /// For what the log itself has accepted or written: what was taken once must be read again, whatever the limits are now.
+    pub const STORED: Self =
+        Limits { batch_bytes_max: i32::MAX as usize, decompressed_bytes_max: i32::MAX as usize, headers_max: usize::MAX };
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Limits { batch_bytes_max: 128 << 20, decompressed_bytes_max: 128 << 20, headers_max: 1 << 16 }
