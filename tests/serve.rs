@@ -173,3 +173,26 @@ fn logs_can_be_json_with_peer_and_dialect() {
     };
     wait_until("a line of the connection", || spanned().is_some_and(|span| span["peer"].is_string()));
 }
+
+#[test]
+fn a_client_over_the_limit_is_told_in_its_own_words() {
+    let gateway = Gateway::builder().set("limits.connections", 1).start();
+    let mut first = redis(&gateway);
+    let mut second = std::net::TcpStream::connect(gateway.addresses().redis).expect("a connection");
+    let mut told = String::new();
+    std::io::Read::read_to_string(&mut second, &mut told).expect("closed");
+    assert_eq!(told, "-ERR max number of clients reached\r\n");
+    let answer: String = redis::cmd("PING").query(&mut first).expect("answered");
+    assert_eq!(answer, "PONG");
+}
+
+#[test]
+fn a_hashed_password_is_one_that_users_take() {
+    let mut child = command().arg("hash-password").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("runs");
+    std::io::Write::write_all(&mut child.stdin.take().expect("its input"), b"secret\n").expect("written");
+    let output = child.wait_with_output().expect("ends");
+    let hash = String::from_utf8(output.stdout).expect("text");
+    let gateway = Gateway::builder().set("security.users.ann", hash.trim()).start();
+    let client = redis::Client::open(format!("redis://ann:secret@{}/", gateway.addresses().redis)).expect("a URL");
+    client.get_connection_with_timeout(support::PATIENCE).expect("let in");
+}

@@ -69,12 +69,12 @@ impl Broker {
         (connection, channel)
     }
 
-    /// Waits until something holds; asks again whenever other tasks have run.
+    /// Asks again and again until something holds.
     pub async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         while !holds().await {
             assert!(tokio::time::Instant::now() < deadline, "not in time: {what}");
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 }

@@ -231,3 +231,23 @@ async fn a_large_backlog_flows_through_one_consumer() {
     }
     broker.until("all is accepted", async || broker.delivery.queues().iter().all(|queue| queue.in_flight == 0)).await;
 }
+
+#[tokio::test]
+async fn a_reply_finds_the_consumer_that_asked() {
+    let broker = Broker::start().await;
+    let (_connection, asking) = broker.channel().await;
+    let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
+    let mut replies = consume(&asking, "amq.rabbitmq.reply-to", options).await;
+    let (_other, answering) = broker.channel().await;
+    declare(&answering, "requests").await;
+    confirms(&asking).await;
+    confirms(&answering).await;
+    let request = persistent().with_reply_to("amq.rabbitmq.reply-to".into()).with_correlation_id("7".into());
+    publish(&asking, "", "requests", b"question", request).await;
+    let asked = get(&answering, "requests").await.unwrap().delivery;
+    let reply_to = asked.properties.reply_to().clone().unwrap();
+    assert!(reply_to.as_str().starts_with("amq.rabbitmq.reply-to."), "{reply_to}");
+    publish(&answering, "", reply_to.as_str(), b"answer", asked.properties.clone()).await;
+    let reply = next(&mut replies).await;
+    assert_eq!((text(&reply), reply.properties.correlation_id().clone().unwrap().as_str()), ("answer".to_owned(), "7"));
+}

@@ -15,8 +15,8 @@ use super::session::{Life, Session};
 use super::wire::{next_frame, put_heartbeat};
 use crate::net::Shutdown;
 
-/// What is read at once: at first, and at most when a client sends much. In bytes.
-const READ_BYTES_MIN: usize = 8 << 10;
+/// What is read at once: from an idle client, and at most when it sends much. In bytes.
+const READ_BYTES_MIN: usize = 512;
 const READ_BYTES_MAX: usize = 256 << 10;
 /// How long a client has to agree to our close.
 const CLOSING_TIME: Duration = Duration::from_secs(3);
@@ -119,7 +119,7 @@ impl Connection {
     fn received(&mut self, count: usize) {
         self.pulse.received = true;
         if count >= self.read_bytes {
-            self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
+            self.read_bytes = (self.read_bytes * 8).min(READ_BYTES_MAX);
         }
         self.process();
     }

@@ -168,6 +168,8 @@ pub enum Fault {
     UserId { claimed: String, user: String },
     #[error("cannot switch from {from} to {to} mode")]
     Mode { from: &'static str, to: &'static str },
+    #[error("{0}")]
+    ReplyConsumer(&'static str),
     #[error("channel is not transactional")]
     NotTransactional,
     #[error("{0}")]
@@ -216,6 +218,7 @@ impl Fault {
             | Self::UserId { .. }
             | Self::Mode { .. }
             | Self::NotTransactional
+            | Self::ReplyConsumer(_)
             | Self::NameRefused(_) => ReplyCode::PreconditionFailed,
             Self::ReservedName { .. }
             | Self::DefaultExchange

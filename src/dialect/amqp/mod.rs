@@ -25,7 +25,6 @@ pub mod wire;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tracing::Instrument;
 
 use crate::delivery::{Delivery, StartError};
 use crate::net::{Dialect, Incoming};
@@ -126,7 +125,6 @@ impl Dialect for Amqp {
     }
 
     async fn serve(self: Arc<Self>, connection: Incoming) {
-        let span = tracing::info_span!("connection", dialect = ORIGIN, peer = %connection.peer, id = connection.id);
-        self.serve_connection(connection).instrument(span).await;
+        self.serve_connection(connection).await;
     }
 }

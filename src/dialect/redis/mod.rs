@@ -91,4 +91,8 @@ impl Dialect for Redis {
     async fn serve(self: Arc<Self>, incoming: Incoming) {
         connection::serve(Arc::clone(&self.server), incoming).await;
     }
+
+    fn refusal(&self) -> &'static [u8] {
+        b"-ERR max number of clients reached\r\n"
+    }
 }

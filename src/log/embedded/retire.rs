@@ -132,7 +132,7 @@ impl Engine {
             .filter(|partition| partition.with(|state| state.refs.front().is_some_and(|first| first.position < before.0)))
             .collect();
         self.put_partitions(&touched)?;
-        self.wait_durable(self.journal.end())?;
+        self.settle()?;
         self.move_to_segments(&touched, before)?;
         self.journal.retire(&file)?;
         self.stats.retired.fetch_add(1, Ordering::Relaxed);
@@ -154,6 +154,12 @@ impl Engine {
             self.append_state(&puts).map_err(io::Error::other)?;
         }
         Ok(())
+    }
+
+    /// Waits until everything that views and tables show by now is on disk, what a unit that is under way does included.
+    fn settle(&self) -> io::Result<()> {
+        drop(self.turn());
+        self.wait_durable(self.journal.end())
     }
 
     fn wait_durable(&self, lsn: Lsn) -> io::Result<()> {
@@ -194,7 +200,7 @@ impl Engine {
     }
 
     fn write_segments(&self, decided: &mut Vec<(Arc<Topic>, &Arc<Partition>, Vec<StoredBatch>)>, before: Lsn) -> io::Result<()> {
-        self.wait_durable(self.journal.end())?;
+        self.settle()?;
         for (topic, partition, kept) in decided.drain(..) {
             let mut segments = partition.with(|state| Segments::clone(&state.segments));
             let written = segments.append(&kept, self.settings.segment_bytes)?;
@@ -285,7 +291,7 @@ impl Engine {
         if kept_bytes * 2 > segments.bytes() {
             return Ok(());
         }
-        self.wait_durable(self.journal.end())?;
+        self.settle()?;
         let written = segments.replace(&kept, self.settings.segment_bytes)?;
         self.stats.segment_bytes.fetch_add(written, Ordering::Relaxed);
         // Nothing of a deleted key is left in segments, so its deletion need not be kept either.
@@ -337,7 +343,7 @@ impl Engine {
         });
         self.put_partitions(std::slice::from_ref(partition))?;
         // Also what the decision rests on.
-        self.wait_durable(self.journal.end())?;
+        self.settle()?;
         removed.iter().try_for_each(Segment::delete)
     }
 }

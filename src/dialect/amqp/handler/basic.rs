@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::queue::made_up_name;
+use super::reply_to::REPLY_TO;
 use crate::delivery::{Class, Credit, Serve, TakerSpec};
 use crate::dialect::amqp::channel::{Channel, SharedPrefetch};
 use crate::dialect::amqp::consumer::Consumer;
@@ -47,7 +48,10 @@ impl Session {
         if self.channels.get(number).is_some_and(|channel| channel.consumer_mut(&tag).is_some()) {
             return Err(Fault::ConsumerTagInUse(String::from_utf8_lossy(&tag).into_owned()));
         }
-        let id = self.find_queue(work, number, consume.queue)?;
+        let id = match consume.queue {
+            REPLY_TO => self.open_reply_queue(work, number, consume)?,
+            name => self.find_queue(work, number, name)?,
+        };
         self.subscribe(work, number, id, &tag, consume)?;
         if !consume.nowait {
             self.outbox().reply(number, BasicConsumeOk { consumer_tag: &tag });

@@ -8,6 +8,7 @@ mod connection;
 mod exchange;
 mod publish;
 mod queue;
+mod reply_to;
 mod settle;
 mod tx;
 

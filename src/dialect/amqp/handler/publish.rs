@@ -1,5 +1,6 @@
 //! Class basic (60), publishing: route first, then one append with all targets, so the body is written once.
 
+use super::reply_to::REPLY_TO;
 use crate::delivery::Kind;
 use crate::dialect::amqp::channel::{Channel, Mode};
 use crate::dialect::amqp::content::Publish;
@@ -47,6 +48,10 @@ impl Session {
         let Publish { mut message, mandatory } = publish;
         let properties = message.properties.clone();
         let view = Properties::decode(&properties)?;
+        if view.reply_to == Some(REPLY_TO) {
+            message.properties = self.resolve_reply_to(number, &view)?;
+            return self.publish_now(work, number, Publish { message, mandatory });
+        }
         self.check_user(&view)?;
         let targets = self.routes.find(work, &self.opened.vhost, &self.opened.prefix, &message, &view)?;
         if targets.is_empty() {

@@ -117,7 +117,7 @@ impl Session {
         self.create_queue(work, Bytes::copy_from_slice(declare.queue), flags)
     }
 
-    fn create_queue(&mut self, work: &mut Work<'_>, name: Bytes, flags: QueueFlags) -> Result<QueueId, Fault> {
+    pub(super) fn create_queue(&mut self, work: &mut Work<'_>, name: Bytes, flags: QueueFlags) -> Result<QueueId, Fault> {
         let vhost = self.opened.vhost.clone();
         let named = Named::queue(&name, &vhost);
         arguments::check_queue(&flags.arguments, &named)?;
