@@ -7,7 +7,8 @@ use smallvec::{SmallVec, smallvec};
 use thiserror::Error;
 
 use super::{Open, Target, Unit};
-use crate::delivery::queue::{Class, End, Kind};
+use crate::delivery::queue::{Class, End, Kind, Taken};
+use crate::delivery::taker::Position;
 use crate::log::record::{BatchBuilder, BatchError, BatchHeader, Limits, Record, RecordCursor, ValidBatch};
 use crate::log::{Bound, Partition, Placement, SequenceError, Topic, TopicName, Verdict, Write};
 
@@ -123,10 +124,19 @@ impl Unit<'_> {
 
     /// Moves the record at one end of a queue view to an end of another topic's, and returns it.
     pub fn move_record(&mut self, from: &TopicName, from_end: End, class: Class, to: &Arc<Topic>, to_end: End) -> Option<Record> {
-        let topic = Arc::clone(&self.views.queues.get(from)?.topic);
-        let position = self.pop(from, from_end, class)?;
-        let partition = Self::partition(&topic, position.partition)?;
-        let record = Record { timestamp_ms: self.now_ms, ..self.read(&partition, position.offset)? };
+        let view = self.views.queues.get_mut(from)?;
+        let topic = Arc::clone(&view.topic);
+        let Taken { partition, offset, .. } = view.state.take_from(from_end, class)?;
+        let found = Self::partition(&topic, partition).and_then(|partition| self.read(&partition, offset));
+        let Some(record) = found else {
+            // What cannot be read stays where it is.
+            if let Some(view) = self.views.queues.get_mut(from) {
+                view.state.release(partition, offset, false);
+            }
+            return None;
+        };
+        self.accept(from, &[Position { partition, offset }]);
+        let record = Record { timestamp_ms: self.now_ms, ..record };
         match to_end {
             End::Head => {
                 self.append_front(to, &record);

@@ -113,9 +113,13 @@ impl Pending {
 }
 
 impl Recent {
-    fn push(&mut self, position: u64, piece: Bytes, budget: usize) {
+    fn push(&mut self, position: u64, piece: Bytes) {
         self.bytes += piece.len();
         self.pieces.push_back((position, piece));
+    }
+
+    /// Lets the oldest go. Only what is in its file may.
+    fn trim(&mut self, budget: usize) {
         while self.bytes > budget && self.pieces.len() > 1 {
             if let Some((_, dropped)) = self.pieces.pop_front() {
                 self.bytes -= dropped.len();
@@ -285,10 +289,9 @@ impl Journal {
         let mut recent = self.recent.lock();
         let mut position = start;
         for piece in &pieces {
-            recent.push(position, piece.clone(), self.tail_bytes);
+            recent.push(position, piece.clone());
             position += piece.len() as u64;
         }
-        self.stats.tail_bytes.store(recent.bytes as u64, Ordering::Relaxed);
         Some((start, pieces))
     }
 
@@ -302,10 +305,17 @@ impl Journal {
             at += piece.len() as u64;
         }
         let written = Instant::now();
+        self.trim_recent();
         file.file.sync_data()?;
         self.stats.synced(length, written - began, written.elapsed());
         self.durable.advance(Lsn(start + length));
         Ok(())
+    }
+
+    fn trim_recent(&self) {
+        let mut recent = self.recent.lock();
+        recent.trim(self.tail_bytes);
+        self.stats.tail_bytes.store(recent.bytes as u64, Ordering::Relaxed);
     }
 
     /// The newest file, or a new one where `length` more bytes would make it too large.
