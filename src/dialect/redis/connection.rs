@@ -221,6 +221,12 @@ impl Connection {
             (Limits::BEFORE_LOGIN, 1)
         };
         self.broken = self.parser.parse(&mut self.input, &limits, commands_max, &mut self.batch).err();
+        if self.input.len() > self.server.settings.query_bytes_max {
+            // As Redis does: nobody is told who sends more than is kept.
+            tracing::debug!(peer = %self.session.client.peer, "closing a connection: its command is too long");
+            self.input = BytesMut::new();
+            self.state = State::Closing;
+        }
         self.batch.waiting() > 0 || self.broken.is_some()
     }
 

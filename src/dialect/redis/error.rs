@@ -86,6 +86,8 @@ pub enum CommandError {
     NotInsideMulti,
     #[error("ERR a transaction may queue {0} commands at most")]
     TransactionTooLong(usize),
+    #[error("ERR a transaction may queue {0} bytes at most")]
+    TransactionTooLarge(usize),
     #[error("EXECABORT Transaction discarded because of previous errors.")]
     TransactionAborted,
     #[error("ERR Unknown option or number of arguments for CONFIG SET - '{0}'")]

@@ -50,8 +50,12 @@ pub struct Settings {
     pub output_bytes_max: usize,
     /// What a blocked client may send ahead, in bytes.
     pub input_bytes_max: usize,
+    /// What of one command may be there before the rest of it, in bytes: Redis's `client-query-buffer-limit`.
+    pub query_bytes_max: usize,
     /// Commands in one transaction, and keys under watch.
     pub transaction_commands_max: usize,
+    /// Arguments of the commands in one transaction, in bytes.
+    pub transaction_bytes_max: usize,
     /// Channels and patterns of one connection.
     pub subscriptions_max: usize,
 }
@@ -66,7 +70,9 @@ impl Default for Settings {
             subscriber_bytes_max: 32 * 1024 * 1024,
             output_bytes_max: 1024 * 1024,
             input_bytes_max: 1024 * 1024,
+            query_bytes_max: 1024 * 1024 * 1024,
             transaction_commands_max: 1024 * 1024,
+            transaction_bytes_max: 512 * 1024 * 1024,
             subscriptions_max: 1024 * 1024,
         }
     }

@@ -43,6 +43,8 @@ pub struct Recent {
 #[derive(Debug, Default)]
 pub struct Transaction {
     pub commands: Vec<Vec<Bytes>>,
+    /// The size of their arguments.
+    pub bytes: usize,
     /// An error while queueing: `EXEC` will refuse.
     pub aborted: bool,
 }

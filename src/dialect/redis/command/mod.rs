@@ -145,6 +145,10 @@ fn admit(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Result<Admitted, (Op
     if transaction.commands.len() >= queued_max {
         return reject(CommandError::TransactionTooLong(queued_max));
     }
+    let bytes_max = ctx.server.settings.transaction_bytes_max;
+    if transaction.bytes + size_of_all(arguments) > bytes_max {
+        return reject(CommandError::TransactionTooLarge(bytes_max));
+    }
     Ok(Admitted::Queue)
 }
 
@@ -187,9 +191,14 @@ pub fn shown(argument: &[u8]) -> String {
     String::from_utf8_lossy(argument.get(..128).unwrap_or(argument)).into_owned()
 }
 
+fn size_of_all(arguments: &[Bytes]) -> usize {
+    arguments.iter().map(Bytes::len).sum()
+}
+
 fn queue(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Flow {
     if let Some(transaction) = &mut ctx.session.transaction {
         // Copied: a slice would hold the whole read buffer for as long as the transaction is open.
+        transaction.bytes += size_of_all(arguments);
         transaction.commands.push(arguments.iter().map(|a| Bytes::copy_from_slice(a)).collect());
     }
     ctx.reply().simple("QUEUED");
