@@ -172,7 +172,7 @@ impl Delivery {
 
     /// Writes the state of all views, so that the next start has nothing to work out, and closes the log. Blocks.
     pub fn close(&self) -> Result<(), Refused> {
-        self.0.checkpoint(Lsn(u64::MAX));
+        self.0.checkpoint(Lsn::MAX);
         let ended = self.mark_clean(true);
         self.0.log.close();
         ended

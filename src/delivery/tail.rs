@@ -10,7 +10,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::log::record::Record;
-use crate::log::{Lsn, Signal, TopicName};
+use crate::log::{Barrier, Signal, TopicName};
 
 /// Says whether a pattern matches a name.
 pub type Matcher = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
@@ -25,7 +25,7 @@ pub struct Announcement {
     /// The record, shared by all listeners.
     pub record: Arc<Record>,
     /// It may leave the process once this is durable.
-    pub lsn: Lsn,
+    pub barrier: Barrier,
 }
 
 #[derive(Debug)]
@@ -150,9 +150,10 @@ impl Tails {
     }
 
     /// Hands a record to everyone who listens, and calls `wake` for each of them.
-    pub fn announce(&self, name: &TopicName, record: &Arc<Record>, lsn: Lsn, mut wake: impl FnMut(&Signal)) {
+    pub fn announce(&self, name: &TopicName, record: &Arc<Record>, barrier: Barrier, mut wake: impl FnMut(&Signal)) {
         let mut hand = |listener: &Listener, pattern: Option<&Bytes>| {
-            let announcement = Announcement { topic: name.clone(), pattern: pattern.cloned(), record: Arc::clone(record), lsn };
+            let announcement =
+                Announcement { topic: name.clone(), pattern: pattern.cloned(), record: Arc::clone(record), barrier };
             listener.push(announcement);
             wake(&listener.0.signal);
         };
@@ -191,7 +192,7 @@ mod tests {
         tails.listen(&listener, name("news"));
         tails.listen_pattern(&listener, Bytes::from("n*"), Arc::new(|name| name.starts_with(b"n")));
         assert_eq!(tails.receivers(&name("news")), 2);
-        tails.announce(&name("news"), &record("a"), Lsn::NONE, |_| {});
+        tails.announce(&name("news"), &record("a"), Barrier::NONE, |_| {});
         let mut got = Vec::new();
         listener.drain(&mut got);
         assert_eq!(got.iter().map(|one| one.pattern.clone()).collect::<Vec<_>>(), [None, Some(Bytes::from("n*"))]);
@@ -208,7 +209,7 @@ mod tests {
         tails.listen(&quick, name("news"));
         let mut got = Vec::new();
         for _ in 0..10 {
-            tails.announce(&name("news"), &record("0123456789"), Lsn::NONE, |_| {});
+            tails.announce(&name("news"), &record("0123456789"), Barrier::NONE, |_| {});
             quick.drain(&mut got);
         }
         assert!(slow.overrun());

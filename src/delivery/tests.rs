@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::log::record::Record;
-use crate::log::{Bound, Signal, Topic, TopicSettings};
+use crate::log::{Barrier, Bound, Signal, Topic, TopicSettings};
 
 struct Place {
     directory: tempfile::TempDir,
@@ -60,8 +60,8 @@ fn push(unit: &mut Unit<'_>, topic: &Arc<Topic>, values: &[&str]) {
 }
 
 /// Waits until what was done is on disk.
-fn settle(delivery: &Delivery, lsn: Lsn) {
-    while !delivery.log().is_durable(lsn) {
+fn settle(delivery: &Delivery, barrier: Barrier) {
+    while !delivery.log().is_durable(barrier) {
         std::thread::yield_now();
     }
 }
@@ -204,7 +204,7 @@ fn a_taker_gets_what_is_durable_and_turns_are_fair() {
         .map(|taker| {
             let mut claims = Vec::new();
             taker.drain(&mut claims);
-            assert!(claims.iter().all(|claim| delivery.log().is_durable(claim.lsn)));
+            assert!(claims.iter().all(|claim| delivery.log().is_durable(claim.barrier)));
             claims.iter().map(|claim| claim.position.offset).collect()
         })
         .collect();

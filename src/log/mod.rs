@@ -1,7 +1,7 @@
 //! The log: topics of partitions of records, appended atomically and kept durably.
 //!
 //! This is all that the layers above see of it. It names nothing of files and knows no dialect; Kafka's record batch is its
-//! own format. What is appended is durable once [`Log::is_durable`] says so of the position that the append returned, and
+//! own format. What is appended is durable once [`Log::is_durable`] says so of the barrier that the append returned, and
 //! readers that stay below the durable bound never see what a crash can take back.
 
 mod embedded;
@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 pub use embedded::{Bounds, LogSettings, Partition, replay_any};
 pub use entry::{Entry, Placement, Write};
 pub use error::{OpenError, ReadError, Refused, TopicError};
-pub use lsn::{Lsn, Signal};
+pub use lsn::{Barrier, Durability, Lsn, Signal};
 pub use name::{NAME_BYTES_MAX, TopicName};
 pub use producers::{SequenceError, Verdict};
 pub use retention::{Keeper, Needs};
@@ -133,19 +133,25 @@ impl Log {
         Ok(None)
     }
 
-    /// Whether everything before a position is on disk.
-    pub fn is_durable(&self, lsn: Lsn) -> bool {
-        self.engine.durable().is_durable(lsn)
+    /// Whether what waits for a barrier may leave.
+    pub fn is_durable(&self, barrier: Barrier) -> bool {
+        self.engine.durable().is_durable(barrier)
     }
 
-    /// Notifies the signal once, when everything before a position is on disk or never will be; at once if it is.
-    pub fn wake_at(&self, lsn: Lsn, signal: &Signal) {
-        self.engine.durable().wake_at(lsn, signal);
+    /// Notifies the signal once, when a barrier is passed or never will be; at once if it is.
+    pub fn wake_at(&self, barrier: Barrier, signal: &Signal) {
+        self.engine.durable().wake_at(barrier, signal);
     }
 
-    /// Waits until everything before a position is on disk.
-    pub async fn when_durable(&self, lsn: Lsn) -> Result<(), Refused> {
-        self.engine.durable().when_durable(lsn).await
+    /// Waits until a barrier is passed.
+    pub async fn when_durable(&self, barrier: Barrier) -> Result<(), Refused> {
+        self.engine.durable().when_durable(barrier).await
+    }
+
+    /// Passes the barrier on the calling thread if nobody else waits for the disk: blocks for a sync then. Whether it is
+    /// passed. Only for a task that has nothing else to do until it is, and holds nothing.
+    pub fn press(&self, barrier: Barrier) -> bool {
+        self.engine.press(barrier)
     }
 
     /// Why nothing is accepted any more, if that is so: a write or sync has failed.
@@ -156,6 +162,11 @@ impl Log {
     /// One past the newest entry.
     pub fn end(&self) -> Lsn {
         self.engine.end()
+    }
+
+    /// Passed once everything appended by now is as safe as it asked to be.
+    pub fn barrier(&self) -> Barrier {
+        self.engine.barrier()
     }
 
     /// Whether an entry would be taken now.
@@ -169,7 +180,7 @@ impl Log {
     }
 
     /// Writes one atomic entry whose offsets were reserved. The caller holds the turn.
-    pub fn append(&self, entry: &Entry) -> Result<Lsn, Refused> {
+    pub fn append(&self, entry: &Entry) -> Result<Barrier, Refused> {
         self.engine.append(entry)
     }
 

@@ -7,6 +7,7 @@ use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
 use super::embedded::Partition;
+use super::lsn::Durability;
 use super::name::TopicName;
 
 /// The identity of one incarnation of a topic; a topic deleted and made again has another (KIP-516).
@@ -52,6 +53,9 @@ pub struct TopicSettings {
     /// Whether records carry the time of their append instead of the producer's.
     #[serde(default)]
     pub log_append_time: bool,
+    /// What is acknowledged when; none: as configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durability: Option<Durability>,
     /// Whether it is there after a restart.
     pub durable: bool,
     /// Who made it: a dialect's name, or `log`.
@@ -66,6 +70,7 @@ impl Default for TopicSettings {
             retention_bytes: None,
             max_message_bytes: 1 << 20,
             log_append_time: false,
+            durability: None,
             durable: true,
             origin: "log".to_owned(),
         }

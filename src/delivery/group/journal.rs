@@ -12,7 +12,7 @@ use super::offsets::{Committed, OffsetKey, OffsetTable};
 use super::table::GroupTable;
 use super::{GroupError, group_record, offset_record};
 use crate::delivery::{Holder, StartError};
-use crate::log::{Lsn, Table, TopicName};
+use crate::log::{Barrier, Table, TopicName};
 
 /// The state table that holds committed offsets and memberships.
 const TABLE: Table = Table("__consumer_offsets");
@@ -31,9 +31,9 @@ impl Holder for Floors {
 
 impl Groups {
     /// Puts changes into the journal and the memory, in the same order whoever else writes.
-    pub(super) fn write(&self, group: &Arc<str>, changes: Vec<(OffsetKey, Option<Committed>)>) -> Result<Lsn, GroupError> {
+    pub(super) fn write(&self, group: &Arc<str>, changes: Vec<(OffsetKey, Option<Committed>)>) -> Result<Barrier, GroupError> {
         if changes.is_empty() {
-            return Ok(Lsn::NONE);
+            return Ok(Barrier::NONE);
         }
         let mut unit = self.shared.delivery.begin().map_err(|_refused| GroupError::Unavailable)?;
         for (key, committed) in &changes {
@@ -46,9 +46,9 @@ impl Groups {
                 None => offsets.remove(group, &key),
             }
         }
-        let lsn = unit.commit();
-        offsets.changed_at(group, lsn);
-        Ok(lsn)
+        let barrier = unit.commit();
+        offsets.changed_at(group, barrier);
+        Ok(barrier)
     }
 
     /// Keeps the memberships that changed. Their members are not made to wait for the disk: a crash that loses this record
@@ -72,7 +72,7 @@ impl Groups {
     }
 
     /// Takes a group and its offsets out of journal and memory.
-    pub(super) fn forget(&self, table: &mut GroupTable, name: &Arc<str>, keys: Vec<OffsetKey>) -> Result<Lsn, GroupError> {
+    pub(super) fn forget(&self, table: &mut GroupTable, name: &Arc<str>, keys: Vec<OffsetKey>) -> Result<Barrier, GroupError> {
         let mut unit = self.shared.delivery.begin().map_err(|_refused| GroupError::Unavailable)?;
         for key in keys {
             unit.put_state(TABLE, offset_record::encode_key(name, &key), None);

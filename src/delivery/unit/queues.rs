@@ -7,7 +7,7 @@ use crate::delivery::QUEUES;
 use crate::delivery::queue::{Class, End, Taken};
 use crate::delivery::taker::{Claim, Mailbox, Position, Serve, Taker, TakerId, TakerSpec};
 use crate::delivery::view::{QueueSpec, Turn, View};
-use crate::log::{Change, Lsn, StateRecord, TopicError, TopicName};
+use crate::log::{Barrier, Change, Lsn, StateRecord, TopicError, TopicName};
 
 impl Unit<'_> {
     /// Opens a queue view on a topic, from its log start on, unless it is open.
@@ -106,9 +106,7 @@ impl Unit<'_> {
         let taken = view.state.take(class)?;
         view.version += 1;
         let mut claim = claim_of(name, view, &taken)?;
-        if taken.offset >= claim.partition.bounds().durable {
-            claim.lsn = Lsn(self.log.end().0 + u64::from(!self.entry.is_empty() || self.open.is_some()));
-        }
+        claim.barrier = claim.partition.barrier_of(taken.offset).unwrap_or(Barrier::NONE);
         Some(claim)
     }
 
@@ -209,8 +207,8 @@ impl Unit<'_> {
     fn popped(&self, name: &TopicName, position: Position) -> Option<Claim> {
         let view = self.views.queues.get(name)?;
         let partition = view.topic.partition(position.partition)?;
-        let (queue, lsn) = (name.clone(), Lsn::NONE);
-        Some(Claim { queue, partition, position, redelivered: false, delivery_count: 0, lsn })
+        let (queue, barrier) = (name.clone(), Barrier::NONE);
+        Some(Claim { queue, partition, position, redelivered: false, delivery_count: 0, barrier })
     }
 
     fn touched(&mut self, name: &TopicName) {
@@ -230,6 +228,6 @@ fn claim_of(name: &TopicName, view: &View, taken: &Taken) -> Option<Claim> {
         position: Position { partition: taken.partition, offset: taken.offset },
         redelivered: taken.redelivered,
         delivery_count: taken.delivered,
-        lsn: Lsn::NONE,
+        barrier: Barrier::NONE,
     })
 }

@@ -24,7 +24,7 @@ use super::server::Server;
 use super::session::{Blocked, Session};
 use super::wire::{Batch, Limits, Parser, ProtocolError};
 use crate::delivery::{Announcement, RecordReader};
-use crate::log::{Lsn, Signal};
+use crate::log::{Barrier, Signal};
 use crate::net::{Incoming, Shutdown};
 
 /// The smallest and the largest read, in bytes. A connection starts small and grows while it fills what it asks for.
@@ -77,7 +77,7 @@ struct Connection {
     out: Outbox,
     state: State,
     /// The position that the log was last asked to wake us at.
-    waking_at: Lsn,
+    waking_at: Barrier,
     ended: bool,
     /// The last write found the socket full.
     stuck: bool,
@@ -100,7 +100,7 @@ impl Connection {
             broken: None,
             out: Outbox::default(),
             state: State::Running,
-            waking_at: Lsn::NONE,
+            waking_at: Barrier::NONE,
             ended: false,
             stuck: false,
         }
@@ -164,7 +164,7 @@ impl Connection {
                 SocketEvent::Read(read) => self.note_read(read),
                 SocketEvent::Ended => self.ended = true,
             },
-            () = self.signal.notified() => self.waking_at = Lsn::NONE,
+            () = self.signal.notified() => self.waking_at = Barrier::NONE,
             () = until(deadline) => self.go_on(Cause::TimedOut),
             () = shutdown.requested() => self.shut_down(),
         }
@@ -235,7 +235,7 @@ impl Connection {
         self.server.metrics.protocol_error();
         tracing::debug!(peer = %self.session.client.peer, %error, "closing a connection");
         self.out.writer(self.session.protocol).error(&format!("ERR {error}"));
-        self.out.gate(Lsn::NONE);
+        self.out.gate(Barrier::NONE);
         self.input = BytesMut::new();
         self.state = State::Closing;
     }
@@ -279,8 +279,8 @@ impl Connection {
             out: &mut self.out,
         };
         let result = work(&mut ctx);
-        let (lsn, Written { records, bytes, live_only }) = round.finish();
-        self.out.gate(lsn);
+        let (barrier, Written { records, bytes, live_only }) = round.finish();
+        self.out.gate(barrier);
         if records > 0 {
             server.metrics.records_in(records, bytes);
         }
@@ -340,7 +340,7 @@ impl Connection {
         for announcement in &announcements {
             bytes += super::mapping::payload(&announcement.record).len() as u64;
             pubsub::write_announcement(&mut self.out, self.session.protocol, announcement);
-            self.out.gate(announcement.lsn);
+            self.out.gate(announcement.barrier);
         }
         if !announcements.is_empty() {
             self.server.metrics.records_out(announcements.len() as u64, bytes);
@@ -350,7 +350,10 @@ impl Connection {
     /// Sends what may leave. `false`: the client is gone.
     fn flush(&mut self) -> bool {
         let log = self.server.delivery.log();
-        self.out.open_gates(|lsn| log.is_durable(lsn));
+        self.out.open_gates(|barrier| log.is_durable(barrier));
+        if !self.out.has_ready() && self.out.closed_gate().is_some_and(|barrier| log.press(barrier)) {
+            self.out.open_gates(|barrier| log.is_durable(barrier));
+        }
         if self.out.has_ready() {
             let stream = &self.stream;
             match self.out.send(&mut self.reader, |bytes| stream.try_write(bytes)) {
@@ -361,11 +364,11 @@ impl Connection {
                 Err(_) => return false,
             }
         }
-        if let Some(lsn) = self.out.closed_gate()
-            && lsn != self.waking_at
+        if let Some(barrier) = self.out.closed_gate()
+            && barrier != self.waking_at
         {
-            self.waking_at = lsn;
-            self.server.delivery.log().wake_at(lsn, &self.signal);
+            self.waking_at = barrier;
+            self.server.delivery.log().wake_at(barrier, &self.signal);
         }
         true
     }

@@ -13,7 +13,7 @@ use super::error::CommandError;
 use super::mapping;
 use super::wire::{Protocol, ReplyWriter};
 use crate::delivery::RecordReader;
-use crate::log::{Lsn, Partition, ReadError};
+use crate::log::{Barrier, Partition, ReadError};
 
 /// How much is made ready for the socket at a time, in bytes.
 const STAGE_BYTES: usize = 256 * 1024;
@@ -24,7 +24,7 @@ const PLACE_HOLDER: &[u8] = b"?";
 #[derive(Debug)]
 struct Gate {
     end: u64,
-    lsn: Lsn,
+    barrier: Barrier,
 }
 
 #[derive(Debug)]
@@ -68,15 +68,15 @@ impl Outbox {
         self.buffer.extend_from_slice(PLACE_HOLDER);
     }
 
-    /// Holds back everything written since the last gate until the log is durable up to `lsn`.
-    pub fn gate(&mut self, lsn: Lsn) {
+    /// Holds back everything written since the last gate until the log is durable up to `barrier`.
+    pub fn gate(&mut self, barrier: Barrier) {
         let end = self.end();
         if end == self.gates.back().map_or(self.released, |last| last.end) {
             return;
         }
         match self.gates.back_mut() {
-            Some(last) if last.lsn >= lsn => last.end = end,
-            _ => self.gates.push_back(Gate { end, lsn }),
+            Some(last) if last.barrier.covers(barrier) => last.end = end,
+            _ => self.gates.push_back(Gate { end, barrier }),
         }
     }
 
@@ -107,8 +107,8 @@ impl Outbox {
     }
 
     /// The gate that holds back the next bytes, if one does.
-    pub fn closed_gate(&self) -> Option<Lsn> {
-        self.gates.front().map(|gate| gate.lsn)
+    pub fn closed_gate(&self) -> Option<Barrier> {
+        self.gates.front().map(|gate| gate.barrier)
     }
 
     /// Whether something is ready for the socket.
@@ -117,9 +117,9 @@ impl Outbox {
     }
 
     /// Opens the gates that the log has reached.
-    pub fn open_gates(&mut self, is_durable: impl Fn(Lsn) -> bool) {
+    pub fn open_gates(&mut self, is_durable: impl Fn(Barrier) -> bool) {
         while let Some(gate) = self.gates.front() {
-            if !is_durable(gate.lsn) {
+            if !is_durable(gate.barrier) {
                 return;
             }
             self.released = gate.end;
@@ -247,15 +247,15 @@ mod tests {
         let (delivery, partition) = delivery(directory.path());
         let (mut out, mut reader) = (Outbox::default(), delivery.reader());
         out.writer(Protocol::Resp2).ok();
-        out.gate(Lsn::NONE);
+        out.gate(Barrier::NONE);
         out.value(Protocol::Resp2, Arc::clone(&partition), 1);
-        out.gate(Lsn(5));
+        out.gate(Barrier::NEVER);
         out.writer(Protocol::Resp2).integer(1);
         out.value(Protocol::Resp2, partition, 2);
-        out.gate(Lsn::NONE);
-        out.open_gates(|lsn| lsn < Lsn(5));
+        out.gate(Barrier::NONE);
+        out.open_gates(|barrier| barrier == Barrier::NONE);
         assert_eq!(sent(&mut out, &mut reader), "+OK\r\n");
-        assert_eq!(out.closed_gate(), Some(Lsn(5)));
+        assert_eq!(out.closed_gate(), Some(Barrier::NEVER));
         out.open_gates(|_| true);
         assert_eq!(sent(&mut out, &mut reader), "$3\r\none\r\n:1\r\n$3\r\ntwo\r\n");
         assert!(out.is_empty() && out.closed_gate().is_none());
@@ -268,7 +268,7 @@ mod tests {
         let (delivery, partition) = delivery(directory.path());
         let (mut out, mut reader) = (Outbox::default(), delivery.reader());
         (0..3).for_each(|offset| out.value(Protocol::Resp3, Arc::clone(&partition), offset));
-        out.gate(Lsn::NONE);
+        out.gate(Barrier::NONE);
         out.open_gates(|_| true);
         let mut room = Some(4);
         let wrote = out.send(&mut reader, |_| room.take().ok_or_else(|| io::ErrorKind::WouldBlock.into())).expect("sends");
@@ -288,7 +288,7 @@ mod tests {
         out.writer(Protocol::Resp2).integer(9);
         out.truncate(mark);
         out.value(Protocol::Resp2, partition, 1);
-        out.gate(Lsn::NONE);
+        out.gate(Barrier::NONE);
         out.open_gates(|_| true);
         assert_eq!(sent(&mut out, &mut reader), "+OK\r\n$3\r\none\r\n");
         delivery.close().expect("closes");

@@ -14,6 +14,9 @@ pub const JOURNAL_HEADER_BYTES: u64 = 64;
 /// The version of the journal's format.
 pub const JOURNAL_VERSION: u32 = 1;
 
+/// The size of the entries of a journal's first file, in bytes.
+const FIRST_FILE_BYTES: u64 = 4 << 20;
+
 const MAGIC: &[u8; 8] = b"TRUNKJNL";
 
 /// What a journal file's header says.
@@ -55,7 +58,7 @@ pub fn journal_file_name(start: u64) -> String {
 }
 
 /// Makes a journal file, out of a retired one if there is one, with its header and its name on disk.
-pub fn create_journal_file(directory: &Path, start: u64, spare: Option<&Path>) -> io::Result<JournalFile> {
+pub fn create_journal_file(directory: &Path, start: u64, spare: Option<&Path>, capacity_bytes: u64) -> io::Result<JournalFile> {
     let path = directory.join(journal_file_name(start));
     let fresh = directory.join("next.spare");
     let source = spare.unwrap_or(&fresh);
@@ -64,7 +67,28 @@ pub fn create_journal_file(directory: &Path, start: u64, spare: Option<&Path>) -
     file.sync_all()?;
     std::fs::rename(source, &path)?;
     sync_directory(directory)?;
-    Ok(JournalFile { start, path, file: Arc::new(file) })
+    Ok(JournalFile { start, path, file: Arc::new(file), capacity_bytes })
+}
+
+/// Makes the first file of a journal. It is smaller than others, so that it is full of zeros at once: what is written over
+/// syncs faster than what makes a file grow.
+pub fn create_first_file(directory: &Path, start: u64, capacity_bytes: u64) -> io::Result<JournalFile> {
+    let capacity_bytes = capacity_bytes.min(FIRST_FILE_BYTES);
+    let (path, _) = create_spare(directory, 0, capacity_bytes)?;
+    create_journal_file(directory, start, Some(&path), capacity_bytes)
+}
+
+/// How many bytes of entries a file of this length is to hold: what was made for it, unless it grew as it was written.
+pub fn capacity_of(length: u64, file_bytes: u64) -> u64 {
+    let capacity_bytes = length.saturating_sub(JOURNAL_HEADER_BYTES);
+    if capacity_bytes < FIRST_FILE_BYTES { file_bytes } else { capacity_bytes }
+}
+
+/// Writes zeros over a part of a file, and makes that durable.
+pub fn erase(path: &Path, from: u64, bytes: usize) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    file.write_all_at(&vec![0; bytes], from)?;
+    file.sync_all()
 }
 
 /// Makes a file full of zeros that a journal file can be made of. `number` has named none before: the file of that name may

@@ -25,7 +25,7 @@ pub use recovery::replay_any;
 
 use super::entry::{Entry, Write};
 use super::error::{OpenError, ReadError, Refused, TopicError};
-use super::lsn::{Durable, Lsn};
+use super::lsn::{Barrier, Durability, Durable, Lsn};
 use super::name::TopicName;
 use super::record::Limits;
 use super::retention::Keeper;
@@ -48,6 +48,10 @@ pub struct LogSettings {
     pub journal_file_bytes: u64,
     /// The size of the journal above which its oldest file is retired, in bytes.
     pub journal_retain_bytes: u64,
+    /// What is acknowledged when, where a topic does not say.
+    pub durability: Durability,
+    /// How long what asks for [`Durability::Interval`] may stay unsynced, in milliseconds.
+    pub sync_interval_ms: u64,
     /// How much of the newest written data stays in memory, in bytes.
     pub memory_tail_bytes: usize,
     /// The size at which a new segment is begun, in bytes.
@@ -66,6 +70,8 @@ impl Default for LogSettings {
             directory: PathBuf::from("data"),
             journal_file_bytes: 64 << 20,
             journal_retain_bytes: 256 << 20,
+            durability: Durability::Fsync,
+            sync_interval_ms: 1000,
             memory_tail_bytes: 64 << 20,
             segment_bytes: 512 << 20,
             maintenance_interval_ms: 500,
@@ -186,22 +192,33 @@ impl Engine {
         self.journal.end()
     }
 
+    /// Passed once everything appended by now is as safe as it asked to be.
+    pub fn barrier(&self) -> Barrier {
+        self.journal.barrier()
+    }
+
+    /// Writes and syncs on the calling thread if nobody else waits for that. Whether the barrier is passed.
+    pub fn press(&self, barrier: Barrier) -> bool {
+        self.journal.press(barrier)
+    }
+
     /// Writes one atomic entry; its offsets have been reserved.
-    pub fn append(&self, entry: &Entry) -> Result<Lsn, Refused> {
+    pub fn append(&self, entry: &Entry) -> Result<Barrier, Refused> {
         if entry.writes.is_empty() {
-            return Ok(Lsn::NONE);
+            return Ok(Barrier::NONE);
         }
         let bodies =
             entry.writes.iter().map(|write| Body { targets: targets(write).into_iter(), span: write.span, bytes: &write.batch });
-        let lsn = self.journal.append(bodies, |index, position, lsn| {
+        let durability = entry.durability();
+        let lsn = self.journal.append(bodies, durability, |index, position, lsn| {
             if let Some(write) = entry.writes.get(index) {
-                place(write, position, lsn);
+                place(write, position, Barrier::at(lsn, durability));
             }
         })?;
         self.stats.entries.fetch_add(1, Ordering::Relaxed);
         let records: u64 = entry.writes.iter().map(|write| u64::from(write.span) * write.targets.len() as u64).sum();
         self.stats.records.fetch_add(records, Ordering::Relaxed);
-        Ok(lsn)
+        Ok(Barrier::at(lsn, durability))
     }
 
     /// Held from the first offset that is reserved until the entry is appended, so that offsets lie in the journal in
@@ -211,7 +228,7 @@ impl Engine {
     }
 
     /// Writes changes of the log's own tables.
-    fn append_state(&self, records: &[StateRecord]) -> Result<Lsn, Refused> {
+    fn append_state(&self, records: &[StateRecord]) -> Result<Barrier, Refused> {
         let _turn = self.turn();
         let mut entry = Entry::default();
         entry.add_state(records, |table| self.table(table), 0);
@@ -382,7 +399,7 @@ fn targets(write: &Write) -> Targets {
         .collect()
 }
 
-fn place(write: &Write, position: u64, lsn: Lsn) {
+fn place(write: &Write, position: u64, barrier: Barrier) {
     for target in &write.targets {
         let batch = BatchRef {
             base_offset: target.base_offset,
@@ -391,6 +408,6 @@ fn place(write: &Write, position: u64, lsn: Lsn) {
             span: write.span,
             max_timestamp_ms: write.max_timestamp_ms,
         };
-        target.partition.placed(batch, lsn, write.is_broadcast);
+        target.partition.placed(batch, barrier, write.is_broadcast);
     }
 }

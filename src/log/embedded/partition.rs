@@ -5,12 +5,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::segment::Segments;
-use crate::log::lsn::{Durable, Lsn, Signal};
+use crate::log::lsn::{Barrier, Durability, Durable, Signal};
 use crate::log::name::TopicName;
 use crate::log::producers::{Producers, SequenceError, Verdict};
 use crate::log::record::BatchHeader;
@@ -59,6 +60,8 @@ pub struct Partition {
     index: u32,
     topic: TopicName,
     durable: Arc<Durable>,
+    /// A [`Durability`].
+    durability: AtomicU8,
     state: Mutex<PartitionState>,
 }
 
@@ -69,7 +72,7 @@ pub struct PartitionState {
     pub end: u64,
     pub durable_end: u64,
     /// Ends of appends that were not durable when last looked at, oldest first.
-    pub undurable: VecDeque<(u64, Lsn)>,
+    pub undurable: VecDeque<(u64, Barrier)>,
     pub refs: VecDeque<BatchRef>,
     pub segments: Arc<Segments>,
     pub broadcast: RunSet,
@@ -79,9 +82,38 @@ pub struct PartitionState {
 }
 
 impl Partition {
-    pub(crate) fn new(id: u32, index: u32, topic: TopicName, durable: Arc<Durable>, segments: Segments) -> Self {
+    pub(crate) fn new(
+        id: u32,
+        index: u32,
+        topic: TopicName,
+        durable: Arc<Durable>,
+        durability: Durability,
+        segments: Segments,
+    ) -> Self {
         let state = PartitionState { segments: Arc::new(segments), ..PartitionState::default() };
-        Self { id, index, topic, durable, state: Mutex::new(state) }
+        Self { id, index, topic, durable, durability: AtomicU8::new(durability as u8), state: Mutex::new(state) }
+    }
+
+    /// What must have happened to what is written to it before it is acknowledged.
+    pub fn durability(&self) -> Durability {
+        let number = self.durability.load(Ordering::Relaxed);
+        let weaker = [Durability::Os, Durability::Interval];
+        weaker.into_iter().find(|weaker| *weaker as u8 == number).unwrap_or_default()
+    }
+
+    pub(crate) fn set_durability(&self, durability: Durability) {
+        self.durability.store(durability as u8, Ordering::Relaxed);
+    }
+
+    /// What must be passed before a record that was appended may be seen. A record whose entry is not appended yet waits for
+    /// that entry, whose barrier nobody knows: `None`.
+    pub(crate) fn barrier_of(&self, offset: u64) -> Option<Barrier> {
+        let mut state = self.state.lock();
+        state.settle(&self.durable);
+        if offset < state.durable_end {
+            return Some(Barrier::NONE);
+        }
+        state.undurable.iter().find(|(end, _)| *end > offset).map(|(_, barrier)| *barrier)
     }
 
     /// Its number in the catalog, unique over all topics and times.
@@ -102,7 +134,7 @@ impl Partition {
     /// The offsets between which it may be read.
     pub fn bounds(&self) -> Bounds {
         let mut state = self.state.lock();
-        state.settle(self.durable.synced());
+        state.settle(&self.durable);
         Bounds { log_start: state.log_start, durable: state.durable_end, end: state.end }
     }
 
@@ -119,11 +151,11 @@ impl Partition {
     pub fn wake_beyond(&self, offset: u64, signal: &Signal) {
         let due = {
             let mut state = self.state.lock();
-            state.settle(self.durable.synced());
+            state.settle(&self.durable);
             if state.durable_end > offset {
-                Lsn::NONE
-            } else if let Some((_, lsn)) = state.undurable.iter().find(|(end, _)| *end > offset) {
-                *lsn
+                Barrier::NONE
+            } else if let Some((_, barrier)) = state.undurable.iter().find(|(end, _)| *end > offset) {
+                *barrier
             } else {
                 state.wait(offset, signal);
                 return;
@@ -155,23 +187,23 @@ impl Partition {
     }
 
     /// A batch whose offsets were reserved has its place in the journal.
-    pub(crate) fn placed(&self, batch: BatchRef, lsn: Lsn, is_broadcast: bool) {
+    pub(crate) fn placed(&self, batch: BatchRef, barrier: Barrier, is_broadcast: bool) {
         let mut state = self.state.lock();
         let next = batch.next_offset();
         state.end = state.end.max(next);
         match state.undurable.back_mut() {
-            Some((end, last)) if *last == lsn => *end = next,
-            _ => state.undurable.push_back((next, lsn)),
+            Some((end, last)) if *last == barrier => *end = next,
+            _ => state.undurable.push_back((next, barrier)),
         }
         if state.undurable.len() > 64 {
-            state.settle(self.durable.synced());
+            state.settle(&self.durable);
         }
         if is_broadcast {
             state.broadcast.insert_range(batch.base_offset..next);
         }
         state.refs.push_back(batch);
         for signal in state.due_waiters(next) {
-            self.durable.wake_at(lsn, &signal);
+            self.durable.wake_at(barrier, &signal);
         }
     }
 
@@ -188,9 +220,9 @@ impl Partition {
 
 impl PartitionState {
     /// Counts as durable what has become so.
-    pub fn settle(&mut self, synced: Lsn) {
-        while let Some((end, lsn)) = self.undurable.front() {
-            if *lsn > synced {
+    pub fn settle(&mut self, durable: &Durable) {
+        while let Some((end, barrier)) = self.undurable.front() {
+            if !durable.is_durable(*barrier) {
                 break;
             }
             self.durable_end = *end;

@@ -19,7 +19,7 @@ use super::partition::{BatchRef, Partition};
 use super::retire::now_ms;
 use super::segment::Segments;
 use crate::log::error::OpenError;
-use crate::log::lsn::{Durable, Lsn};
+use crate::log::lsn::{Barrier, Durability, Durable, Lsn};
 use crate::log::name::TopicName;
 use crate::log::record::{BatchHeader, Limits};
 use crate::log::state::Change;
@@ -52,24 +52,25 @@ pub fn recover(settings: &LogSettings) -> Result<Recovered, OpenError> {
     }
     finish_swaps(&topics).map_err(OpenError::io("cleaning up", topics.clone()))?;
     let durable = Arc::new(Durable::new(Lsn(u64::MAX)));
-    let catalog = Catalog::new(topics.clone(), Arc::clone(&durable), settings.topics_max);
+    let catalog = Catalog::new(topics.clone(), Arc::clone(&durable), settings.durability, settings.topics_max);
     let mut replay = Replay { catalog, limits: Limits::STORED, snapshots: HashMap::new(), now_ms: now_ms() };
     let present = directory_names(&topics).map_err(OpenError::io("listing", topics.clone()))?;
     replay.load_tables(&present)?;
-    let (mut files, next) = replay.read_journal(&journal)?;
+    let (mut files, next) = replay.read_journal(&journal, settings.journal_file_bytes)?;
     replay.attach_segments(&topics, &present)?;
     if files.is_empty() {
-        let first = files::create_journal_file(&journal, next, None).map_err(OpenError::io("creating a file in", journal))?;
+        let first = files::create_first_file(&journal, next, settings.journal_file_bytes)
+            .map_err(OpenError::io("creating a file in", journal))?;
         files.push_back(first);
     }
-    durable.advance(Lsn(next));
+    durable.start_at(Lsn(next));
     Ok(Recovered { catalog: replay.catalog, files, next, durable })
 }
 
 /// Replays bytes as if they were the entries of a journal, without any file: for fuzzing.
 pub fn replay_any(entries: &[u8]) -> Result<u64, String> {
     let durable = Arc::new(Durable::new(Lsn(u64::MAX)));
-    let catalog = Catalog::new(PathBuf::new(), durable, 1000);
+    let catalog = Catalog::new(PathBuf::new(), durable, Durability::Fsync, 1000);
     let mut replay = Replay { catalog, limits: Limits::default(), snapshots: HashMap::new(), now_ms: now_ms() };
     let entries = Bytes::copy_from_slice(entries);
     let end = replay.replay(&entries, FIRST_POSITION, None).map_err(|(_, reason)| reason)?;
@@ -111,7 +112,7 @@ impl Replay {
         Ok(())
     }
 
-    fn read_journal(&mut self, directory: &Path) -> Result<(VecDeque<JournalFile>, u64), OpenError> {
+    fn read_journal(&mut self, directory: &Path, file_bytes: u64) -> Result<(VecDeque<JournalFile>, u64), OpenError> {
         let starts = journal_starts(directory).map_err(OpenError::io("listing", directory))?;
         let mut files = VecDeque::new();
         let mut next = starts.first().copied().unwrap_or(FIRST_POSITION);
@@ -126,7 +127,9 @@ impl Replay {
             }
             next = self.read_file(&path, *start, starts.get(index + 1).copied())?;
             let file = OpenOptions::new().read(true).write(true).open(&path).map_err(OpenError::io("opening", &path))?;
-            files.push_back(JournalFile { start: *start, path, file: Arc::new(file) });
+            let length = file.metadata().map_err(OpenError::io("looking at", &path))?.len();
+            let capacity_bytes = files::capacity_of(length, file_bytes);
+            files.push_back(JournalFile { start: *start, path, file: Arc::new(file), capacity_bytes });
         }
         Ok((files, next))
     }
@@ -182,13 +185,10 @@ impl Replay {
             let reason = format!("an entry is not whole, and the one at position {later} was written after it had been synced");
             return Err(damaged(path, byte, &reason));
         }
-        let file = OpenOptions::new().write(true).open(path).map_err(OpenError::io("opening", path))?;
-        let length = file.metadata().map_err(OpenError::io("looking at", path))?.len();
-        if length > byte {
-            if rest.iter().any(|byte| *byte != 0) {
-                tracing::info!(file = %path.display(), at = byte, "the journal ends here; what follows was never acknowledged");
-            }
-            file.set_len(byte).and_then(|()| file.sync_all()).map_err(OpenError::io("cutting", path))?;
+        let traces = traces_bytes(rest, position);
+        if traces > 0 {
+            tracing::info!(file = %path.display(), at = byte, "the journal ends here; what follows was never acknowledged");
+            files::erase(path, byte, traces).map_err(OpenError::io("erasing the end of", path))?;
         }
         Ok(())
     }
@@ -226,7 +226,7 @@ impl Replay {
             span: write.span,
             max_timestamp_ms: header.max_timestamp,
         };
-        partition.placed(batch, Lsn(next), flags & FLAG_BROADCAST != 0);
+        partition.placed(batch, Barrier::at(Lsn(next), Durability::Fsync), flags & FLAG_BROADCAST != 0);
         partition.with(|state| state.producers.wrote(&header, base_offset, self.now_ms));
         if partition.topic_name().is_internal() {
             let stored = StoredBatch::new(base_offset, write.span, write.body.clone());
@@ -368,6 +368,14 @@ fn note_keys(partition: &Partition, batch: &StoredBatch, limits: &Limits, in_seg
         });
     }
     Ok(())
+}
+
+/// How many of the bytes behind the end of the journal may hold something of an entry that was written there: an entry that is
+/// written over a part of it could make the rest look whole. Zeros, and what a recycled file held before, are no such thing.
+fn traces_bytes(bytes: &[u8], position: u64) -> usize {
+    let claimed = |at: usize| bytes.get(at..).and_then(|rest| frame::claimed_length(rest, position + at as u64));
+    let ends = (0..bytes.len()).step_by(frame::ALIGNMENT_BYTES).filter_map(|at| Some(at + claimed(at)?));
+    ends.max().map_or(0, |end| end.min(bytes.len()))
 }
 
 /// The position of an entry in the bytes behind a gap that was written when the gap had been synced.

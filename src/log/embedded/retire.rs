@@ -163,7 +163,8 @@ impl Engine {
     }
 
     fn wait_durable(&self, lsn: Lsn) -> io::Result<()> {
-        while !self.durable().is_durable(lsn) {
+        self.durable().want_sync(lsn);
+        while self.durable().synced() < lsn {
             if let Some(reason) = self.durable().failure() {
                 return Err(io::Error::other(reason.to_string()));
             }

@@ -16,7 +16,7 @@ use super::super::mapping::{find_partition, find_topic};
 use super::super::wire::message::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use super::super::wire::{Uuid, WireError, decode};
 use super::fetch_response::{self, Found, FoundTopic};
-use crate::log::{Bound, Bounds, Log, Lsn, Partition, Signal, StoredBatch, Topic};
+use crate::log::{Barrier, Bound, Bounds, Log, Partition, Signal, StoredBatch, Topic};
 
 const NO_BOUNDS: Bounds = Bounds { log_start: 0, durable: 0, end: 0 };
 /// No poll waits longer, in milliseconds.
@@ -42,7 +42,7 @@ fn reply(call: &Call, error: ErrorCode, topics: &[FoundTopic]) -> Reply {
     let bytes = found().map(StoredBatch::len).sum::<usize>();
     call.kafka().metrics.records_out(records, bytes as u64);
     let body = |out: &mut _| fetch_response::write(out, call.version(), error, topics);
-    call.reply_with(fetch_response::FIRST_FLEXIBLE, bytes + fetch_response::room(topics), Lsn::NONE, body)
+    call.reply_with(fetch_response::FIRST_FLEXIBLE, bytes + fetch_response::room(topics), Barrier::NONE, body)
 }
 
 /// One partition that is asked for.

@@ -6,19 +6,22 @@ use crate::dialect::kafka::NODE_ID;
 use crate::dialect::kafka::call::Call;
 use crate::dialect::kafka::error::ErrorCode;
 use crate::dialect::kafka::wire::message::find_coordinator::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse};
-use crate::log::Lsn;
+use crate::log::Barrier;
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 
-pub fn handle(call: &Call, request: FindCoordinatorRequest) -> (FindCoordinatorResponse, Lsn) {
+pub fn handle(call: &Call, request: FindCoordinatorRequest) -> (FindCoordinatorResponse, Barrier) {
     if call.version() >= 4 {
         let answer = |key| coordinator(call, request.key_type, key);
         let coordinators = request.coordinator_keys.into_iter().map(answer).collect();
-        return (FindCoordinatorResponse { coordinators, ..FindCoordinatorResponse::default() }, Lsn::NONE);
+        return (FindCoordinatorResponse { coordinators, ..FindCoordinatorResponse::default() }, Barrier::NONE);
     }
     let Coordinator { node_id, host, port, error_code, error_message, .. } = coordinator(call, request.key_type, request.key);
-    (FindCoordinatorResponse { node_id, host, port, error_code, error_message, ..FindCoordinatorResponse::default() }, Lsn::NONE)
+    (
+        FindCoordinatorResponse { node_id, host, port, error_code, error_message, ..FindCoordinatorResponse::default() },
+        Barrier::NONE,
+    )
 }
 
 fn coordinator(call: &Call, key_type: i8, key: String) -> Coordinator {

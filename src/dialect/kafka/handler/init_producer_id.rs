@@ -5,9 +5,9 @@
 use super::super::call::Call;
 use super::super::error::ErrorCode;
 use super::super::wire::message::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
-use crate::log::Lsn;
+use crate::log::Barrier;
 
-pub fn handle(call: &Call, request: InitProducerIdRequest) -> (InitProducerIdResponse, Lsn) {
+pub fn handle(call: &Call, request: InitProducerIdRequest) -> (InitProducerIdResponse, Barrier) {
     let refusal = |error: ErrorCode| InitProducerIdResponse {
         error_code: error.code(),
         producer_id: -1,
@@ -15,13 +15,13 @@ pub fn handle(call: &Call, request: InitProducerIdRequest) -> (InitProducerIdRes
         ..InitProducerIdResponse::default()
     };
     if request.transactional_id.is_some() {
-        return (refusal(ErrorCode::UnsupportedVersion), Lsn::NONE);
+        return (refusal(ErrorCode::UnsupportedVersion), Barrier::NONE);
     }
     match call.delivery().begin() {
         Ok(mut unit) => {
             let producer_id = unit.next_producer_id();
             (InitProducerIdResponse { producer_id, producer_epoch: 0, ..InitProducerIdResponse::default() }, unit.commit())
         }
-        Err(refused) => (refusal((&refused).into()), Lsn::NONE),
+        Err(refused) => (refusal((&refused).into()), Barrier::NONE),
     }
 }

@@ -3,16 +3,16 @@
 use crate::delivery::group::{GroupListing, State};
 use crate::dialect::kafka::call::Call;
 use crate::dialect::kafka::wire::message::list_groups::{ListGroupsRequest, ListGroupsResponse, ListedGroup};
-use crate::log::Lsn;
+use crate::log::Barrier;
 
 const TYPE: &str = "classic";
 
-pub fn handle(call: &Call, request: ListGroupsRequest) -> (ListGroupsResponse, Lsn) {
+pub fn handle(call: &Call, request: ListGroupsRequest) -> (ListGroupsResponse, Barrier) {
     let ListGroupsRequest { states_filter, types_filter } = request;
     let wanted = |filter: &[String], what: &str| filter.is_empty() || filter.iter().any(|f| f.eq_ignore_ascii_case(what));
     let mut response = ListGroupsResponse::default();
     if !wanted(&types_filter, TYPE) {
-        return (response, Lsn::NONE);
+        return (response, Barrier::NONE);
     }
     let of_state = |g: &GroupListing| wanted(&states_filter, state_name(g.state));
     let listed = call.groups().list().into_iter().filter(of_state).map(|g| ListedGroup {
@@ -22,7 +22,7 @@ pub fn handle(call: &Call, request: ListGroupsRequest) -> (ListGroupsResponse, L
         group_type: TYPE.to_owned(),
     });
     response.groups = listed.collect();
-    (response, Lsn::NONE)
+    (response, Barrier::NONE)
 }
 
 /// As Kafka writes it.

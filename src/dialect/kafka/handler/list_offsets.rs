@@ -9,7 +9,7 @@ use super::super::wire::Uuid;
 use super::super::wire::message::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
-use crate::log::{Log, Lsn, Partition};
+use crate::log::{Barrier, Log, Partition};
 
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
@@ -19,7 +19,7 @@ const LATEST_TIERED: i64 = -5;
 /// No offset, no timestamp, no epoch.
 const NOTHING: i64 = -1;
 
-pub fn handle(call: &Call, request: ListOffsetsRequest) -> (ListOffsetsResponse, Lsn) {
+pub fn handle(call: &Call, request: ListOffsetsRequest) -> (ListOffsetsResponse, Barrier) {
     let topics = request.topics.into_iter().map(|topic| {
         let list = |wanted: ListOffsetsPartition| {
             let (error, found) = match find(call.log(), &topic.name, &wanted) {
@@ -38,7 +38,7 @@ pub fn handle(call: &Call, request: ListOffsetsRequest) -> (ListOffsetsResponse,
         let partitions = topic.partitions.into_iter().map(list).collect();
         ListOffsetsTopicResponse { name: topic.name, partitions }
     });
-    (ListOffsetsResponse { topics: topics.collect(), ..ListOffsetsResponse::default() }, Lsn::NONE)
+    (ListOffsetsResponse { topics: topics.collect(), ..ListOffsetsResponse::default() }, Barrier::NONE)
 }
 
 /// Offset and timestamp.

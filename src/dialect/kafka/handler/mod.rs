@@ -61,7 +61,7 @@ use super::wire::message::{
     sync_group::SyncGroupRequest,
 };
 use super::wire::{Message, RequestHeader, WireError, decode};
-use crate::log::Lsn;
+use crate::log::Barrier;
 
 /// Runs one request frame of a client.
 ///
@@ -121,7 +121,11 @@ fn dispatch(call: &Call, body: Bytes) -> Result<Answer, WireError> {
 }
 
 /// A handler that has its response at once.
-fn now<Q: Message, R: Message>(call: &Call, body: Bytes, handle: impl FnOnce(&Call, Q) -> (R, Lsn)) -> Result<Answer, WireError> {
+fn now<Q: Message, R: Message>(
+    call: &Call,
+    body: Bytes,
+    handle: impl FnOnce(&Call, Q) -> (R, Barrier),
+) -> Result<Answer, WireError> {
     let (response, after) = handle(call, decode(body, call.version())?);
     Ok(Answer::Now(call.reply(&response, after)))
 }
@@ -131,7 +135,7 @@ fn later<Q, R, F>(call: &Call, body: Bytes, handle: impl FnOnce(Call, Q) -> F) -
 where
     Q: Message,
     R: Message,
-    F: Future<Output = (R, Lsn)> + Send + 'static,
+    F: Future<Output = (R, Barrier)> + Send + 'static,
 {
     let request = decode(body, call.version())?;
     let call = call.clone();

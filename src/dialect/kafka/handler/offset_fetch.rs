@@ -10,24 +10,24 @@ use crate::dialect::kafka::wire::message::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchResponse, OffsetFetchResponseGroup,
     OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
-use crate::log::{Log, Lsn, TopicId, TopicName};
+use crate::log::{Barrier, Log, TopicId, TopicName};
 
 /// The answer is good once what it shows is durable.
-pub fn handle(call: &Call, request: OffsetFetchRequest) -> (OffsetFetchResponse, Lsn) {
+pub fn handle(call: &Call, request: OffsetFetchRequest) -> (OffsetFetchResponse, Barrier) {
     let (groups, log, version) = (call.groups(), call.log(), call.version());
     let mut response = OffsetFetchResponse::default();
-    let mut gate = Lsn::NONE;
+    let mut gate = Barrier::NONE;
     if version >= 8 {
         for group in request.groups {
-            let (answer, lsn) = of_group(groups, log, version, group);
+            let (answer, barrier) = of_group(groups, log, version, group);
             response.groups.push(answer);
-            gate = gate.max(lsn);
+            gate = gate.and(barrier);
         }
     } else {
         let asked = request.topics.map(|topics| topics.into_iter().map(Asked::by_name).collect());
-        let (found, lsn) = look_up(groups, &request.group_id, asked);
+        let (found, barrier) = look_up(groups, &request.group_id, asked);
         response.topics = found.into_iter().map(to_topic).collect();
-        gate = lsn;
+        gate = barrier;
     }
     (response, gate)
 }
@@ -56,7 +56,7 @@ struct Found {
     partitions: Vec<(i32, Option<Committed>)>,
 }
 
-fn of_group(groups: &Groups, log: &Log, version: i16, group: OffsetFetchRequestGroup) -> (OffsetFetchResponseGroup, Lsn) {
+fn of_group(groups: &Groups, log: &Log, version: i16, group: OffsetFetchRequestGroup) -> (OffsetFetchResponseGroup, Barrier) {
     let by_id = version >= 10;
     let asked = group.topics.map(|topics| {
         let each = topics.into_iter().map(|t| {
@@ -69,7 +69,7 @@ fn of_group(groups: &Groups, log: &Log, version: i16, group: OffsetFetchRequestG
         });
         each.collect()
     });
-    let (mut found, lsn) = look_up(groups, &group.group_id, asked);
+    let (mut found, barrier) = look_up(groups, &group.group_id, asked);
     if by_id {
         for topic in found.iter_mut().filter(|t| t.id == Uuid::ZERO && t.error_code == ErrorCode::None.code()) {
             let known = TopicName::new(topic.name.clone()).ok().and_then(|name| log.topic(&name));
@@ -77,20 +77,20 @@ fn of_group(groups: &Groups, log: &Log, version: i16, group: OffsetFetchRequestG
         }
     }
     let topics = found.into_iter().map(to_topics).collect();
-    (OffsetFetchResponseGroup { group_id: group.group_id, topics, error_code: ErrorCode::None.code() }, lsn)
+    (OffsetFetchResponseGroup { group_id: group.group_id, topics, error_code: ErrorCode::None.code() }, barrier)
 }
 
-fn look_up(groups: &Groups, group: &str, asked: Option<Vec<Asked>>) -> (Vec<Found>, Lsn) {
+fn look_up(groups: &Groups, group: &str, asked: Option<Vec<Asked>>) -> (Vec<Found>, Barrier) {
     let Some(asked) = asked else { return all_of(groups, group) };
-    let mut gate = Lsn::NONE;
+    let mut gate = Barrier::NONE;
     let mut answers = Vec::with_capacity(asked.len());
     for Asked { name, id, topic, partitions } in asked {
         let error_code =
             if topic.is_none() && id != Uuid::ZERO { ErrorCode::UnknownTopicId.code() } else { ErrorCode::None.code() };
         let key = |index: &i32| Some(OffsetKey { topic: topic.clone()?, partition: u32::try_from(*index).ok()? });
         let keys: Vec<_> = partitions.iter().filter_map(key).collect();
-        let (offsets, lsn) = groups.committed(group, &keys);
-        gate = gate.max(lsn);
+        let (offsets, barrier) = groups.committed(group, &keys);
+        gate = gate.and(barrier);
         let mut offsets = offsets.into_iter();
         let partitions = partitions.into_iter();
         let partitions = partitions.map(|index| (index, if key(&index).is_some() { offsets.next().flatten() } else { None }));
@@ -99,8 +99,8 @@ fn look_up(groups: &Groups, group: &str, asked: Option<Vec<Asked>>) -> (Vec<Foun
     (answers, gate)
 }
 
-fn all_of(groups: &Groups, group: &str) -> (Vec<Found>, Lsn) {
-    let (all, lsn) = groups.all_committed(group);
+fn all_of(groups: &Groups, group: &str) -> (Vec<Found>, Barrier) {
+    let (all, barrier) = groups.all_committed(group);
     let mut answers: Vec<Found> = Vec::new();
     for (key, committed) in all {
         let (Some(name), Ok(index)) = (key.topic.as_str(), i32::try_from(key.partition)) else { continue };
@@ -113,7 +113,7 @@ fn all_of(groups: &Groups, group: &str) -> (Vec<Found>, Lsn) {
             }
         }
     }
-    (answers, lsn)
+    (answers, barrier)
 }
 
 /// What is said of a partition: offset, leader epoch, metadata.

@@ -199,7 +199,7 @@ fn deliver(ctx: &mut Context<'_, '_>) {
         listener.drain(&mut announcements);
     }
     for announcement in &announcements {
-        ctx.round.depend_on(announcement.lsn);
+        ctx.round.depend_on(announcement.barrier);
         write_announcement(ctx.out, ctx.session.protocol, announcement);
     }
 }
