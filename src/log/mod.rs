@@ -102,6 +102,11 @@ impl Log {
         self.engine.topics()
     }
 
+    /// Differs from what it was as soon as a topic or partition came or went: who asks again need not look before.
+    pub fn catalog_version(&self) -> u64 {
+        self.engine.catalog_version()
+    }
+
     /// The batches from the one that holds `from` on, up to `bytes_max` but at least one if there is any below the bound.
     ///
     /// The first may begin before `from`. Nothing at the bound itself: an empty answer.

@@ -78,6 +78,15 @@ impl Groups {
         Ok(OffsetAnswers { results, barrier })
     }
 
+    /// Whether this sender may be shown what is committed. Members of managed groups have to be in their current epoch.
+    ///
+    /// # Errors
+    /// [`GroupError::UnknownMember`], [`GroupError::StaleMember`].
+    pub fn check_fetch(&self, group: &str, caller: &Caller) -> Result<(), GroupError> {
+        let table = self.shared.table.lock();
+        table.get(group).and_then(|entry| entry.group.managed()).map_or(Ok(()), |managed| managed.check_fetch(caller))
+    }
+
     fn accept(&self, offset: &NewOffset) -> Result<TopicId, OffsetError> {
         if offset.metadata.len() > self.shared.settings.offset_metadata_bytes_max {
             return Err(OffsetError::MetadataTooLarge);

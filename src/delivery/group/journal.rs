@@ -3,11 +3,15 @@
 //! Everything is written under the lock of the group table, so memory and journal change in the same order. The lock of the
 //! offsets is held over the commit of the unit, so that nobody sees a change before its position is known.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::RwLock;
 
 use super::groups::Groups;
+use super::managed::{self, KeptParts};
+use super::membership::Membership;
 use super::offsets::{Committed, OffsetKey, OffsetTable};
 use super::table::GroupTable;
 use super::{GroupError, group_record, offset_record};
@@ -19,6 +23,11 @@ const TABLE: Table = Table("__consumer_offsets");
 
 /// A membership that takes more bytes is not kept: its members start over after a restart.
 const MEMBERSHIP_BYTES_MAX: usize = 4 << 20;
+
+/// The keys of a group itself in every kind that it may have been of.
+fn keys_of_kinds(group: &str) -> impl IntoIterator<Item = Bytes> {
+    std::iter::once(group_record::encode_key(group)).chain(managed::forget_keys(group))
+}
 
 /// Committed offsets hold what comes after them. Knows the offsets alone, not the groups, which know the log.
 pub(super) struct Floors(pub(super) Arc<RwLock<OffsetTable>>);
@@ -51,24 +60,45 @@ impl Groups {
         Ok(barrier)
     }
 
-    /// Keeps the memberships that changed. Their members are not made to wait for the disk: a crash that loses this record
-    /// loses every later commit too, so it only makes the members join again.
+    /// Keeps the memberships that changed. Members of a group that one of them leads are not made to wait for the disk: a crash
+    /// that loses this record loses every later commit too, so it only makes the members join again.
     pub(super) fn save(&self, table: &mut GroupTable) {
         let unsaved = table.take_unsaved();
         if unsaved.is_empty() {
             return;
         }
+        let mut saved = Vec::with_capacity(unsaved.len());
         let Ok(mut unit) = self.shared.delivery.begin() else {
             tracing::warn!(groups = unsaved.len(), "memberships are not kept: the log takes no more");
             return;
         };
         for name in unsaved {
-            let Some(entry) = table.get(&name) else { continue };
-            let value = group_record::encode_value(&entry.group.keep(self.now_ms()));
-            let value = value.filter(|value| value.len() <= MEMBERSHIP_BYTES_MAX);
-            unit.put_state(TABLE, group_record::encode_key(&name), value);
+            let Some(entry) = table.get_mut(&name) else { continue };
+            if std::mem::take(&mut entry.switched) {
+                keys_of_kinds(&name).into_iter().for_each(|key| unit.put_state(TABLE, key, None));
+            }
+            for (key, value) in self.records_of(&name, &mut entry.group) {
+                unit.put_state(TABLE, key, value);
+            }
+            saved.push(name);
         }
-        unit.commit();
+        let barrier = unit.commit();
+        for name in saved {
+            if let Some(entry) = table.get_mut(&name) {
+                entry.kept = barrier;
+            }
+        }
+    }
+
+    fn records_of(&self, name: &str, group: &mut Membership) -> Vec<(Bytes, Option<Bytes>)> {
+        match group {
+            Membership::Led(group) => {
+                let value = group_record::encode_value(&group.keep(self.now_ms()));
+                let value = value.filter(|value| value.len() <= MEMBERSHIP_BYTES_MAX);
+                vec![(group_record::encode_key(name), value)]
+            }
+            Membership::Managed(group) => group.take_records(name),
+        }
     }
 
     /// Takes a group and its offsets out of journal and memory.
@@ -77,7 +107,9 @@ impl Groups {
         for key in keys {
             unit.put_state(TABLE, offset_record::encode_key(name, &key), None);
         }
-        unit.put_state(TABLE, group_record::encode_key(name), None);
+        for key in keys_of_kinds(name) {
+            unit.put_state(TABLE, key, None);
+        }
         let mut offsets = self.shared.offsets.write();
         offsets.forget(name);
         table.remove(name);
@@ -90,6 +122,7 @@ impl Groups {
         let mut table = self.shared.table.lock();
         let mut offsets = self.shared.offsets.write();
         let mut unknown = 0_u64;
+        let mut managed: HashMap<Arc<str>, KeptParts> = HashMap::new();
         for (key, value) in self.shared.delivery.state(TABLE)? {
             if let Some(group) = group_record::decode_key(key.clone()) {
                 match group_record::decode_value(value) {
@@ -98,12 +131,23 @@ impl Groups {
                 }
                 continue;
             }
+            if let Some(part) = managed::decode(&key, value.clone()) {
+                managed.entry(part.group.clone()).or_insert_with(|| KeptParts::new(&part)).add(part);
+                continue;
+            }
             match (offset_record::decode_key(key), offset_record::decode_value(value)) {
                 (Some((group, key)), Some(committed)) => {
                     table.committed_at(&group, committed.committed_at_ms, now_ms);
                     offsets.put(&group, key, committed);
                 }
                 (None, _) | (_, None) => unknown += 1,
+            }
+        }
+        for (group, kept) in managed {
+            if kept.is_whole() {
+                table.restore_managed(&group, kept, now_ms);
+            } else {
+                unknown += 1;
             }
         }
         if unknown > 0 {

@@ -53,8 +53,13 @@ pub enum ErrorCode {
     GroupSubscribedToTopic = 86,
     InvalidRecord = 87,
     UnknownTopicId = 100,
+    FencedMemberEpoch = 110,
+    UnreleasedInstanceId = 111,
+    UnsupportedAssignor = 112,
+    StaleMemberEpoch = 113,
     MismatchedEndpointType = 114,
     UnsupportedEndpointType = 115,
+    InvalidRegularExpression = 128,
 }
 
 impl ErrorCode {
@@ -100,6 +105,12 @@ impl From<&GroupError> for ErrorCode {
             GroupError::InvalidSessionTimeout => Self::InvalidSessionTimeout,
             GroupError::Full | GroupError::TooManyGroups => Self::GroupMaxSizeReached,
             GroupError::NotEmpty => Self::NonEmptyGroup,
+            GroupError::FencedEpoch => Self::FencedMemberEpoch,
+            GroupError::Unreleased => Self::UnreleasedInstanceId,
+            GroupError::UnknownAssignor => Self::UnsupportedAssignor,
+            GroupError::StaleMember => Self::StaleMemberEpoch,
+            GroupError::InvalidPattern => Self::InvalidRegularExpression,
+            GroupError::TooLong => Self::InvalidRequest,
             GroupError::Unavailable => Self::CoordinatorNotAvailable,
         }
     }
@@ -206,6 +217,10 @@ mod tests {
             (ErrorCode::GroupSubscribedToTopic, ResponseError::GroupSubscribedToTopic),
             (ErrorCode::InvalidRecord, ResponseError::InvalidRecord),
             (ErrorCode::UnknownTopicId, ResponseError::UnknownTopicId),
+            (ErrorCode::FencedMemberEpoch, ResponseError::FencedMemberEpoch),
+            (ErrorCode::UnreleasedInstanceId, ResponseError::UnreleasedInstanceId),
+            (ErrorCode::UnsupportedAssignor, ResponseError::UnsupportedAssignor),
+            (ErrorCode::StaleMemberEpoch, ResponseError::StaleMemberEpoch),
             (ErrorCode::MismatchedEndpointType, ResponseError::MismatchedEndpointType),
             (ErrorCode::UnsupportedEndpointType, ResponseError::UnsupportedEndpointType),
         ];

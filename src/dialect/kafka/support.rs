@@ -3,7 +3,8 @@
 
 use super::wire::Message;
 use super::wire::message::{
-    alter_configs::AlterConfigsRequest, api_versions::ApiVersionsRequest, create_partitions::CreatePartitionsRequest,
+    alter_configs::AlterConfigsRequest, api_versions::ApiVersionsRequest, consumer_group_describe::ConsumerGroupDescribeRequest,
+    consumer_group_heartbeat::ConsumerGroupHeartbeatRequest, create_partitions::CreatePartitionsRequest,
     create_topics::CreateTopicsRequest, delete_groups::DeleteGroupsRequest, delete_records::DeleteRecordsRequest,
     delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
     describe_groups::DescribeGroupsRequest, describe_topic_partitions::DescribeTopicPartitionsRequest, fetch::FetchRequest,
@@ -13,6 +14,7 @@ use super::wire::message::{
     list_offsets::ListOffsetsRequest, metadata::MetadataRequest, offset_commit::OffsetCommitRequest,
     offset_delete::OffsetDeleteRequest, offset_fetch::OffsetFetchRequest, offset_for_leader_epoch::OffsetForLeaderEpochRequest,
     produce::ProduceRequest, sasl_authenticate::SaslAuthenticateRequest, sasl_handshake::SaslHandshakeRequest,
+    share_group_describe::ShareGroupDescribeRequest, share_group_heartbeat::ShareGroupHeartbeatRequest,
     sync_group::SyncGroupRequest,
 };
 
@@ -63,7 +65,11 @@ pub const APIS: &[Api] = &[
     api::<IncrementalAlterConfigsRequest>("IncrementalAlterConfigs", 1),
     api::<OffsetDeleteRequest>("OffsetDelete", 0),
     api::<DescribeClusterRequest>("DescribeCluster", 2),
+    api::<ConsumerGroupHeartbeatRequest>("ConsumerGroupHeartbeat", 1),
+    api::<ConsumerGroupDescribeRequest>("ConsumerGroupDescribe", 1),
     api::<DescribeTopicPartitionsRequest>("DescribeTopicPartitions", 0),
+    api::<ShareGroupHeartbeatRequest>("ShareGroupHeartbeat", 1),
+    api::<ShareGroupDescribeRequest>("ShareGroupDescribe", 1),
 ];
 
 /// Whether a request of this key and version is answered.

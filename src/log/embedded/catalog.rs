@@ -50,6 +50,8 @@ pub struct Catalog {
     /// For topics that do not say.
     durability: Durability,
     next_partition: u32,
+    /// Grows with every topic or partition that comes or goes.
+    version: u64,
     by_name: HashMap<TopicName, Arc<Topic>>,
     by_id: HashMap<TopicId, Arc<Topic>>,
     partitions: HashMap<u32, Arc<Partition>>,
@@ -65,6 +67,7 @@ impl Catalog {
             topics_max,
             durability,
             next_partition: 0,
+            version: 0,
             by_name: HashMap::new(),
             by_id: HashMap::new(),
             partitions: HashMap::new(),
@@ -90,6 +93,11 @@ impl Catalog {
     /// All topics.
     pub fn topics(&self) -> Vec<Arc<Topic>> {
         self.by_name.values().cloned().collect()
+    }
+
+    /// Differs from what it was as soon as a topic or partition came or went.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// How many topics there are, internal ones included.
@@ -214,6 +222,7 @@ impl Catalog {
 
     fn remove(&mut self, name: &TopicName) -> Option<Arc<Topic>> {
         let topic = self.by_name.remove(name)?;
+        self.version += 1;
         topic.mark_deleted();
         self.by_id.remove(&topic.id());
         for partition in topic.partitions() {
@@ -240,6 +249,7 @@ impl Catalog {
         durability: Durability,
     ) -> Vec<Arc<Partition>> {
         let mut made = Vec::with_capacity(numbers.len());
+        self.version += 1;
         for (index, number) in (first_index..).zip(numbers.iter().copied()) {
             let directory = partition_directory(&self.root, &name.to_file_stem(), index);
             let segments = Segments::empty(self.disk.clone(), directory, id);

@@ -305,6 +305,11 @@ impl Engine {
         self.catalog.read().topics()
     }
 
+    /// See [`crate::log::Log::catalog_version`].
+    pub fn catalog_version(&self) -> u64 {
+        self.catalog.read().version()
+    }
+
     /// The topic that a table is kept in, if it was opened.
     pub fn table(&self, table: Table) -> Option<Arc<Topic>> {
         self.topic(&catalog::table_name(table))

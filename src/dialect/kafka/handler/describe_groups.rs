@@ -28,7 +28,7 @@ fn found(name: String, group: GroupDescription) -> DescribedGroup {
         error_message: None,
         group_id: name,
         group_state: state_name(group.listing.state).to_owned(),
-        protocol_type: group.listing.kind.to_string(),
+        protocol_type: group.listing.work.to_string(),
         protocol_data: group.strategy.to_string(),
         members: group.members.into_iter().map(member).collect(),
         authorized_operations: OPERATIONS_NOT_TOLD,

@@ -94,6 +94,12 @@ fn refusal(why: &GroupError, asked_with: String) -> JoinGroupResponse {
         | GroupError::Full
         | GroupError::TooManyGroups
         | GroupError::NotEmpty
+        | GroupError::FencedEpoch
+        | GroupError::StaleMember
+        | GroupError::Unreleased
+        | GroupError::UnknownAssignor
+        | GroupError::InvalidPattern
+        | GroupError::TooLong
         | GroupError::Unavailable => asked_with,
     };
     JoinGroupResponse { error_code: ErrorCode::from(why).code(), protocol_name: None, member_id, ..JoinGroupResponse::default() }

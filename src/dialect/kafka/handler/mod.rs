@@ -8,6 +8,8 @@
 
 mod alter_configs;
 mod api_versions;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
@@ -35,6 +37,8 @@ mod offset_for_leader_epoch;
 mod produce;
 mod sasl_authenticate;
 mod sasl_handshake;
+mod share_group_describe;
+mod share_group_heartbeat;
 mod sync_group;
 
 #[cfg(test)]
@@ -48,7 +52,8 @@ use bytes::Bytes;
 use super::call::{Answer, Call, Client};
 use super::support;
 use super::wire::message::{
-    alter_configs::AlterConfigsRequest, api_versions::ApiVersionsRequest, create_partitions::CreatePartitionsRequest,
+    alter_configs::AlterConfigsRequest, api_versions::ApiVersionsRequest, consumer_group_describe::ConsumerGroupDescribeRequest,
+    consumer_group_heartbeat::ConsumerGroupHeartbeatRequest, create_partitions::CreatePartitionsRequest,
     create_topics::CreateTopicsRequest, delete_groups::DeleteGroupsRequest, delete_records::DeleteRecordsRequest,
     delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
     describe_groups::DescribeGroupsRequest, describe_topic_partitions::DescribeTopicPartitionsRequest, fetch::FetchRequest,
@@ -58,6 +63,7 @@ use super::wire::message::{
     list_offsets::ListOffsetsRequest, metadata::MetadataRequest, offset_commit::OffsetCommitRequest,
     offset_delete::OffsetDeleteRequest, offset_fetch::OffsetFetchRequest, offset_for_leader_epoch::OffsetForLeaderEpochRequest,
     produce::ProduceRequest, sasl_authenticate::SaslAuthenticateRequest, sasl_handshake::SaslHandshakeRequest,
+    share_group_describe::ShareGroupDescribeRequest, share_group_heartbeat::ShareGroupHeartbeatRequest,
     sync_group::SyncGroupRequest,
 };
 use super::wire::{Message, RequestHeader, WireError, decode};
@@ -93,6 +99,8 @@ fn dispatch(call: &Call, body: Bytes) -> Result<Answer, WireError> {
         MetadataRequest::KEY => now(call, body, metadata::handle),
         SaslHandshakeRequest::KEY => now(call, body, sasl_handshake::handle),
         ApiVersionsRequest::KEY => now(call, body, api_versions::handle),
+        ConsumerGroupDescribeRequest::KEY => now(call, body, consumer_group_describe::handle),
+        ConsumerGroupHeartbeatRequest::KEY => now(call, body, consumer_group_heartbeat::handle),
         CreateTopicsRequest::KEY => now(call, body, create_topics::handle),
         DeleteTopicsRequest::KEY => now(call, body, delete_topics::handle),
         DeleteRecordsRequest::KEY => now(call, body, delete_records::handle),
@@ -115,6 +123,8 @@ fn dispatch(call: &Call, body: Bytes) -> Result<Answer, WireError> {
         OffsetCommitRequest::KEY => now(call, body, offset_commit::handle),
         OffsetDeleteRequest::KEY => now(call, body, offset_delete::handle),
         OffsetFetchRequest::KEY => now(call, body, offset_fetch::handle),
+        ShareGroupDescribeRequest::KEY => now(call, body, share_group_describe::handle),
+        ShareGroupHeartbeatRequest::KEY => now(call, body, share_group_heartbeat::handle),
         SyncGroupRequest::KEY => later(call, body, sync_group::handle),
         key => Err(WireError::Version { key, version: call.version() }),
     }

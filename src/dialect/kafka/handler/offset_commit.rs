@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::delivery::group::{NewOffset, OffsetKey};
+use crate::delivery::group::{GroupError, NewOffset, OffsetKey};
 use crate::dialect::kafka::call::Call;
 use crate::dialect::kafka::error::ErrorCode;
 use crate::dialect::kafka::mapping::to_caller;
@@ -40,6 +40,8 @@ pub fn handle(call: &Call, request: OffsetCommitRequest) -> (OffsetCommitRespons
     let count = offsets.len();
     let (codes, barrier) = match call.groups().commit(&Arc::from(request.group_id), &caller, offsets) {
         Ok(answers) => (answers.results.iter().map(ErrorCode::of).collect(), answers.barrier),
+        // Older versions have no word for it (KIP-848).
+        Err(GroupError::StaleMember) if version < 9 => (vec![ErrorCode::UnsupportedVersion.code(); count], Barrier::NONE),
         Err(why) => (vec![ErrorCode::from(&why).code(); count], Barrier::NONE),
     };
     fill_in(&mut response, &codes);

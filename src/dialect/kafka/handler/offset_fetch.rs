@@ -1,10 +1,11 @@
 //! OffsetFetch (API key 9), versions 1 to 10. 2: all topics of a group. 5: leader epochs (KIP-320). 7: only stable offsets
-//! (KIP-447; all are, without transactions). 8: several groups (KIP-709). 9: member epochs of the newer group protocol, not
-//! heeded. 10: topics by id. A partition without a committed offset has offset -1 and no error.
+//! (KIP-447; all are, without transactions). 8: several groups (KIP-709). 9: member epochs of the newer group
+//! protocol. 10: topics by id. A partition without a committed offset has offset -1 and no error.
 
 use crate::delivery::group::{Committed, Groups, OffsetKey};
 use crate::dialect::kafka::call::Call;
 use crate::dialect::kafka::error::ErrorCode;
+use crate::dialect::kafka::mapping::to_caller;
 use crate::dialect::kafka::wire::Uuid;
 use crate::dialect::kafka::wire::message::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchResponse, OffsetFetchResponseGroup,
@@ -58,6 +59,11 @@ struct Found {
 
 fn of_group(groups: &Groups, log: &Log, version: i16, group: OffsetFetchRequestGroup) -> (OffsetFetchResponseGroup, Barrier) {
     let by_id = version >= 10;
+    let caller = to_caller(group.member_id.unwrap_or_default(), None, group.member_epoch);
+    if let Err(why) = groups.check_fetch(&group.group_id, &caller) {
+        let error_code = ErrorCode::from(&why).code();
+        return (OffsetFetchResponseGroup { group_id: group.group_id, error_code, ..Default::default() }, Barrier::NONE);
+    }
     let asked = group.topics.map(|topics| {
         let each = topics.into_iter().map(|t| {
             if by_id {

@@ -5,6 +5,8 @@
 
 pub mod alter_configs;
 pub mod api_versions;
+pub mod consumer_group_describe;
+pub mod consumer_group_heartbeat;
 pub mod create_partitions;
 pub mod create_topics;
 pub mod delete_groups;
@@ -31,6 +33,8 @@ pub mod offset_for_leader_epoch;
 pub mod produce;
 pub mod sasl_authenticate;
 pub mod sasl_handshake;
+pub mod share_group_describe;
+pub mod share_group_heartbeat;
 pub mod sync_group;
 
 /// Calls a macro with the name of every API: the one list of what the codec knows.
@@ -65,7 +69,11 @@ macro_rules! each_kafka_api {
         incremental_alter_configs IncrementalAlterConfigsRequest IncrementalAlterConfigsResponse,
         offset_delete OffsetDeleteRequest OffsetDeleteResponse,
         describe_cluster DescribeClusterRequest DescribeClusterResponse,
+        consumer_group_heartbeat ConsumerGroupHeartbeatRequest ConsumerGroupHeartbeatResponse,
+        consumer_group_describe ConsumerGroupDescribeRequest ConsumerGroupDescribeResponse,
         describe_topic_partitions DescribeTopicPartitionsRequest DescribeTopicPartitionsResponse,
+        share_group_heartbeat ShareGroupHeartbeatRequest ShareGroupHeartbeatResponse,
+        share_group_describe ShareGroupDescribeRequest ShareGroupDescribeResponse,
         }
     };
 }
