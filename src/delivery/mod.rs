@@ -5,6 +5,7 @@
 
 pub mod group;
 pub mod queue;
+mod queues;
 mod reader;
 mod tail;
 mod taker;
@@ -22,11 +23,12 @@ pub use reader::RecordReader;
 pub use tail::{Announcement, Listener, Matcher};
 pub use taker::{Claim, Credit, Position, Serve, Taker, TakerId, TakerSpec};
 pub use unit::{Appended, ProduceError, Target, Unit};
-pub use view::QueueSpec;
+pub use view::{QueueSpec, Start, view_name};
 
 use crate::log::record::varint::Input;
 use crate::log::{Change, Keeper, Log, LogSettings, Lsn, Needs, OpenError, Partition, ReadError, Refused, Table, TopicName};
 use queue::StateOps;
+use queues::Queues;
 use tail::Tails;
 use view::View;
 
@@ -45,7 +47,7 @@ pub trait Holder: Send + Sync {
 
 /// Everything that the one lock guards.
 struct Views {
-    queues: HashMap<TopicName, View>,
+    queues: Queues,
     tails: Tails,
     next_taker: u64,
     next_producer_id: i64,
@@ -89,12 +91,25 @@ pub enum StartError {
 pub struct QueueSnapshot {
     /// Its name.
     pub name: TopicName,
+    /// The topic that it reads; its default view has the same name.
+    pub topic: TopicName,
     /// Records that may be taken.
     pub ready: u64,
     /// Records taken and not settled.
     pub in_flight: u64,
     /// Its takers.
     pub takers: u32,
+}
+
+impl QueueSnapshot {
+    /// What to call it: the topic, and behind a slash the view's own name if it has one.
+    pub fn label(&self) -> String {
+        let prefix = view::view_name(&self.topic, b"").map(|prefix| prefix.to_bytes()).unwrap_or_default();
+        match self.name.as_bytes().strip_prefix(&prefix[..]) {
+            Some(own) if !prefix.is_empty() => format!("{}/{}", self.topic, String::from_utf8_lossy(own)),
+            Some(_) | None => self.topic.to_string(),
+        }
+    }
 }
 
 impl Delivery {
@@ -163,6 +178,7 @@ impl Delivery {
         let views = self.0.views.lock();
         let snapshot = |(name, view): (&TopicName, &View)| QueueSnapshot {
             name: name.clone(),
+            topic: view.spec.topic.clone(),
             ready: view.state.ready(Class::All),
             in_flight: view.state.in_flight(),
             takers: view.taker_count(),
@@ -219,13 +235,13 @@ impl Keeper for ViewKeeper {
 
     fn needs(&self, partition: &Partition) -> Needs {
         let Some(inner) = self.0.upgrade() else { return Needs::default() };
-        let mut needs = match inner.views.lock().queues.get(partition.topic_name()) {
-            Some(view) => {
-                let needed = view.state.needed(partition.index());
-                needed.map_or_else(Needs::default, |needed| Needs { floor: needed.floor, except: needed.gone })
-            }
-            None => Needs::nothing(),
+        let of_view = |view: &View| {
+            let needed = view.state.needed(partition.index());
+            needed.map_or_else(Needs::default, |needed| Needs { floor: needed.floor, except: needed.gone })
         };
+        let views = inner.views.lock();
+        let mut needs = views.queues.of_topic(partition.topic_name()).map(of_view).fold(Needs::nothing(), Needs::and);
+        drop(views);
         for holder in inner.holders.read().iter() {
             if let Some(floor) = holder.floor(partition.topic_name(), partition.index()) {
                 needs = needs.and_from(floor);
@@ -244,11 +260,11 @@ fn load_producer_ids(log: &Log) -> Result<i64, StartError> {
     Ok(taken.max().unwrap_or(0))
 }
 
-fn load_queues(log: &Log) -> Result<HashMap<TopicName, View>, StartError> {
+fn load_queues(log: &Log) -> Result<Queues, StartError> {
     let changes = log.read_table(QUEUES)?;
     let marks = changes.iter().filter(|(key, _)| *key == CLEAN);
     let is_recovered = marks.last().is_some_and(|(_, change)| *change != Change::Put(Bytes::from_static(b"clean")));
-    let mut queues = HashMap::new();
+    let mut queues = Queues::default();
     for (key, change) in changes.into_iter().filter(|(key, _)| *key != CLEAN) {
         let Ok(name) = TopicName::new(key) else { continue };
         let damaged = |reason: String| StartError::Damaged { queue: name.to_string(), reason };

@@ -422,7 +422,7 @@ impl Found {
 fn make(unit: &mut Unit<'_>, text: &str) -> Arc<Topic> {
     let name = name(text);
     let topic = unit.create_topic(&name, 1, TopicSettings::consumed("test", true, 1 << 20)).expect("a new topic");
-    unit.open_queue(&name, QueueSpec { topic: name.clone(), durable: true }).expect("the topic is there");
+    unit.open_queue(&name, QueueSpec::new(name.clone(), true)).expect("the topic is there");
     topic
 }
 

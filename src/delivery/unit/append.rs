@@ -175,15 +175,14 @@ impl Unit<'_> {
 
     /// Tells the queue views of a topic that records were appended.
     fn appended(&mut self, partition: &Partition, base_offset: u64, span: u32, kind: Kind) {
-        let views = &mut *self.views;
-        let name = partition.topic_name();
-        if let Some(view) = views.queues.get_mut(name) {
+        let stirred = &mut self.stirred;
+        self.views.queues.each_of_topic(partition.topic_name(), |name, view| {
             view.state.extend(partition.index(), base_offset, u64::from(span), kind);
             view.version += 1;
-            if self.stirred.last() != Some(name) {
-                self.stirred.push(name.clone());
+            if stirred.last() != Some(name) {
+                stirred.push(name.clone());
             }
-        }
+        });
     }
 
     fn hear(&mut self, name: &TopicName, record: &Record) {

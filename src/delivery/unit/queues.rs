@@ -10,14 +10,16 @@ use crate::delivery::view::{QueueSpec, Turn, View};
 use crate::log::{Barrier, Change, Lsn, StateRecord, TopicError, TopicName};
 
 impl Unit<'_> {
-    /// Opens a queue view on a topic, from its log start on, unless it is open.
+    /// Opens a queue view on a topic unless it is open. Its name is the topic's, or one that [`view_name`] gave.
+    ///
+    /// [`view_name`]: crate::delivery::view_name
     pub fn open_queue(&mut self, name: &TopicName, spec: QueueSpec) -> Result<(), TopicError> {
         if self.views.queues.contains_key(name) {
             return Ok(());
         }
         let topic = self.log.topic(&spec.topic).ok_or(TopicError::Unknown)?;
         let durable = spec.durable;
-        let view = View::new(topic, spec);
+        let view = View::new(self.log, topic, spec);
         if durable {
             let change = Change::Put(view.put());
             self.states.push(StateRecord { table: QUEUES, key: name.to_bytes(), change });
@@ -43,7 +45,12 @@ impl Unit<'_> {
 
     /// The names of all open queue views, in no order.
     pub fn queue_names(&self) -> Vec<TopicName> {
-        self.views.queues.keys().cloned().collect()
+        self.views.queues.names().cloned().collect()
+    }
+
+    /// The names of the queue views of a topic beside its default one.
+    pub fn named_views_of(&self, topic: &TopicName) -> Vec<TopicName> {
+        self.views.queues.named_views_of(topic).to_vec()
     }
 
     /// Closes a queue view for good and cancels its takers. Its topic stays.

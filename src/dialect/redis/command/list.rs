@@ -278,7 +278,7 @@ pub fn existing(ctx: &mut Context<'_, '_>, key: &Bytes) -> Result<Option<TopicNa
     match unit.topic(&name) {
         // A channel that nobody has pushed to holds no element.
         Some(topic) if topic.settings().origin != ORIGIN => {
-            unit.open_queue(topic.name(), QueueSpec { topic: topic.name().clone(), durable: true })?;
+            unit.open_queue(topic.name(), QueueSpec::new(topic.name().clone(), true))?;
             Ok(Some(name))
         }
         Some(_) | None => Ok(None),
@@ -316,7 +316,7 @@ pub fn open(ctx: &mut Context<'_, '_>, key: &Bytes) -> Result<Recent, CommandErr
     let list = recent(ctx, &name)?.ok_or(CommandError::NoSuchKey)?;
     let unit = ctx.round.durable_unit()?;
     if !unit.has_queue(&list.name) {
-        unit.open_queue(&list.name, QueueSpec { topic: list.name.clone(), durable: true })?;
+        unit.open_queue(&list.name, QueueSpec::new(list.name.clone(), true))?;
     }
     Ok(list)
 }
