@@ -19,7 +19,7 @@ use parking_lot::{Mutex, RwLock};
 
 pub use queue::{Class, End, Kind};
 pub use reader::RecordReader;
-pub use tail::{Announcement, Listener, Matcher};
+pub use tail::{Announcement, ByteSet, Form, LagLimits, Listener, Part, Pattern};
 pub use taker::{Claim, Credit, Position, Serve, Taker, TakerId, TakerSpec};
 pub use unit::{Appended, ProduceError, Target, Unit};
 pub use view::QueueSpec;

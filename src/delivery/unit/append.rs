@@ -116,7 +116,7 @@ impl Unit<'_> {
             is_broadcast: false,
         });
         self.appended(&partition, base_offset, span, Kind::Plain);
-        if self.views.tails.hears(topic.name()) {
+        if self.receivers(topic.name()) > 0 {
             self.hear_batch(topic.name(), bytes, base_offset);
         }
         Ok(Appended { base_offset, is_duplicate: false })
@@ -187,15 +187,15 @@ impl Unit<'_> {
     }
 
     fn hear(&mut self, name: &TopicName, record: &Record) {
-        if self.views.tails.hears(name) {
-            self.announced.push((name.clone(), Arc::new(record.clone()), false));
-        }
+        let heard = self.views.tails.hear(name, || Arc::new(record.clone()));
+        self.heard.extend(heard.map(|heard| (heard, false)));
     }
 
     fn hear_batch(&mut self, name: &TopicName, batch: &Bytes, base_offset: u64) {
         let Ok(records) = RecordCursor::open(batch, base_offset, self.log.limits()) else { return };
         for (_, record) in records.flatten() {
-            self.announced.push((name.clone(), Arc::new(record), false));
+            let heard = self.views.tails.hear(name, || Arc::new(record));
+            self.heard.extend(heard.map(|heard| (heard, false)));
         }
     }
 }
