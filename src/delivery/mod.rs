@@ -5,6 +5,7 @@
 
 pub mod group;
 pub mod queue;
+mod partitioner;
 mod reader;
 mod tail;
 mod taker;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
 pub use queue::{Class, End, Kind};
+pub use partitioner::{Placing, partition_of};
 pub use reader::RecordReader;
 pub use tail::{Announcement, ByteSet, Form, LagLimits, Listener, Part, Pattern};
 pub use taker::{Claim, Credit, Position, Serve, Taker, TakerId, TakerSpec};

@@ -7,6 +7,7 @@ use smallvec::{SmallVec, smallvec};
 use thiserror::Error;
 
 use super::{Open, Target, Unit};
+use crate::delivery::partitioner::{Placing, partition_of};
 use crate::delivery::queue::{Class, End, Kind, Taken};
 use crate::delivery::taker::Position;
 use crate::log::record::{BatchBuilder, BatchError, BatchHeader, Limits, Record, RecordCursor, ValidBatch};
@@ -142,7 +143,9 @@ impl Unit<'_> {
                 self.append_front(to, &record);
             }
             End::Tail => {
-                self.append(&[Target { topic: Arc::clone(to), partition: 0 }], &record, Kind::Queued);
+                let bytes = record.value.as_ref().map_or(0, Bytes::len);
+                let partition = partition_of(to, &Placing { given: None, key: record.key.as_deref(), bytes });
+                self.append(&[Target { topic: Arc::clone(to), partition }], &record, Kind::Queued);
             }
         }
         Some(record)

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use bytes::{Bytes, BytesMut};
 
 use super::{Context, Flow, Outcome, list};
-use crate::delivery::{Announcement, Class, Form, Kind, Listener, Target};
+use crate::delivery::{Announcement, Class, Form, Kind, Listener, Target, partition_of};
 use crate::dialect::redis::error::CommandError;
 use crate::dialect::redis::outbox::Outbox;
 use crate::dialect::redis::session::Recent;
@@ -28,7 +28,8 @@ pub fn publish(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let record = mapping::record(message, now_ms);
     match topic {
         Some(topic) => {
-            unit.append(&[Target { topic: topic.topic, partition: 0 }], &record, Kind::Broadcast);
+            let partition = partition_of(&topic.topic, &mapping::placing(&record));
+            unit.append(&[Target { topic: topic.topic, partition }], &record, Kind::Broadcast);
             ctx.round.written.records += 1;
             ctx.round.written.bytes += mapping::payload(&record).len() as u64;
             ctx.round.serve_waiting();
