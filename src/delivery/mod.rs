@@ -4,8 +4,8 @@
 //! remembers a committed offset a partition. All changes go through a [`Unit`], which is one atomic entry of the journal.
 
 pub mod group;
-pub mod queue;
 mod partitioner;
+pub mod queue;
 mod reader;
 mod tail;
 mod taker;
@@ -18,8 +18,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
-pub use queue::{Class, End, Kind};
 pub use partitioner::{Placing, partition_of};
+pub use queue::{Class, End, Kind};
 pub use reader::RecordReader;
 pub use tail::{Announcement, ByteSet, Form, LagLimits, Listener, Part, Pattern};
 pub use taker::{Claim, Credit, Position, Serve, Taker, TakerId, TakerSpec};
@@ -293,5 +293,7 @@ fn apply(view: &mut View, body: &[u8]) -> Result<(), String> {
 
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+pub mod testing;
 #[cfg(test)]
 mod tests;

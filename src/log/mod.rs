@@ -272,6 +272,8 @@ fn corrupt(partition: &Partition, batch: &StoredBatch, error: &record::BatchErro
 }
 
 #[cfg(test)]
+pub mod testing;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod torn_tests;

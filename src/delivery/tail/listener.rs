@@ -2,12 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-
-use parking_lot::Mutex;
+use std::sync::atomic::Ordering;
 
 use super::announcement::Announcement;
 use crate::log::Signal;
+use crate::sync::{AtomicU64, AtomicUsize, Mutex};
 
 /// How far listeners may fall behind. They may change while listeners use them; 0 is no limit.
 #[derive(Debug)]
