@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::disk::Disk;
 use super::files::partition_directory;
 use super::partition::Partition;
 use super::segment::Segments;
@@ -42,6 +43,7 @@ pub struct PartitionPut {
 /// The topics and partitions by name, identity and number.
 #[derive(Debug)]
 pub struct Catalog {
+    disk: Disk,
     root: PathBuf,
     durable: Arc<Durable>,
     topics_max: usize,
@@ -55,8 +57,9 @@ pub struct Catalog {
 
 impl Catalog {
     /// Only the two tables that the log itself needs.
-    pub fn new(root: PathBuf, durable: Arc<Durable>, durability: Durability, topics_max: usize) -> Self {
+    pub fn new(disk: Disk, root: PathBuf, durable: Arc<Durable>, durability: Durability, topics_max: usize) -> Self {
         let mut catalog = Self {
+            disk,
             root,
             durable,
             topics_max,
@@ -239,7 +242,7 @@ impl Catalog {
         let mut made = Vec::with_capacity(numbers.len());
         for (index, number) in (first_index..).zip(numbers.iter().copied()) {
             let directory = partition_directory(&self.root, &name.to_file_stem(), index);
-            let segments = Segments::empty(directory, id);
+            let segments = Segments::empty(self.disk.clone(), directory, id);
             let partition = Partition::new(number, index, name.clone(), Arc::clone(&self.durable), durability, segments);
             let partition = Arc::new(partition);
             self.next_partition = self.next_partition.max(number + 1);

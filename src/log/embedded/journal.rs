@@ -6,9 +6,7 @@
 //! about what is on disk.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +16,7 @@ use bytes::{Bytes, BytesMut};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::LogSettings;
+use super::disk::{Disk, File};
 use super::files::{self, JOURNAL_HEADER_BYTES};
 use super::frame::{Encoder, Target};
 use super::recovery::journal_directory;
@@ -50,13 +49,14 @@ pub struct JournalFile {
     /// Where it lies.
     pub path: PathBuf,
     /// Open for reading and writing.
-    pub file: Arc<File>,
+    pub file: File,
     /// The size of its entries at which a new file is begun, in bytes.
     pub capacity_bytes: u64,
 }
 
 /// The journal. One thread runs [`Journal::run`].
 pub struct Journal {
+    disk: Disk,
     directory: PathBuf,
     file_bytes: u64,
     tail_bytes: usize,
@@ -94,7 +94,7 @@ struct Gathered {
 /// Files to be written over.
 #[derive(Default)]
 struct Spares {
-    files: Vec<(PathBuf, Arc<File>)>,
+    files: Vec<(PathBuf, File)>,
     /// How many were made as spares.
     made: u64,
 }
@@ -169,6 +169,7 @@ impl Journal {
         stats: Arc<JournalStats>,
     ) -> Self {
         Self {
+            disk: settings.disk.clone(),
             directory: journal_directory(&settings.directory),
             file_bytes: settings.journal_file_bytes,
             tail_bytes: settings.memory_tail_bytes,
@@ -459,7 +460,7 @@ impl Journal {
             }
         }
         let spare = self.spares.lock().take();
-        let file = files::create_journal_file(&self.directory, start, spare.as_deref(), self.file_bytes)?;
+        let file = files::create_journal_file(&self.disk, &self.directory, start, spare.as_deref(), self.file_bytes)?;
         self.files.lock().push_back(file.clone());
         self.stats.files.store(self.files.lock().len() as u64, Ordering::Relaxed);
         Ok(file)
@@ -478,7 +479,7 @@ impl Journal {
             spares.made += 1;
             spares.made
         };
-        let spare = files::create_spare(&self.directory, number, self.file_bytes)?;
+        let spare = files::create_spare(&self.disk, &self.directory, number, self.file_bytes)?;
         self.spares.lock().files.push(spare);
         Ok(())
     }
@@ -513,11 +514,11 @@ impl Journal {
         let mut spares = self.spares.lock();
         if spares.files.len() < SPARES_MAX {
             let path = file.path.with_extension("spare");
-            std::fs::rename(&file.path, &path)?;
+            self.disk.rename(&file.path, &path)?;
             spares.files.push((path, Arc::clone(&file.file)));
         } else {
-            std::fs::remove_file(&file.path)?;
+            self.disk.remove_file(&file.path)?;
         }
-        files::sync_directory(&self.directory)
+        self.disk.sync_directory(&self.directory)
     }
 }

@@ -4,6 +4,7 @@
 //! needs moves to segments, one directory a partition. Nothing outside of this folder touches files.
 
 mod catalog;
+mod disk;
 mod files;
 mod frame;
 mod journal;
@@ -34,6 +35,7 @@ use super::stats::{JournalStats, LogStats};
 use super::stored::StoredBatch;
 use super::topic::{Topic, TopicId, TopicSettings};
 use catalog::Catalog;
+use disk::Disk;
 use frame::{FLAG_BROADCAST, Target};
 use journal::{Body, Journal};
 use partition::BatchRef;
@@ -44,6 +46,8 @@ use retire::Removed;
 pub struct LogSettings {
     /// The data directory.
     pub directory: PathBuf,
+    /// The file system that it lies in.
+    pub disk: Disk,
     /// The size at which a new journal file is begun, in bytes.
     pub journal_file_bytes: u64,
     /// The size of the journal above which its oldest file is retired, in bytes.
@@ -68,6 +72,7 @@ impl Default for LogSettings {
     fn default() -> Self {
         Self {
             directory: PathBuf::from("data"),
+            disk: Disk::default(),
             journal_file_bytes: 64 << 20,
             journal_retain_bytes: 256 << 20,
             durability: Durability::Fsync,
