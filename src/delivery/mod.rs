@@ -4,6 +4,7 @@
 //! remembers a committed offset a partition. All changes go through a [`Unit`], which is one atomic entry of the journal.
 
 pub mod group;
+mod partitioner;
 pub mod queue;
 mod queues;
 mod reader;
@@ -18,9 +19,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
+pub use partitioner::{Placing, partition_of};
 pub use queue::{Class, End, Kind};
 pub use reader::RecordReader;
-pub use tail::{Announcement, Listener, Matcher};
+pub use tail::{Announcement, ByteSet, Form, LagLimits, Listener, Part, Pattern};
 pub use taker::{Claim, Credit, Position, Serve, Taker, TakerId, TakerSpec};
 pub use unit::{Appended, ProduceError, Target, Unit};
 pub use view::{QueueSpec, Start, view_name};
@@ -307,5 +309,7 @@ fn apply(view: &mut View, body: &[u8]) -> Result<(), String> {
 
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+pub mod testing;
 #[cfg(test)]
 mod tests;

@@ -258,7 +258,7 @@ fn a_move_is_seen_whole_after_a_restart_even_of_what_the_same_unit_pushed() {
 fn listeners_get_what_is_not_a_push_and_queues_keep_broadcasts_apart() {
     let place = Place::new();
     let delivery = place.open();
-    let listener = Listener::new(Signal::default(), 1 << 20);
+    let listener = Listener::new(Signal::default(), LagLimits::new(1 << 20, 0, 0));
     let mut unit = delivery.begin().expect("the log is well");
     let topic = make(&mut unit, "q");
     unit.listen(&listener, name("q"));
@@ -269,7 +269,7 @@ fn listeners_get_what_is_not_a_push_and_queues_keep_broadcasts_apart() {
     assert_eq!((unit.ready(&name("q"), Class::Queued), unit.ready(&name("q"), Class::All)), (2, 3));
     settle(&delivery, unit.commit());
     let mut got = Vec::new();
-    listener.drain(&mut got);
+    listener.take(usize::MAX, &mut got);
     let values: Vec<_> = got.iter().map(|one| one.record.value.clone().expect("a value")).collect();
     assert_eq!(values, ["announced", "plain", "live"]);
     delivery.log().close();

@@ -76,7 +76,7 @@ impl View {
         view
     }
 
-    fn with_state(topic: Arc<Topic>, spec: QueueSpec, state: QueueState) -> Self {
+    pub fn with_state(topic: Arc<Topic>, spec: QueueSpec, state: QueueState) -> Self {
         Self {
             topic,
             spec,

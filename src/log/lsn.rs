@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::Thread;
 
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::error::Refused;
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex};
 
 /// What wakes a connection. A connection has one and hands out clones.
 pub type Signal = Arc<Notify>;

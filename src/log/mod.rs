@@ -33,7 +33,7 @@ pub use retention::{Keeper, Needs};
 pub use state::{Change, StateRecord, Table};
 pub use stats::{COMMIT_BOUNDS, CommitSizesSnapshot, LATENCY_BOUNDS_US, LatencySnapshot, LogStats};
 pub use stored::StoredBatch;
-pub use topic::{Cleanup, Topic, TopicId, TopicSettings};
+pub use topic::{Cleanup, Partitioner, Topic, TopicId, TopicSettings};
 
 use embedded::Engine;
 use record::{BatchHeader, Limits};
@@ -276,6 +276,8 @@ fn corrupt(partition: &Partition, batch: &StoredBatch, error: &record::BatchErro
     }
 }
 
+#[cfg(test)]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

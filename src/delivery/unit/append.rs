@@ -7,6 +7,7 @@ use smallvec::{SmallVec, smallvec};
 use thiserror::Error;
 
 use super::{Open, Target, Unit};
+use crate::delivery::partitioner::{Placing, partition_of};
 use crate::delivery::queue::{Class, End, Kind, Taken};
 use crate::delivery::taker::Position;
 use crate::log::record::{BatchBuilder, BatchError, BatchHeader, Limits, Record, RecordCursor, ValidBatch};
@@ -116,7 +117,7 @@ impl Unit<'_> {
             is_broadcast: false,
         });
         self.appended(&partition, base_offset, span, Kind::Plain);
-        if self.views.tails.hears(topic.name()) {
+        if self.receivers(topic.name()) > 0 {
             self.hear_batch(topic.name(), bytes, base_offset);
         }
         Ok(Appended { base_offset, is_duplicate: false })
@@ -142,7 +143,9 @@ impl Unit<'_> {
                 self.append_front(to, &record);
             }
             End::Tail => {
-                self.append(&[Target { topic: Arc::clone(to), partition: 0 }], &record, Kind::Queued);
+                let bytes = record.value.as_ref().map_or(0, Bytes::len);
+                let partition = partition_of(to, &Placing { given: None, key: record.key.as_deref(), bytes });
+                self.append(&[Target { topic: Arc::clone(to), partition }], &record, Kind::Queued);
             }
         }
         Some(record)
@@ -186,15 +189,15 @@ impl Unit<'_> {
     }
 
     fn hear(&mut self, name: &TopicName, record: &Record) {
-        if self.views.tails.hears(name) {
-            self.announced.push((name.clone(), Arc::new(record.clone()), false));
-        }
+        let heard = self.views.tails.hear(name, || Arc::new(record.clone()));
+        self.heard.extend(heard.map(|heard| (heard, false)));
     }
 
     fn hear_batch(&mut self, name: &TopicName, batch: &Bytes, base_offset: u64) {
         let Ok(records) = RecordCursor::open(batch, base_offset, self.log.limits()) else { return };
         for (_, record) in records.flatten() {
-            self.announced.push((name.clone(), Arc::new(record), false));
+            let heard = self.views.tails.hear(name, || Arc::new(record));
+            self.heard.extend(heard.map(|heard| (heard, false)));
         }
     }
 }

@@ -18,9 +18,10 @@ use smallvec::SmallVec;
 pub use append::{Appended, ProduceError};
 
 use super::queue::Kind;
+use super::tail::Heard;
 use super::taker::{Claim, Mailbox};
 use super::{QUEUES, Views};
-use crate::log::record::{BatchBuilder, Record};
+use crate::log::record::BatchBuilder;
 use crate::log::{Barrier, Change, Entry, Log, Partition, Placement, Signal, StateRecord, Table, Topic, TopicName, Turn};
 
 /// Where a record goes.
@@ -54,12 +55,15 @@ pub struct Unit<'a> {
     /// Queue views with changes to write.
     changed: SmallVec<[TopicName; 4]>,
     claims: Vec<(Arc<Mailbox>, Claim, IsPop)>,
-    announced: Vec<(TopicName, Arc<Record>, bool)>,
+    /// What listeners get; live: without waiting for this unit.
+    heard: Vec<(Heard, IsLive)>,
     done: bool,
 }
 
 /// Whether a claim was accepted in this unit, so that it waits for the unit itself.
 type IsPop = bool;
+/// Whether a record is announced and not written.
+type IsLive = bool;
 
 impl<'a> Unit<'a> {
     pub(super) fn new(log: &'a Log, views: MutexGuard<'a, Views>) -> Self {
@@ -74,7 +78,7 @@ impl<'a> Unit<'a> {
             stirred: SmallVec::new(),
             changed: SmallVec::new(),
             claims: Vec::new(),
-            announced: Vec::new(),
+            heard: Vec::new(),
             done: false,
         }
     }
@@ -153,12 +157,12 @@ impl<'a> Unit<'a> {
             wake(claim.barrier, &mailbox.spec.signal);
             mailbox.push(claim);
         }
-        for (name, record, is_live) in self.announced.drain(..) {
-            let barrier = if is_live { Barrier::NONE } else { barrier };
-            self.views.tails.announce(&name, &record, barrier, |signal| wake(barrier, signal));
-        }
         for (barrier, signal) in signals {
             self.log.wake_at(barrier, &signal);
+        }
+        for (heard, is_live) in self.heard.drain(..) {
+            let barrier = if is_live { Barrier::NONE } else { barrier };
+            self.views.tails.announce(heard, barrier, self.now_ms, |signal| self.log.wake_at(barrier, signal));
         }
     }
 

@@ -13,7 +13,7 @@ use super::topology::arguments::TOPIC;
 use super::topology::{Place, Routed};
 use super::wire::table::array_values;
 use super::wire::{Properties, Table, Value};
-use crate::delivery::{Target, view_name};
+use crate::delivery::{Placing, Target, partition_of, view_name};
 use crate::log::{Topic, TopicName};
 
 /// The last route of a connection, and scratch space to find the next.
@@ -29,7 +29,6 @@ pub struct Routes {
     /// What all targets take, in bytes.
     bytes_max: usize,
     routed: Routed,
-    turn: u32,
 }
 
 /// Keys beside the routing key, from the headers `CC` and `BCC`.
@@ -62,15 +61,22 @@ impl Routes {
             };
             self.remember(work, message, by_key_alone && !has_more_keys);
         }
-        if self.spreads {
-            self.spread();
-        }
         Ok(&self.targets)
     }
 
     /// Where the last message went.
     pub fn targets(&self) -> &[Target] {
         &self.targets
+    }
+
+    /// Chooses the partitions of the last route's targets, where they have several. `placing` is asked for if so.
+    pub fn place<'r>(&mut self, placing: impl FnOnce() -> Placing<'r>) {
+        if self.spreads {
+            let placing = placing();
+            for target in &mut self.targets {
+                target.partition = partition_of(&target.topic, &placing);
+            }
+        }
     }
 
     /// The largest message that all targets of the last route take, in bytes.
@@ -95,13 +101,6 @@ impl Routes {
             // Copies: a slice would keep the whole input alive.
             self.exchange = Bytes::copy_from_slice(&message.exchange);
             self.key = Bytes::copy_from_slice(&message.routing_key);
-        }
-    }
-
-    fn spread(&mut self) {
-        self.turn = self.turn.wrapping_add(1);
-        for target in &mut self.targets {
-            target.partition = self.turn % target.topic.partition_count().max(1);
         }
     }
 

@@ -1,6 +1,6 @@
 //! A topic's settings as Kafka's configuration keys: what each says, which values it takes, and which keys have no effect here.
 
-use crate::log::{Cleanup, Durability, TopicSettings};
+use crate::log::{Cleanup, Durability, Partitioner, TopicSettings};
 
 /// What kind of value a key has, with Kafka's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,11 @@ pub const FIXED: &[(&str, &str, ValueKind)] = &[
 const DURABILITY: &str = "durability";
 const DURABILITIES: [Option<Durability>; 4] = [None, Some(Durability::Fsync), Some(Durability::Interval), Some(Durability::Os)];
 
+/// Where records go that come without a partition: what other dialects write. Kafka's producers choose for themselves.
+const PARTITIONER: &str = "partitioner";
+const PARTITIONERS: [Partitioner; 5] =
+    [Partitioner::Key, Partitioner::Given, Partitioner::RoundRobin, Partitioner::Sticky, Partitioner::Random];
+
 const BATCH_BYTES_MAX: u32 = 128 << 20;
 
 /// All keys of a topic, in their order.
@@ -70,6 +75,7 @@ pub fn entries(settings: &TopicSettings, defaults: &TopicSettings) -> Vec<Entry>
         entry(DURABILITY, ValueKind::Text, &|s| durability_text(s.durability).to_owned()),
         entry("max.message.bytes", ValueKind::Int, &|s| s.max_message_bytes.to_string()),
         entry("message.timestamp.type", ValueKind::Text, &|s| timestamp_text(s.log_append_time).to_owned()),
+        entry(PARTITIONER, ValueKind::Text, &|s| partitioner_text(s.partitioner).to_owned()),
         entry("retention.bytes", ValueKind::Long, &|s| bound_text(s.retention_bytes)),
         entry("retention.ms", ValueKind::Long, &|s| bound_text(s.retention_ms)),
     ];
@@ -96,6 +102,12 @@ pub fn set(settings: &mut TopicSettings, defaults: &TopicSettings, name: &str, v
             let known = DURABILITIES.iter().find(|known| durability_text(**known) == value.trim());
             let Some(known) = known else { return invalid(value, "fsync, interval, os or configured") };
             settings.durability = *known;
+        }
+        (PARTITIONER, None) => settings.partitioner = defaults.partitioner,
+        (PARTITIONER, Some(value)) => {
+            let known = PARTITIONERS.iter().find(|known| partitioner_text(**known) == value.trim());
+            let Some(known) = known else { return invalid(value, "key, given, round-robin, sticky or random") };
+            settings.partitioner = *known;
         }
         ("max.message.bytes", None) => settings.max_message_bytes = defaults.max_message_bytes,
         ("max.message.bytes", Some(value)) => match value.trim().parse() {
@@ -148,6 +160,16 @@ fn durability_text(durability: Option<Durability>) -> &'static str {
     }
 }
 
+fn partitioner_text(partitioner: Partitioner) -> &'static str {
+    match partitioner {
+        Partitioner::Key => "key",
+        Partitioner::Given => "given",
+        Partitioner::RoundRobin => "round-robin",
+        Partitioner::Sticky => "sticky",
+        Partitioner::Random => "random",
+    }
+}
+
 fn cleanup_text(cleanup: Cleanup) -> &'static str {
     match cleanup {
         Cleanup::Delete => "delete",
@@ -179,6 +201,7 @@ mod tests {
         assert_eq!(changed("message.timestamp.type", Some("LogAppendTime")).map(|s| s.log_append_time), Ok(true));
         assert_eq!(changed("durability", Some("os")).map(|s| s.durability), Ok(Some(Durability::Os)));
         assert_eq!(changed("durability", Some("configured")).map(|s| s.durability), Ok(None));
+        assert_eq!(changed("partitioner", Some("round-robin")).map(|s| s.partitioner), Ok(Partitioner::RoundRobin));
         assert_eq!(changed("max.message.bytes", Some("99")).map(|s| s.max_message_bytes), Ok(99));
     }
 
@@ -189,6 +212,7 @@ mod tests {
             ("retention.ms", "-2"),
             ("retention.bytes", "lots"),
             ("durability", "fast"),
+            ("partitioner", "best"),
             ("max.message.bytes", "999999999999"),
             ("min.insync.replicas", "2"),
             ("remote.storage.enable", "true"),

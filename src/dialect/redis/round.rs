@@ -21,6 +21,12 @@ pub struct Round<'d> {
     pub written: Written,
 }
 
+/// Milliseconds since the epoch.
+pub fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// What a round wrote, for the metrics.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Written {
@@ -31,8 +37,7 @@ pub struct Written {
 
 impl<'d> Round<'d> {
     pub fn new(delivery: &'d Delivery) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        let now_ms = now_ms();
         let written = Written::default();
         Self { delivery, unit: None, covers: Barrier::NONE, depends: false, atomic: false, now_ms, written }
     }

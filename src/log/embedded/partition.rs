@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 
 use super::segment::Segments;
 use crate::log::lsn::{Barrier, Durability, Durable, Signal};
@@ -16,6 +15,7 @@ use crate::log::name::TopicName;
 use crate::log::producers::{Producers, SequenceError, Verdict};
 use crate::log::record::BatchHeader;
 use crate::log::runs::RunSet;
+use crate::sync::Mutex;
 
 /// The offsets between which a partition may be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,6 +215,20 @@ impl Partition {
     /// The ranges of offsets that were written for listeners alone.
     pub fn broadcast(&self) -> RunSet {
         self.state.lock().broadcast.clone()
+    }
+}
+
+#[cfg(test)]
+impl Partition {
+    /// One that has no files, for tests of who waits for it.
+    pub(crate) fn without_files(topic: TopicName, durable: Arc<Durable>) -> Self {
+        Self::new(0, 0, topic, durable, Durability::Fsync, Segments::default())
+    }
+
+    /// Appends an entry of one record that lies nowhere.
+    pub(crate) fn place_empty(&self, barrier: Barrier) {
+        let batch = BatchRef { base_offset: self.reserve(1), position: 0, bytes: 0, span: 1, max_timestamp_ms: 0 };
+        self.placed(batch, barrier, false);
     }
 }
 

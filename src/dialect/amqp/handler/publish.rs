@@ -5,7 +5,7 @@ use crate::delivery::Kind;
 use crate::dialect::amqp::channel::{Channel, Mode};
 use crate::dialect::amqp::content::Publish;
 use crate::dialect::amqp::error::{Fault, Named, ReplyCode};
-use crate::dialect::amqp::mapping::{Message, fill_record, without_header};
+use crate::dialect::amqp::mapping::{Message, fill_record, placing, without_header};
 use crate::dialect::amqp::outbox::Gate;
 use crate::dialect::amqp::round::{Round, Work};
 use crate::dialect::amqp::session::Session;
@@ -73,6 +73,7 @@ impl Session {
         } else {
             fill_record(&mut self.record, &message, &view, work.unit.now_ms());
         }
+        self.routes.place(|| placing(&self.record, &message, &view));
         work.unit.append(self.routes.targets(), &self.record, Kind::Plain);
         self.count_for_confirm(number, view.is_persistent());
         Ok(())

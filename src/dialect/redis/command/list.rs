@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Context, Flow, Outcome, integer, is_word};
-use crate::delivery::{Class, End, Kind, Position, QueueSpec, Target};
+use crate::delivery::{Class, End, Kind, Position, QueueSpec, Target, partition_of};
 use crate::dialect::redis::error::CommandError;
 use crate::dialect::redis::session::Recent;
 use crate::dialect::redis::{ORIGIN, mapping};
@@ -335,7 +335,8 @@ pub fn put(ctx: &mut Context<'_, '_>, list: &Recent, end: End, record: &Record) 
             unit.append_front(&list.topic, record);
         }
         End::Tail => {
-            unit.append(&[Target { topic: Arc::clone(&list.topic), partition: 0 }], record, Kind::Queued);
+            let partition = partition_of(&list.topic, &mapping::placing(record));
+            unit.append(&[Target { topic: Arc::clone(&list.topic), partition }], record, Kind::Queued);
         }
     }
     ctx.round.written.records += 1;
