@@ -202,6 +202,20 @@ async fn a_transaction_is_seen_at_commit_and_not_before() {
 }
 
 #[tokio::test]
+async fn a_transaction_with_a_fault_in_it_leaves_nothing() {
+    let broker = Broker::start().await;
+    let (connection, channel) = broker.channel().await;
+    let other = connection.create_channel().await.unwrap();
+    declare(&channel, "tx").await;
+    channel.tx_select().await.unwrap();
+    drop(channel.basic_publish("".into(), "tx".into(), BasicPublishOptions::default(), b"good", persistent()).await.unwrap());
+    let foreign = persistent().with_user_id("somebody".into());
+    drop(channel.basic_publish("".into(), "tx".into(), BasicPublishOptions::default(), b"bad", foreign).await.unwrap());
+    assert_eq!(reply(channel.tx_commit().await).0, 406);
+    assert_eq!(ready(&other, "tx").await, 0);
+}
+
+#[tokio::test]
 async fn what_cannot_be_published_closes_the_channel() {
     let broker = Broker::start().await;
     let (connection, channel) = broker.channel().await;
