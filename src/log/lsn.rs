@@ -81,6 +81,23 @@ impl Barrier {
     }
 }
 
+/// How far the journal had come at one moment.
+///
+/// Whoever looks at several barriers and then waits for those that were not passed must look at one moment: what is passed
+/// between two looks would be neither let out nor waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    synced: Lsn,
+    written: Lsn,
+}
+
+impl Progress {
+    /// Whether what waits for a barrier may leave.
+    pub fn passes(self, barrier: Barrier) -> bool {
+        barrier.synced <= self.synced && barrier.written <= self.written
+    }
+}
+
 /// Up to where the journal is written and synced, who waits for more, and whether it failed.
 #[derive(Debug, Default)]
 pub struct Durable {
@@ -124,9 +141,14 @@ impl Durable {
         self.synced.store(lsn.0, Ordering::Release);
     }
 
+    /// How far it has come.
+    pub fn progress(&self) -> Progress {
+        Progress { synced: self.synced(), written: self.written() }
+    }
+
     /// Whether something may leave.
     pub fn is_durable(&self, barrier: Barrier) -> bool {
-        barrier.synced <= self.synced() && barrier.written <= self.written()
+        self.progress().passes(barrier)
     }
 
     /// Whether somebody waits for a sync that has not been.

@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 pub use embedded::{Bounds, LogSettings, Partition, replay_any};
 pub use entry::{Entry, Placement, Write};
 pub use error::{OpenError, ReadError, Refused, TopicError};
-pub use lsn::{Barrier, Durability, Lsn, Signal};
+pub use lsn::{Barrier, Durability, Lsn, Progress, Signal};
 pub use name::{NAME_BYTES_MAX, TopicName};
 pub use producers::{SequenceError, Verdict};
 pub use retention::{Keeper, Needs};
@@ -141,6 +141,11 @@ impl Log {
     /// Whether what waits for a barrier may leave.
     pub fn is_durable(&self, barrier: Barrier) -> bool {
         self.engine.durable().is_durable(barrier)
+    }
+
+    /// How far the journal has come.
+    pub fn progress(&self) -> Progress {
+        self.engine.durable().progress()
     }
 
     /// Notifies the signal once, when a barrier is passed or never will be; at once if it is.

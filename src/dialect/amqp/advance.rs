@@ -25,11 +25,12 @@ impl Session {
     }
 
     fn move_out(&mut self) {
+        self.progress = self.log.progress();
         if let Some(reason) = self.log.poisoned().filter(|_| self.life == Life::Open) {
             self.refuse_all(&reason);
         }
         self.drop_lost_consumers();
-        while let Some(reply) = self.outbox.next_open(&self.log) {
+        while let Some(reply) = self.outbox.next_open(self.progress) {
             match reply {
                 Reply::Frames(frames) => self.outbox.ready().unsplit(frames),
                 Reply::Got(got) => self.render_got(got),
@@ -62,7 +63,7 @@ impl Session {
         for channel in self.channels.iter_mut() {
             let number = channel.number;
             let Some(confirms) = channel.confirms_mut() else { continue };
-            if let Some((delivery_tag, multiple)) = confirms.take_durable(|barrier| self.log.is_durable(barrier)) {
+            if let Some((delivery_tag, multiple)) = confirms.take_durable(|barrier| self.progress.passes(barrier)) {
                 put_method(self.outbox.ready(), number, BasicAck { delivery_tag, multiple });
             }
         }
@@ -88,7 +89,7 @@ impl Session {
         if consumer.held.is_empty() {
             consumer.collect(&mut self.claims);
         }
-        while let Some(claim) = consumer.held.front().filter(|claim| self.log.is_durable(claim.barrier)) {
+        while let Some(claim) = consumer.held.front().filter(|claim| self.progress.passes(claim.barrier)) {
             if self.outbox.bytes().len() >= limit {
                 return;
             }

@@ -8,7 +8,7 @@ use bytes::{Buf, BytesMut};
 
 use super::wire::{Method, put_method};
 use crate::delivery::Claim;
-use crate::log::{Barrier, Log};
+use crate::log::{Barrier, Progress};
 
 /// What a reply waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,11 +93,11 @@ impl Outbox {
     }
 
     /// The next reply whose gate is open.
-    pub fn next_open(&mut self, log: &Log) -> Option<Reply> {
+    pub fn next_open(&mut self, progress: Progress) -> Option<Reply> {
         let open = match self.gated.front()?.0 {
             Gate::Open => true,
             Gate::Round => false,
-            Gate::At(barrier) => log.is_durable(barrier),
+            Gate::At(barrier) => progress.passes(barrier),
         };
         if open { self.gated.pop_front().map(|(_, reply)| reply) } else { None }
     }

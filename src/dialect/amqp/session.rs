@@ -20,7 +20,7 @@ use super::wire::method::{BasicPublish, ChannelClose, ConnectionClose};
 use super::wire::{ContentHeader, Frame, FrameKind, Method, next_frame};
 use crate::delivery::{Claim, Delivery, RecordReader};
 use crate::log::record::Record;
-use crate::log::{Barrier, Log, Signal};
+use crate::log::{Barrier, Log, Progress, Signal};
 use crate::telemetry::DialectMetrics;
 
 /// Where a connection stands.
@@ -66,6 +66,8 @@ pub struct Session {
     pub(super) life: Life,
     pub(super) counted: Counted,
     metrics: DialectMetrics,
+    /// How far the journal had come when things were last moved out.
+    pub(super) progress: Progress,
     armed: SmallVec<[Barrier; 2]>,
 }
 
@@ -100,6 +102,7 @@ impl Session {
             life: Life::Open,
             counted: Counted::default(),
             metrics: shared.metrics.clone(),
+            progress: Progress::default(),
             armed: SmallVec::new(),
         }
     }
@@ -300,7 +303,7 @@ impl Session {
 
     /// Asks to be woken when the first thing that waits may go; true: it may already.
     pub(super) fn arm(&mut self) -> bool {
-        let waits = |barrier: &Barrier| !self.log.is_durable(*barrier);
+        let waits = |barrier: &Barrier| !self.progress.passes(*barrier);
         let replies = self.outbox.waits_for();
         let confirms = self.channels.iter().filter_map(|channel| channel.confirms()?.waits_for());
         let held = self
