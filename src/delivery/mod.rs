@@ -4,6 +4,7 @@
 //! remembers a committed offset a partition. All changes go through a [`Unit`], which is one atomic entry of the journal.
 
 pub mod group;
+mod kept;
 mod partitioner;
 pub mod queue;
 mod queues;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
+pub use kept::KeptState;
 pub use partitioner::{Placing, partition_of};
 pub use queue::{Class, End, Kind};
 pub use reader::RecordReader;
@@ -268,7 +270,8 @@ fn load_queues(log: &Log) -> Result<Queues, StartError> {
     let is_recovered = marks.last().is_some_and(|(_, change)| *change != Change::Put(Bytes::from_static(b"clean")));
     let mut queues = Queues::default();
     for (key, change) in changes.into_iter().filter(|(key, _)| *key != CLEAN) {
-        let Ok(name) = TopicName::new(key) else { continue };
+        // A name that is kept must not keep the batch that it was read with.
+        let Ok(name) = TopicName::new(Bytes::copy_from_slice(&key)) else { continue };
         let damaged = |reason: String| StartError::Damaged { queue: name.to_string(), reason };
         match change {
             Change::Delete => {

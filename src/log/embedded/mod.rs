@@ -7,10 +7,12 @@ mod catalog;
 mod disk;
 mod files;
 mod frame;
+pub mod inspect;
 mod journal;
 mod partition;
 mod recovery;
 mod retire;
+mod scan;
 mod segment;
 
 use std::path::PathBuf;
