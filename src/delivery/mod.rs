@@ -11,11 +11,13 @@ mod queues;
 mod reader;
 mod tail;
 mod taker;
+pub mod transaction;
 mod unit;
 mod view;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
@@ -34,12 +36,17 @@ use crate::log::{Change, Keeper, Log, LogSettings, Lsn, Needs, OpenError, Partit
 use queue::StateOps;
 use queues::Queues;
 use tail::Tails;
+use transaction::{TRANSACTIONS, Transactions};
 use view::View;
 
 /// The states of the queue views.
 const QUEUES: Table = Table("__queues");
 /// Which producer ids are taken.
 const PRODUCERS: Table = Table("__producers");
+/// How often transactions are looked at for those whose time is over.
+const TRANSACTIONS_CHECKED_EVERY: Duration = Duration::from_millis(200);
+/// So many are ended in one step, as others wait for it.
+const TRANSACTIONS_ENDED_AT_ONCE: usize = 16;
 /// The key under which `__queues` says whether the last end was a clean one. No topic has an empty name.
 const CLEAN: Bytes = Bytes::from_static(b"");
 
@@ -53,6 +60,7 @@ pub trait Holder: Send + Sync {
 struct Views {
     queues: Queues,
     tails: Tails,
+    transactions: Transactions,
     next_taker: u64,
     next_producer_id: i64,
     producer_ids_taken: i64,
@@ -80,6 +88,9 @@ pub enum StartError {
     /// Nothing can be written.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// A table holds what this program did not write.
+    #[error("the state of transactional id {0} is damaged")]
+    Transaction(String),
     /// A table holds what this program did not write.
     #[error("the state of queue {queue} is damaged: {reason}")]
     Damaged {
@@ -120,13 +131,14 @@ impl Delivery {
     /// Opens the log and brings the views back to where they were.
     pub fn open(settings: LogSettings) -> Result<Self, StartError> {
         let log = Log::open(settings)?;
-        for table in [QUEUES, PRODUCERS] {
+        for table in [QUEUES, PRODUCERS, TRANSACTIONS] {
             log.open_table(table)?;
         }
         let taken = load_producer_ids(&log)?;
         let views = Views {
             queues: load_queues(&log)?,
             tails: Tails::default(),
+            transactions: load_transactions(&log)?,
             next_taker: 0,
             next_producer_id: taken,
             producer_ids_taken: taken,
@@ -147,6 +159,25 @@ impl Delivery {
     pub fn begin(&self) -> Result<Unit<'_>, Refused> {
         self.0.log.admit()?;
         Ok(Unit::new(&self.0.log, self.0.views.lock()))
+    }
+
+    /// Aborts transactions whose time is over, until `shutdown` completes. Without it none ever is.
+    pub async fn run_transactions(&self, shutdown: impl Future<Output = ()>) {
+        tokio::pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => return,
+                () = tokio::time::sleep(TRANSACTIONS_CHECKED_EVERY) => {}
+            }
+            while self.begin().is_ok_and(|mut unit| unit.run_out_transactions(TRANSACTIONS_ENDED_AT_ONCE)) {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Whether an open transaction commits this offset for the group.
+    pub fn is_offset_pending(&self, group: &str, key: &group::OffsetKey) -> bool {
+        self.0.views.lock().transactions.is_pending(group, key)
     }
 
     /// A reader of single records, for one connection.
@@ -300,6 +331,21 @@ fn load_queues(log: &Log) -> Result<Queues, StartError> {
     Ok(queues)
 }
 
+fn load_transactions(log: &Log) -> Result<Transactions, StartError> {
+    let mut newest = HashMap::new();
+    for (name, change) in log.read_table(TRANSACTIONS)? {
+        newest.insert(name, change);
+    }
+    let mut transactions = Transactions::default();
+    for (name, change) in newest {
+        let Change::Put(body) = change else { continue };
+        if !transactions.restore(&name, &body) {
+            return Err(StartError::Transaction(String::from_utf8_lossy(&name).into_owned()));
+        }
+    }
+    Ok(transactions)
+}
+
 /// Does again what was done to a view.
 fn apply(view: &mut View, body: &[u8]) -> Result<(), String> {
     let ops = StateOps::decode(&mut Input::new(body)).ok_or("not a set of operations")?;
@@ -316,3 +362,5 @@ mod model_tests;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transaction_tests;

@@ -9,7 +9,8 @@ use bytes::{Buf, BufMut, Bytes};
 
 use super::queue::{Class, Kind, QueueState, SnapshotError, StateOps};
 use super::taker::{Mailbox, Serve, TakerId};
-use crate::log::{Log, Lsn, Partition, Topic, TopicError, TopicName};
+use crate::log::runs::RunSet;
+use crate::log::{Bound, Log, Lsn, Partition, Topic, TopicError, TopicName};
 
 /// Where a queue view begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -105,8 +106,20 @@ impl View {
                 at = run.end;
             }
             self.state.extend(index, at, bounds.end.saturating_sub(at), Kind::Plain);
+            self.learn_transactions(&partition);
         }
         self.version += 1;
+    }
+
+    /// Passes over what is no record, and holds back what no transaction has decided on.
+    fn learn_transactions(&mut self, partition: &Partition) {
+        let index = partition.index();
+        for run in partition.void_from(self.state.floor(index)).iter() {
+            self.state.pass(index, run.start, run.end - run.start);
+        }
+        for run in partition.open_transactions().iter().flat_map(RunSet::iter) {
+            self.state.hold(index, run);
+        }
     }
 
     pub fn add_taker(&mut self, mailbox: Arc<Mailbox>) {
@@ -193,7 +206,7 @@ fn first_offset(log: &Log, partition: &Partition, start: Start) -> u64 {
         Start::Earliest => bounds.log_start,
         Start::Latest => bounds.end,
         Start::Offset(offset) => offset.clamp(bounds.log_start, bounds.end),
-        Start::Time(time_ms) => match log.offset_for_time(partition, time_ms) {
+        Start::Time(time_ms) => match log.offset_for_time(partition, time_ms, Bound::Durable) {
             Ok(Some((offset, _))) => offset,
             // What is not durable yet is newer than all that can be searched.
             Ok(None) => bounds.durable,

@@ -17,6 +17,7 @@ mod state;
 mod stats;
 mod stored;
 mod topic;
+mod transactions;
 
 use std::sync::Arc;
 
@@ -28,15 +29,17 @@ pub use entry::{Entry, Placement, Write};
 pub use error::{OpenError, ReadError, Refused, TopicError};
 pub use lsn::{Barrier, Durability, Lsn, Progress, Signal};
 pub use name::{NAME_BYTES_MAX, TopicName};
-pub use producers::{SequenceError, Verdict};
+pub use producers::{ProducerSnapshot, SequenceError, Verdict};
 pub use retention::{Keeper, Needs};
 pub use state::{Change, StateRecord, Table};
 pub use stats::{COMMIT_BOUNDS, CommitSizesSnapshot, LATENCY_BOUNDS_US, LatencySnapshot, LogStats};
 pub use stored::StoredBatch;
 pub use topic::{Cleanup, Partitioner, Topic, TopicId, TopicSettings};
+pub use transactions::Aborted;
 
 use embedded::Engine;
-use record::{BatchHeader, Limits};
+use record::{BatchHeader, Limits, Outcome};
+use runs::RunSet;
 
 /// What a batch may hold besides the largest record's value: its key and headers, and records that came before it.
 const BATCH_ROOM_BYTES: usize = 1 << 20;
@@ -46,8 +49,21 @@ const BATCH_ROOM_BYTES: usize = 1 << 20;
 pub enum Bound {
     /// What no crash can take back.
     Durable,
+    /// Of that, what lies before the first transaction without an outcome.
+    Stable,
     /// Everything appended. For those whose own output is gated by a later position.
     End,
+}
+
+impl Bounds {
+    /// The offset that a bound stands for.
+    pub fn of(&self, bound: Bound) -> u64 {
+        match bound {
+            Bound::Durable => self.durable,
+            Bound::Stable => self.stable,
+            Bound::End => self.end,
+        }
+    }
 }
 
 /// The turn of the one who writes. Taken again by the same thread it costs nothing.
@@ -112,26 +128,34 @@ impl Log {
     /// The first may begin before `from`. Nothing at the bound itself: an empty answer.
     pub fn read(&self, partition: &Partition, from: u64, bytes_max: usize, bound: Bound) -> Result<Vec<StoredBatch>, ReadError> {
         let bounds = partition.bounds();
-        let end = match bound {
-            Bound::Durable => bounds.durable,
-            Bound::End => bounds.end,
-        };
-        if from < bounds.log_start || from > end {
+        let end = bounds.of(bound);
+        if from < bounds.log_start || from > bounds.durable.max(end) {
             return Err(ReadError::OutOfRange { offset: from, log_start: bounds.log_start, end });
         }
-        if from == end {
+        if from >= end {
             return Ok(Vec::new());
         }
         self.engine.read(partition, from, bytes_max, end)
     }
 
-    /// The first durable record of this time or later: its offset and timestamp, in milliseconds.
-    pub fn offset_for_time(&self, partition: &Partition, timestamp_ms: i64) -> Result<Option<(u64, i64)>, ReadError> {
+    /// The aborted transactions of a partition that had records in `from..to`, in the order of their markers.
+    pub fn aborted(&self, partition: &Partition, from: u64, to: u64) -> Result<Vec<Aborted>, ReadError> {
+        self.engine.aborted(partition, from, to)
+    }
+
+    /// The first record of this time or later below a bound: its offset and timestamp, in milliseconds.
+    pub fn offset_for_time(
+        &self,
+        partition: &Partition,
+        timestamp_ms: i64,
+        bound: Bound,
+    ) -> Result<Option<(u64, i64)>, ReadError> {
         let bounds = partition.bounds();
+        let end = bounds.of(bound);
         let Some(batch) = self.engine.find_time(partition, timestamp_ms)? else { return Ok(None) };
         for found in batch.records(&self.limits).map_err(|error| corrupt(partition, &batch, &error))? {
             let (offset, record) = found.map_err(|error| corrupt(partition, &batch, &error))?;
-            if record.timestamp_ms >= timestamp_ms && offset >= bounds.log_start && offset < bounds.durable {
+            if record.timestamp_ms >= timestamp_ms && offset >= bounds.log_start && offset < end {
                 return Ok(Some((offset, record.timestamp_ms)));
             }
         }
@@ -271,6 +295,19 @@ impl Log {
     /// What to do with a batch of a producer, and its offsets if it is to be written.
     pub fn reserve(&self, partition: &Partition, header: &BatchHeader, now_ms: i64) -> Result<(Verdict, u64), SequenceError> {
         partition.reserve_batch(header, now_ms)
+    }
+
+    /// The offset of a marker that ends a producer's transaction in a partition, and the records that it decides on. A newer
+    /// epoch than the producer's fences it.
+    pub fn reserve_marker(
+        &self,
+        partition: &Partition,
+        producer_id: i64,
+        epoch: i16,
+        outcome: Outcome,
+        now_ms: i64,
+    ) -> (u64, RunSet) {
+        partition.reserve_marker(producer_id, epoch, outcome, now_ms)
     }
 
     /// Retires the oldest journal file now, if there is more than one. Blocks.

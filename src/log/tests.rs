@@ -201,8 +201,8 @@ fn batches_are_found_by_time_in_the_journal_and_in_segments() {
     append(&log, &topic, &["c"]);
     let partition = topic.partition(0).expect("a partition");
     for _ in 0..2 {
-        assert_eq!(log.offset_for_time(&partition, 7).expect("it reads"), Some((0, 7)));
-        assert_eq!(log.offset_for_time(&partition, 8).expect("it reads"), None);
+        assert_eq!(log.offset_for_time(&partition, 7, Bound::Durable).expect("it reads"), Some((0, 7)));
+        assert_eq!(log.offset_for_time(&partition, 8, Bound::Durable).expect("it reads"), None);
         for _ in 0..4 {
             log.retire_oldest().expect("it retires");
         }

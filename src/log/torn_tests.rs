@@ -118,7 +118,7 @@ fn an_index_entry_without_its_batch_hides_nothing() {
         append(&log, &partition(&log), "h");
         retire_some(&log);
         assert!(values(&log).ends_with("gh"), "{}", values(&log));
-        assert_eq!(log.offset_for_time(&partition(&log), 8).expect("it reads"), None);
+        assert_eq!(log.offset_for_time(&partition(&log), 8, Bound::Durable).expect("it reads"), None);
         log.close();
     }
 }

@@ -87,7 +87,7 @@ impl Groups {
         table.get(group).and_then(|entry| entry.group.managed()).map_or(Ok(()), |managed| managed.check_fetch(caller))
     }
 
-    fn accept(&self, offset: &NewOffset) -> Result<TopicId, OffsetError> {
+    pub(super) fn accept(&self, offset: &NewOffset) -> Result<TopicId, OffsetError> {
         if offset.metadata.len() > self.shared.settings.offset_metadata_bytes_max {
             return Err(OffsetError::MetadataTooLarge);
         }

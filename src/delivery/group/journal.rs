@@ -15,7 +15,7 @@ use super::membership::Membership;
 use super::offsets::{Committed, OffsetKey, OffsetTable};
 use super::table::GroupTable;
 use super::{GroupError, group_record, offset_record};
-use crate::delivery::{Holder, StartError};
+use crate::delivery::{Holder, StartError, Unit};
 use crate::log::{Barrier, Table, TopicName};
 
 /// The state table that holds committed offsets and memberships.
@@ -69,7 +69,10 @@ impl Groups {
         }
         let mut unit = self.shared.delivery.begin().map_err(|_refused| GroupError::Unavailable)?;
         for (key, committed) in &changes {
-            unit.put_state(TABLE, offset_record::encode_key(group, key), committed.as_ref().map(offset_record::encode_value));
+            match committed {
+                Some(committed) => Self::put_offset(&mut unit, group, key, committed),
+                None => unit.put_state(TABLE, offset_record::encode_key(group, key), None),
+            }
         }
         let mut offsets = self.shared.offsets.write();
         for (key, committed) in changes {
@@ -81,6 +84,11 @@ impl Groups {
         let barrier = unit.commit();
         offsets.changed_at(group, barrier);
         Ok(barrier)
+    }
+
+    /// Puts one offset into a unit.
+    pub(super) fn put_offset(unit: &mut Unit<'_>, group: &Arc<str>, key: &OffsetKey, committed: &Committed) {
+        unit.put_state(TABLE, offset_record::encode_key(group, key), Some(offset_record::encode_value(committed)));
     }
 
     /// Keeps the memberships that changed. Members of a group that one of them leads are not made to wait for the disk: a crash

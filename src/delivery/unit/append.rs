@@ -10,6 +10,7 @@ use super::{Open, Target, Unit};
 use crate::delivery::partitioner::{Placing, partition_of};
 use crate::delivery::queue::{Class, End, Kind, Taken};
 use crate::delivery::taker::Position;
+use crate::delivery::transaction::{Producer, TransactionError};
 use crate::log::record::{BatchBuilder, BatchError, BatchHeader, Limits, Record, RecordCursor, ValidBatch};
 use crate::log::{Bound, Partition, Placement, SequenceError, Topic, TopicName, Verdict, Write};
 
@@ -42,6 +43,9 @@ pub enum ProduceError {
     /// It does not follow what its producer wrote before.
     #[error(transparent)]
     Sequence(#[from] SequenceError),
+    /// It is no part of an open transaction of its producer.
+    #[error(transparent)]
+    Transaction(#[from] TransactionError),
     /// There is no such partition.
     #[error("no such partition")]
     UnknownPartition,
@@ -103,6 +107,11 @@ impl Unit<'_> {
         if bytes.len() > limit_bytes {
             return Err(ProduceError::TooLarge { bytes: bytes.len(), limit_bytes });
         }
+        let is_transactional = header.is_transactional();
+        if is_transactional {
+            let producer = Producer { id: header.producer_id, epoch: header.producer_epoch };
+            self.check_transaction(topic, partition.index(), producer)?;
+        }
         self.close_batch();
         let (verdict, base_offset) = self.log.reserve(&partition, header, self.now_ms)?;
         if matches!(verdict, Verdict::Duplicate(_)) {
@@ -117,7 +126,12 @@ impl Unit<'_> {
             is_broadcast: false,
         });
         self.appended(&partition, base_offset, span, Kind::Plain);
-        if self.receivers(topic.name()) > 0 {
+        if is_transactional {
+            // Nobody takes or hears it before its transaction is committed.
+            self.views.queues.each_of_topic(topic.name(), |_, view| {
+                view.state.hold(partition.index(), base_offset..base_offset + u64::from(span));
+            });
+        } else if self.receivers(topic.name()) > 0 {
             self.hear_batch(topic.name(), bytes, base_offset);
         }
         Ok(Appended { base_offset, is_duplicate: false })
@@ -193,7 +207,7 @@ impl Unit<'_> {
         self.heard.extend(heard.map(|heard| (heard, false)));
     }
 
-    fn hear_batch(&mut self, name: &TopicName, batch: &Bytes, base_offset: u64) {
+    pub(super) fn hear_batch(&mut self, name: &TopicName, batch: &Bytes, base_offset: u64) {
         let Ok(records) = RecordCursor::open(batch, base_offset, self.log.limits()) else { return };
         for (_, record) in records.flatten() {
             let heard = self.views.tails.hear(name, || Arc::new(record));

@@ -7,6 +7,7 @@ mod append;
 mod queues;
 mod tails;
 mod topics;
+mod transactions;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

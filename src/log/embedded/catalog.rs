@@ -17,6 +17,7 @@ use crate::log::name::TopicName;
 use crate::log::producers::Producers;
 use crate::log::state::{Change, PARTITIONS, StateRecord, TOPICS, Table};
 use crate::log::topic::{Cleanup, Topic, TopicId, TopicSettings};
+use crate::log::transactions::KeptTransactions;
 
 /// The most partitions that one topic may have.
 pub const PARTITIONS_MAX: u32 = 10_000;
@@ -38,6 +39,8 @@ pub struct PartitionPut {
     pub broadcast: Vec<(u64, u64)>,
     #[serde(default)]
     pub producers: Producers,
+    #[serde(default)]
+    pub transactions: KeptTransactions,
 }
 
 /// The topics and partitions by name, identity and number.
@@ -312,6 +315,7 @@ pub fn partition_put(partition: &Partition) -> StateRecord {
         end: state.end,
         broadcast: state.broadcast.iter().map(|run| (run.start, run.end)).collect(),
         producers: state.producers.clone(),
+        transactions: state.transactions.keep(),
     });
     let body = serde_json::to_vec(&put).unwrap_or_default();
     StateRecord { table: PARTITIONS, key: partition_key(partition.id()), change: Change::Put(body.into()) }

@@ -3,6 +3,7 @@
 //! Writes go to the journal, which all partitions share; when a journal file is retired, what some view or policy still
 //! needs moves to segments, one directory a partition. Nothing outside of this folder touches files.
 
+mod aborted;
 mod catalog;
 mod disk;
 mod files;
@@ -30,12 +31,13 @@ use super::entry::{Entry, Write};
 use super::error::{OpenError, ReadError, Refused, TopicError};
 use super::lsn::{Barrier, Durability, Durable, Lsn};
 use super::name::TopicName;
-use super::record::Limits;
+use super::record::{Limits, is_control_batch};
 use super::retention::Keeper;
 use super::state::{StateRecord, Table};
 use super::stats::{JournalStats, LogStats};
 use super::stored::StoredBatch;
 use super::topic::{Topic, TopicId, TopicSettings};
+use super::transactions::Aborted;
 use catalog::Catalog;
 use disk::Disk;
 use frame::{FLAG_BROADCAST, Target};
@@ -265,7 +267,8 @@ impl Engine {
         if let Some(refs) = in_journal {
             return self.read_refs(&refs);
         }
-        let found = segments.read(from, bytes_max)?;
+        let mut found = segments.read(from, bytes_max)?;
+        found.retain(|batch| batch.base_offset < bound);
         if !found.is_empty() {
             return Ok(found);
         }
@@ -279,6 +282,15 @@ impl Engine {
             let bytes = self.journal.read(batch.position, batch.bytes as usize)?;
             found.push(StoredBatch::new(batch.base_offset, batch.span, bytes));
         }
+        Ok(found)
+    }
+
+    /// The aborted transactions of a partition that had records in `from..to`, in the order of their markers.
+    pub fn aborted(&self, partition: &Partition, from: u64, to: u64) -> Result<Vec<Aborted>, ReadError> {
+        let (segments, in_journal) =
+            partition.with(|state| (Arc::clone(&state.segments), state.transactions.aborted_in(from, to).collect::<Vec<_>>()));
+        let mut found = segments.aborted(from, to)?;
+        found.extend(in_journal);
         Ok(found)
     }
 
@@ -419,6 +431,7 @@ fn place(write: &Write, position: u64, barrier: Barrier) {
             bytes: u32::try_from(write.batch.len()).unwrap_or(u32::MAX),
             span: write.span,
             max_timestamp_ms: write.max_timestamp_ms,
+            is_control: is_control_batch(&write.batch),
         };
         target.partition.placed(batch, barrier, write.is_broadcast);
     }

@@ -12,9 +12,10 @@ use bytes::Bytes;
 use super::segment::Segments;
 use crate::log::lsn::{Barrier, Durability, Durable, Signal};
 use crate::log::name::TopicName;
-use crate::log::producers::{Producers, SequenceError, Verdict};
-use crate::log::record::BatchHeader;
+use crate::log::producers::{ProducerSnapshot, Producers, SequenceError, Verdict};
+use crate::log::record::{BatchHeader, Outcome};
 use crate::log::runs::RunSet;
+use crate::log::transactions::Transactions;
 use crate::sync::Mutex;
 
 /// The offsets between which a partition may be read.
@@ -24,6 +25,8 @@ pub struct Bounds {
     pub log_start: u64,
     /// One past the last offset that no crash can take back: the high watermark.
     pub durable: u64,
+    /// One past the last offset before which every transaction has its outcome: the last stable offset.
+    pub stable: u64,
     /// The offset of the next record.
     pub end: u64,
 }
@@ -36,6 +39,8 @@ pub struct BatchRef {
     pub bytes: u32,
     pub span: u32,
     pub max_timestamp_ms: i64,
+    /// Whether it holds the outcome of a transaction.
+    pub is_control: bool,
 }
 
 impl BatchRef {
@@ -77,6 +82,7 @@ pub struct PartitionState {
     pub segments: Arc<Segments>,
     pub broadcast: RunSet,
     pub producers: Producers,
+    pub transactions: Transactions,
     pub latest: Option<HashMap<Bytes, Latest>>,
     waiters: Vec<(u64, Signal)>,
 }
@@ -110,6 +116,8 @@ impl Partition {
     pub(crate) fn barrier_of(&self, offset: u64) -> Option<Barrier> {
         let mut state = self.state.lock();
         state.settle(&self.durable);
+        // A record of a transaction waits for the outcome, too.
+        let offset = state.transactions.decided_by(offset);
         if offset < state.durable_end {
             return Some(Barrier::NONE);
         }
@@ -135,7 +143,8 @@ impl Partition {
     pub fn bounds(&self) -> Bounds {
         let mut state = self.state.lock();
         state.settle(&self.durable);
-        Bounds { log_start: state.log_start, durable: state.durable_end, end: state.end }
+        let (log_start, durable, end) = (state.log_start, state.durable_end, state.end);
+        Bounds { log_start, durable, stable: state.transactions.stable(log_start, durable), end }
     }
 
     /// The size of what it keeps, in bytes: a record that was fanned out counts in each of its partitions.
@@ -180,10 +189,19 @@ impl Partition {
             Verdict::New => {
                 let base = state.end;
                 state.end += u64::from(header.last_offset_delta.unsigned_abs()) + 1;
-                state.producers.wrote(header, base, now_ms);
+                state.note_batch(header, base, now_ms);
                 Ok((Verdict::New, base))
             }
         }
+    }
+
+    /// Takes the offset of a marker that ends a producer's transaction, and gives the records that it decides on.
+    pub(crate) fn reserve_marker(&self, producer_id: i64, epoch: i16, outcome: Outcome, now_ms: i64) -> (u64, RunSet) {
+        let mut state = self.state.lock();
+        let offset = state.end;
+        state.end += 1;
+        let runs = state.note_marker(producer_id, epoch, outcome, offset, now_ms);
+        (offset, runs)
     }
 
     /// A batch whose offsets were reserved has its place in the journal.
@@ -212,6 +230,28 @@ impl Partition {
         look(&mut self.state.lock())
     }
 
+    /// The producers that it remembers, by id.
+    pub fn producers(&self) -> Vec<ProducerSnapshot> {
+        let mut all: Vec<_> = self.state.lock().producers.snapshot().collect();
+        all.sort_unstable_by_key(|producer| producer.id);
+        all
+    }
+
+    /// The records of each transaction that has no outcome yet.
+    pub fn open_transactions(&self) -> Vec<RunSet> {
+        self.state.lock().producers.open().cloned().collect()
+    }
+
+    /// Offsets from `from` on that hold no record for anybody: outcomes of transactions, and what was aborted.
+    pub fn void_from(&self, from: u64) -> RunSet {
+        let state = self.state.lock();
+        let mut void = RunSet::new();
+        for run in state.transactions.void().runs_in(from..u64::MAX) {
+            void.insert_range(run);
+        }
+        void
+    }
+
     /// The ranges of offsets that were written for listeners alone.
     pub fn broadcast(&self) -> RunSet {
         self.state.lock().broadcast.clone()
@@ -227,12 +267,27 @@ impl Partition {
 
     /// Appends an entry of one record that lies nowhere.
     pub(crate) fn place_empty(&self, barrier: Barrier) {
-        let batch = BatchRef { base_offset: self.reserve(1), position: 0, bytes: 0, span: 1, max_timestamp_ms: 0 };
+        let (base_offset, is_control) = (self.reserve(1), false);
+        let batch = BatchRef { base_offset, position: 0, bytes: 0, span: 1, max_timestamp_ms: 0, is_control };
         self.placed(batch, barrier, false);
     }
 }
 
 impl PartitionState {
+    /// A batch was placed at an offset: what it says of its producer.
+    pub fn note_batch(&mut self, header: &BatchHeader, offset: u64, now_ms: i64) {
+        if self.producers.wrote(header, offset, now_ms) {
+            self.transactions.began(offset);
+        }
+    }
+
+    /// A marker was placed at an offset. The records that it decides on.
+    pub fn note_marker(&mut self, producer_id: i64, epoch: i16, outcome: Outcome, offset: u64, now_ms: i64) -> RunSet {
+        let runs = self.producers.ended(producer_id, epoch, now_ms);
+        self.transactions.ended(producer_id, &runs, offset, outcome);
+        runs
+    }
+
     /// Counts as durable what has become so.
     pub fn settle(&mut self, durable: &Durable) {
         while let Some((end, barrier)) = self.undurable.front() {

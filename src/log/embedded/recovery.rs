@@ -22,7 +22,7 @@ use super::segment::Segments;
 use crate::log::error::OpenError;
 use crate::log::lsn::{Barrier, Durability, Durable, Lsn};
 use crate::log::name::TopicName;
-use crate::log::record::{BatchHeader, Limits};
+use crate::log::record::{BatchHeader, Limits, read_marker};
 use crate::log::state::Change;
 use crate::log::stored::StoredBatch;
 use crate::log::topic::TopicId;
@@ -232,9 +232,16 @@ impl Replay {
             bytes: u32::try_from(write.body.len()).unwrap_or(u32::MAX),
             span: write.span,
             max_timestamp_ms: header.max_timestamp,
+            is_control: header.is_control(),
         };
         partition.placed(batch, Barrier::at(Lsn(next), Durability::Fsync), flags & FLAG_BROADCAST != 0);
-        partition.with(|state| state.producers.wrote(&header, base_offset, self.now_ms));
+        partition.with(|state| match read_marker(&write.body) {
+            Some(outcome) => {
+                state.note_marker(header.producer_id, header.producer_epoch, outcome, base_offset, self.now_ms);
+            }
+            None if header.is_control() => {}
+            None => state.note_batch(&header, base_offset, self.now_ms),
+        });
         if partition.topic_name().is_internal() {
             let stored = StoredBatch::new(base_offset, write.span, write.body.clone());
             note_keys(partition, &stored, &self.limits, false)?;
@@ -326,6 +333,7 @@ impl Replay {
                 state.refs.pop_front();
             }
             state.segments = Arc::new(segments);
+            state.transactions.journal_from(state.refs.front().map_or(state.end, |first| first.base_offset));
         });
         Ok(())
     }
@@ -353,6 +361,7 @@ fn restore(partition: &Partition, put: PartitionPut) {
         state.log_start = state.log_start.max(put.log_start);
         state.end = state.end.max(put.end);
         state.producers = put.producers;
+        state.transactions.restore(put.transactions, state.producers.open());
         for (from, to) in put.broadcast {
             state.broadcast.insert_range(from..to);
         }
@@ -367,6 +376,7 @@ fn settle_bounds(partition: &Partition) {
         let in_journal = state.refs.front().map(|batch| batch.base_offset);
         let first = state.segments.first_offset().or(in_journal).unwrap_or(state.end);
         state.log_start = state.log_start.max(first);
+        state.transactions.log_starts_at(state.log_start);
     });
 }
 

@@ -1,7 +1,7 @@
 //! The segments of one partition: stretches of its log in Kafka's own layout and formats.
 //!
 //! `orders-0/00000000000000000000.log` holds record batches as they were sent, with their base offsets filled in;
-//! `.index` maps offsets and `.timeindex` maps timestamps to positions, sparsely. Offsets may have gaps: what no view
+//! `.index` maps offsets and `.timeindex` maps timestamps to positions, sparsely; `.txnindex` lists aborted transactions. Offsets may have gaps: what no view
 //! needed when its journal file was retired is not there. Files are append-only; a torn tail is cut when they are opened.
 
 use std::io;
@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
 
+use super::aborted;
 use super::disk::{Disk, File, Open, OpenFile};
 use crate::log::record::{BATCH_HEADER_BYTES, BatchHeader, Limits, validate_batch};
 use crate::log::stored::StoredBatch;
 use crate::log::topic::TopicId;
+use crate::log::transactions::Aborted;
 
 /// One index entry for every so many bytes, as Kafka does.
 const INDEX_INTERVAL_BYTES: u64 = 4096;
@@ -37,6 +39,8 @@ pub struct Segment {
     disk: Disk,
     path: PathBuf,
     unindexed_bytes: u64,
+    /// Whether it has an index of aborted transactions.
+    has_aborted: bool,
 }
 
 /// All segments of a partition, oldest first.
@@ -105,8 +109,9 @@ impl Segments {
         self.list.iter().map(|segment| segment.bytes).sum()
     }
 
-    /// Adds batches in the order of their offsets and makes them durable. Returns the bytes written.
-    pub fn append(&mut self, batches: &[StoredBatch], segment_bytes: u64) -> io::Result<u64> {
+    /// Adds batches in the order of their offsets and makes them durable, with the aborted transactions that end among them.
+    /// Returns the bytes written.
+    pub fn append(&mut self, batches: &[StoredBatch], aborted: &[Aborted], segment_bytes: u64) -> io::Result<u64> {
         let Some(first) = batches.first() else { return Ok(0) };
         if self.list.is_empty() {
             self.make_directory()?;
@@ -130,6 +135,10 @@ impl Segments {
                 writer = Writer::create(&self.disk, &self.directory, batch.base_offset)?;
             }
             written += writer.push(batch)?;
+            let ends = aborted.partition_point(|aborted| aborted.last_offset < batch.base_offset);
+            if let Some(aborted) = aborted.get(ends).filter(|aborted| aborted.last_offset == batch.base_offset) {
+                writer.push_aborted(aborted)?;
+            }
         }
         self.list.push(writer.finish()?);
         self.disk.sync_directory(&self.directory)?;
@@ -165,6 +174,25 @@ impl Segments {
         Ok(None)
     }
 
+    /// Aborted transactions that had records in `from..to`, in the order of their markers.
+    pub fn aborted(&self, from: u64, to: u64) -> io::Result<Vec<Aborted>> {
+        let mut found = Vec::new();
+        let first = self.list.partition_point(|segment| segment.next_offset <= from);
+        for segment in self.list.iter().skip(first).filter(|segment| segment.has_aborted) {
+            let path = segment.aborted_path();
+            for entry in aborted::decode_all(&self.disk.read(&path)?, &path)? {
+                if entry.last_offset >= from && entry.first_offset < to {
+                    found.push(entry);
+                }
+                // Before this everything was decided: nobody who ends later began earlier.
+                if entry.last_stable_offset >= to {
+                    return Ok(found);
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// Takes the oldest segments out while `goes` says so. Their files are the caller's to delete, once readers see the rest.
     pub fn remove_while(&mut self, mut goes: impl FnMut(&Segment) -> bool) -> Vec<Segment> {
         let count = self.list.iter().take_while(|segment| goes(segment)).count();
@@ -176,7 +204,7 @@ impl Segments {
         let staging = beside(&self.directory, "swap");
         let mut fresh =
             Self { disk: self.disk.clone(), directory: staging.clone(), identity: self.identity.clone(), list: Vec::new() };
-        let written = fresh.append(batches, segment_bytes)?;
+        let written = fresh.append(batches, &[], segment_bytes)?;
         if fresh.list.is_empty() {
             fresh.make_directory()?;
         }
@@ -225,8 +253,10 @@ impl Segment {
             disk: disk.clone(),
             path,
             unindexed_bytes: 0,
+            has_aborted: false,
         };
         segment.scan_tail(is_last, limits)?;
+        segment.has_aborted = disk.exists(&segment.aborted_path());
         Ok(segment)
     }
 
@@ -286,7 +316,13 @@ impl Segment {
         let index = self.path.with_extension("index");
         cut_entries(&self.disk, &index, INDEX_ENTRY_BYTES, |entry| u64::from(be_u32(entry, 4)) < self.bytes)?;
         let time_index = self.path.with_extension("timeindex");
-        cut_entries(&self.disk, &time_index, TIME_ENTRY_BYTES, |entry| u64::from(be_u32(entry, 8)) < count)
+        cut_entries(&self.disk, &time_index, TIME_ENTRY_BYTES, |entry| u64::from(be_u32(entry, 8)) < count)?;
+        let ends_here = |entry: &[u8]| aborted::last_offset(entry) < self.next_offset;
+        cut_entries(&self.disk, &self.aborted_path(), aborted::ENTRY_BYTES, ends_here)
+    }
+
+    fn aborted_path(&self) -> PathBuf {
+        self.path.with_extension(aborted::EXTENSION)
     }
 
     fn read(&self, from: u64, room: &mut usize, found: &mut Vec<StoredBatch>) -> io::Result<bool> {
@@ -353,7 +389,7 @@ impl Segment {
 
     /// Removes its files.
     pub fn delete(&self) -> io::Result<()> {
-        for extension in ["log", "index", "timeindex"] {
+        for extension in ["log", "index", "timeindex", aborted::EXTENSION] {
             self.disk.clear_file(&self.path.with_extension(extension))?;
         }
         Ok(())
@@ -367,6 +403,8 @@ struct Writer {
     index: File,
     time_index: File,
     last_time_ms: i64,
+    /// Most segments have none.
+    aborted: Option<File>,
 }
 
 impl Writer {
@@ -383,6 +421,7 @@ impl Writer {
             disk: disk.clone(),
             path,
             unindexed_bytes: INDEX_INTERVAL_BYTES,
+            has_aborted: false,
         })
     }
 
@@ -393,7 +432,17 @@ impl Writer {
         log.set_length(segment.bytes)?;
         segment.trim_indexes()?;
         let last_time_ms = segment.last_indexed_time()?;
-        Ok(Self { segment, log, index, time_index, last_time_ms })
+        Ok(Self { segment, log, index, time_index, last_time_ms, aborted: None })
+    }
+
+    /// Notes an aborted transaction whose marker was just added.
+    fn push_aborted(&mut self, aborted: &Aborted) -> io::Result<()> {
+        let file = match &self.aborted {
+            Some(file) => file,
+            None => self.aborted.insert(self.segment.disk.open(&self.segment.aborted_path(), Open::Append)?),
+        };
+        self.segment.has_aborted = true;
+        file.append(&aborted::encode(aborted))
     }
 
     fn push(&mut self, batch: &StoredBatch) -> io::Result<u64> {
@@ -432,6 +481,9 @@ impl Writer {
         self.log.sync_data()?;
         self.index.sync_data()?;
         self.time_index.sync_data()?;
+        if let Some(aborted) = &self.aborted {
+            aborted.sync_data()?;
+        }
         Ok(self.segment)
     }
 }

@@ -1,6 +1,6 @@
 //! FindCoordinator (API key 10), versions 0 to 6. 1: transactions can be asked for. 4: several keys at once (KIP-699).
-//! 5: transaction errors of KIP-890. 6: share groups. Every group's coordinator is this broker; there are none for
-//! transactions and share groups.
+//! 5: transaction errors of KIP-890. 6: share groups. The coordinator of every group and transaction is this broker; there is
+//! none for share groups.
 
 use crate::dialect::kafka::NODE_ID;
 use crate::dialect::kafka::call::Call;
@@ -27,12 +27,12 @@ pub fn handle(call: &Call, request: FindCoordinatorRequest) -> (FindCoordinatorR
 fn coordinator(call: &Call, key_type: i8, key: String) -> Coordinator {
     let (error, why) = match key_type {
         GROUP if key.is_empty() => (ErrorCode::InvalidGroupId, "the group id is empty"),
-        GROUP => {
+        TRANSACTION if key.is_empty() => (ErrorCode::InvalidRequest, "the transactional id is empty"),
+        GROUP | TRANSACTION => {
             let (host, port) = call.advertised();
             let error_code = ErrorCode::None.code();
             return Coordinator { key, node_id: NODE_ID, host, port, error_code, error_message: None };
         }
-        TRANSACTION => (ErrorCode::UnsupportedVersion, "transactions are not supported"),
         _ => (ErrorCode::InvalidRequest, "there is no coordinator of this type"),
     };
     Coordinator { key, node_id: -1, host: String::new(), port: -1, error_code: error.code(), error_message: Some(why.to_owned()) }

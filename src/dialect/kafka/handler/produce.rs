@@ -83,7 +83,7 @@ fn refusal_of_all(request: &ProduceRequest) -> Option<Refusal> {
     if !matches!(request.acks, ACKS_NONE | ACKS_LEADER | ACKS_ALL) {
         return Some((ErrorCode::InvalidRequiredAcks, format!("acks={} is not 0, 1 or all", request.acks)));
     }
-    request.transactional_id.as_ref().map(|_| (ErrorCode::InvalidTxnState, "transactions are not supported".to_owned()))
+    None
 }
 
 fn find(call: &Call, wanted: &TopicProduceData) -> Result<Arc<Topic>, Refusal> {
@@ -191,11 +191,11 @@ fn check(batch: &Bytes) -> Result<(), Refusal> {
         return refuse(ErrorCode::InvalidRecord, "a partition without a record batch");
     }
     let header = BatchHeader::parse(batch).map_err(|error| (ErrorCode::from(&error), error.to_string()))?;
-    if header.is_transactional() {
-        return refuse(ErrorCode::InvalidTxnState, "transactions are not supported");
-    }
     if header.is_control() {
         return refuse(ErrorCode::InvalidRecord, "control batches are not a client's to write");
+    }
+    if header.is_transactional() && header.producer_id < 0 {
+        return refuse(ErrorCode::InvalidRecord, "a transactional batch needs a producer id");
     }
     if header.producer_id >= 0 && (header.producer_epoch < 0 || header.base_sequence < 0) {
         return refuse(ErrorCode::InvalidRecord, "a batch of an idempotent producer needs epoch and sequence");
