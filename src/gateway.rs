@@ -27,8 +27,7 @@ use crate::net::{BindError, ConnectionLimit, Dialect, Listener, Shutdown, Shutdo
 use crate::security::UserError;
 use crate::telemetry::Telemetry;
 
-use data_dir::DataDir;
-pub use data_dir::DataDirError;
+pub use data_dir::{DataDir, DataDirError};
 use dialects::Dialects;
 pub use ready::Addresses;
 use side::{Side, Stage};

@@ -5,6 +5,7 @@
 
 mod flow;
 pub mod group;
+mod kept;
 mod observer;
 mod partitioner;
 pub mod queue;
@@ -24,6 +25,7 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
 pub use flow::{Flow, Meter};
+pub use kept::KeptState;
 pub use observer::{GroupSnapshot, Observer, PartitionSnapshot, QueueSnapshot, TailSnapshot, TopicSnapshot};
 pub use partitioner::{Placing, partition_of};
 pub use queue::{Class, End, Kind};
@@ -269,7 +271,8 @@ fn load_queues(log: &Log) -> Result<Queues, StartError> {
     let is_recovered = marks.last().is_some_and(|(_, change)| *change != Change::Put(Bytes::from_static(b"clean")));
     let mut queues = Queues::default();
     for (key, change) in changes.into_iter().filter(|(key, _)| *key != CLEAN) {
-        let Ok(name) = TopicName::new(key) else { continue };
+        // A name that is kept must not keep the batch that it was read with.
+        let Ok(name) = TopicName::new(Bytes::copy_from_slice(&key)) else { continue };
         let damaged = |reason: String| StartError::Damaged { queue: name.to_string(), reason };
         match change {
             Change::Delete => {
