@@ -11,6 +11,7 @@ mod frame;
 mod journal;
 mod partition;
 mod recovery;
+mod refs;
 mod retire;
 mod segment;
 
