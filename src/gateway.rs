@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::config::Config;
-use crate::delivery::group::{GroupSettings, Groups};
+use crate::delivery::group::Groups;
 use crate::delivery::{Delivery, StartError};
 use crate::log::Refused;
 use crate::net::{BindError, ConnectionLimit, Dialect, Listener, Shutdown, ShutdownTrigger, raise_open_files_limit};
@@ -82,7 +82,7 @@ impl Gateway {
         let side = Side::start(http, telemetry.clone());
 
         let delivery = open_delivery(&config, data_dir.path()).await?;
-        let groups = Groups::open(delivery.clone(), GroupSettings::default())?;
+        let groups = Groups::open(delivery.clone(), settings::groups(&config))?;
         core_metrics::register(&telemetry, &delivery, &groups);
         let dialects = Dialects::open(&config, &delivery, &groups, &telemetry)?;
         side.enter(Stage::Serving(delivery.clone()));
