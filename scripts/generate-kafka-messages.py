@@ -16,8 +16,9 @@ import sys
 
 APIS = """Produce Fetch ListOffsets Metadata OffsetCommit OffsetFetch FindCoordinator JoinGroup Heartbeat LeaveGroup
 SyncGroup DescribeGroups ListGroups SaslHandshake ApiVersions CreateTopics DeleteTopics DeleteRecords InitProducerId
-OffsetForLeaderEpoch DescribeConfigs AlterConfigs SaslAuthenticate CreatePartitions DeleteGroups IncrementalAlterConfigs
-OffsetDelete DescribeCluster ConsumerGroupHeartbeat ConsumerGroupDescribe DescribeTopicPartitions ShareGroupHeartbeat
+OffsetForLeaderEpoch AddPartitionsToTxn AddOffsetsToTxn EndTxn TxnOffsetCommit DescribeConfigs AlterConfigs SaslAuthenticate
+CreatePartitions DeleteGroups IncrementalAlterConfigs OffsetDelete DescribeCluster DescribeProducers DescribeTransactions
+ListTransactions ConsumerGroupHeartbeat ConsumerGroupDescribe DescribeTopicPartitions ShareGroupHeartbeat
 ShareGroupDescribe""".split()
 
 PRIMITIVES = {"bool": "bool", "int8": "i8", "int16": "i16", "uint16": "u16", "int32": "i32", "uint32": "u32",

@@ -110,8 +110,10 @@ impl Gateway {
         serving.start(listeners.kafka, dialects.kafka);
         serving.start(listeners.amqp, dialects.amqp);
         serving.start(listeners.redis, dialects.redis);
-        let mut timers_stopped = stopped;
+        let (mut timers_stopped, mut transactions_stopped) = (stopped.clone(), stopped);
         serving.tasks.spawn(async move { groups.run_timers(timers_stopped.requested()).await });
+        let transactions = delivery.clone();
+        serving.tasks.spawn(async move { transactions.run_transactions(transactions_stopped.requested()).await });
 
         shutdown.requested().await;
         info!("shutting down: no new connections");

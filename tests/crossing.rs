@@ -11,6 +11,8 @@ mod apart;
 mod clients;
 #[path = "crossing/envelope.rs"]
 mod envelope;
+#[path = "crossing/partitions.rs"]
+mod partitions;
 #[path = "crossing/shared.rs"]
 mod shared;
 #[path = "crossing/table.rs"]

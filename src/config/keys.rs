@@ -139,6 +139,21 @@ pub const KEYS: &[Key] = &[
         86_400_000,
         "How often is looked for offsets that expired (offsets.retention.check.interval.ms).",
     ),
+    Key {
+        name: "log.durability",
+        kind: Kind::Choice(&["fsync", "interval", "os"]),
+        unit: "",
+        about: "What is acknowledged when, unless a topic says otherwise. fsync: on disk. interval: handed to the operating system, \
+                and synced within log.sync_interval_ms. os: handed to the operating system. Both survive kill -9; only fsync \
+                survives a power cut without loss.",
+    },
+    number(
+        "log.sync_interval_ms",
+        "milliseconds",
+        1,
+        3_600_000,
+        "How long what is written with durability interval may stay unsynced.",
+    ),
     number("log.journal_file_bytes", "bytes", MIB, 4 * GIB, "Size at which the journal begins a new file."),
     number("log.journal_retain_bytes", "bytes", MIB, 1024 * GIB, "Journal kept before the oldest file moves to segments."),
     number("log.memory_tail_bytes", "bytes", MIB, 1024 * GIB, "Recent records kept in memory for live readers."),

@@ -4,12 +4,11 @@
 //! what is in the mailbox and in flight, so a slow taker never hoards.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-
-use parking_lot::Mutex;
+use std::sync::atomic::Ordering;
 
 use super::queue::{Class, End};
-use crate::log::{Lsn, Partition, Signal, TopicName};
+use crate::log::{Barrier, Partition, Signal, TopicName};
+use crate::sync::{AtomicBool, AtomicI64, Mutex};
 
 /// Identifies a taker while the gateway runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -97,7 +96,7 @@ pub struct Claim {
     /// How often it was delivered before without success.
     pub delivery_count: u32,
     /// It may leave the process once this is durable.
-    pub lsn: Lsn,
+    pub barrier: Barrier,
 }
 
 #[derive(Debug)]

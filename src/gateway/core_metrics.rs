@@ -54,7 +54,7 @@ fn log(samples: &mut Samples, stats: &LogStats) {
 fn queues(samples: &mut Samples, mut queues: Vec<QueueSnapshot>) {
     queues.sort_by_cached_key(|queue| (Reverse(queue.ready.saturating_add(queue.in_flight)), queue.name.clone()));
     for queue in &queues {
-        let name = queue.name.to_string();
+        let name = queue.label();
         let labels = [("topic", name.as_str())];
         samples.gauge("trunkline_queue_ready", &labels, queue.ready as f64);
         samples.gauge("trunkline_queue_in_flight", &labels, queue.in_flight as f64);

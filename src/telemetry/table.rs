@@ -53,6 +53,11 @@ pub const METRICS: &[Metric] = &[
     counter("trunkline_records_out_total", "records", "Records handed out to clients, copies counted each."),
     counter("trunkline_record_bytes_out_total", "bytes", "Key, value and header bytes of the records handed out."),
     counter("trunkline_records_live_only_total", "records", "Records that reached listeners and were not logged."),
+    counter(
+        "trunkline_listeners_cut_total",
+        "clients",
+        "Clients that listened and were disconnected because too much waited for them.",
+    ),
     plain("trunkline_topics", Kind::Gauge, "topics", "Topics, internal ones left out."),
     topic("trunkline_queue_ready", "records", "Records that the default queue view of the topic could hand out now."),
     topic("trunkline_queue_in_flight", "records", "Records taken from the queue view and not yet settled."),

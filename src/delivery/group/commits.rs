@@ -9,7 +9,7 @@ use super::groups::{Groups, check_name};
 use super::offsets::{Committed, OffsetKey};
 use super::request::Caller;
 use super::{GroupError, State};
-use crate::log::{Lsn, TopicId};
+use crate::log::{Barrier, TopicId};
 
 /// One offset to commit.
 #[derive(Debug, Clone)]
@@ -44,7 +44,7 @@ pub struct OffsetAnswers {
     /// One an offset.
     pub results: Vec<Result<(), OffsetError>>,
     /// Nothing of this may leave the process before this position is durable.
-    pub lsn: Lsn,
+    pub barrier: Barrier,
 }
 
 impl Groups {
@@ -74,8 +74,8 @@ impl Groups {
                 accepted.push((key, Some(Committed { offset, leader_epoch, metadata, committed_at_ms, topic_id })));
             }));
         }
-        let lsn = self.write(group, accepted)?;
-        Ok(OffsetAnswers { results, lsn })
+        let barrier = self.write(group, accepted)?;
+        Ok(OffsetAnswers { results, barrier })
     }
 
     /// Whether this sender may be shown what is committed. Members of managed groups have to be in their current epoch.
@@ -87,7 +87,7 @@ impl Groups {
         table.get(group).and_then(|entry| entry.group.managed()).map_or(Ok(()), |managed| managed.check_fetch(caller))
     }
 
-    fn accept(&self, offset: &NewOffset) -> Result<TopicId, OffsetError> {
+    pub(super) fn accept(&self, offset: &NewOffset) -> Result<TopicId, OffsetError> {
         if offset.metadata.len() > self.shared.settings.offset_metadata_bytes_max {
             return Err(OffsetError::MetadataTooLarge);
         }
@@ -101,19 +101,19 @@ impl Groups {
 
     /// What the group has committed for each key, in order, and when that may be told. Offsets of a topic that was deleted
     /// are gone, even if a topic of that name was made again.
-    pub fn committed(&self, group: &str, keys: &[OffsetKey]) -> (Vec<Option<Committed>>, Lsn) {
+    pub fn committed(&self, group: &str, keys: &[OffsetKey]) -> (Vec<Option<Committed>>, Barrier) {
         let ids: Vec<_> = keys.iter().map(|key| self.topic_id(key)).collect();
         let offsets = self.shared.offsets.read();
-        let Some(of_group) = offsets.group(group) else { return (vec![None; keys.len()], Lsn::NONE) };
+        let Some(of_group) = offsets.group(group) else { return (vec![None; keys.len()], Barrier::NONE) };
         let found = keys.iter().zip(ids).map(|(key, id)| of_group.by_key.get(key).filter(|c| Some(c.topic_id) == id).cloned());
-        (found.collect(), of_group.lsn)
+        (found.collect(), of_group.barrier)
     }
 
     /// Everything that the group has committed, by topic and partition, and when that may be told.
-    pub fn all_committed(&self, group: &str) -> (Vec<(OffsetKey, Committed)>, Lsn) {
+    pub fn all_committed(&self, group: &str) -> (Vec<(OffsetKey, Committed)>, Barrier) {
         let keys = self.shared.offsets.read().keys(group);
-        let (found, lsn) = self.committed(group, &keys);
-        (keys.into_iter().zip(found).filter_map(|(key, c)| Some((key, c?))).collect(), lsn)
+        let (found, barrier) = self.committed(group, &keys);
+        (keys.into_iter().zip(found).filter_map(|(key, c)| Some((key, c?))).collect(), barrier)
     }
 
     /// Forgets offsets, but not of topics that a member wants (KIP-496). The answer to each, in order.
@@ -137,15 +137,15 @@ impl Groups {
         let changes: Vec<_> =
             keys.iter().zip(&results).filter(|(k, r)| r.is_ok() && held(k)).map(|(k, _)| (k.clone(), None)).collect();
         drop(offsets);
-        let lsn = self.write(group, changes)?;
-        Ok(OffsetAnswers { results, lsn })
+        let barrier = self.write(group, changes)?;
+        Ok(OffsetAnswers { results, barrier })
     }
 
     /// Forgets a group that has no members, with its offsets.
     ///
     /// # Errors
     /// [`GroupError::NotFound`], [`GroupError::NotEmpty`], [`GroupError::Unavailable`].
-    pub fn delete(&self, group: &Arc<str>) -> Result<Lsn, GroupError> {
+    pub fn delete(&self, group: &Arc<str>) -> Result<Barrier, GroupError> {
         check_name(group)?;
         let mut table = self.shared.table.lock();
         let entry = table.get(group).ok_or(GroupError::NotFound)?;

@@ -18,7 +18,7 @@ use super::request::{Caller, Departure, Join, Joined, MemberId, Sync, Synced};
 use super::table::GroupTable;
 use super::{GroupDescription, GroupError, GroupListing, GroupSettings};
 use crate::delivery::{Delivery, StartError};
-use crate::log::Lsn;
+use crate::log::Barrier;
 
 /// Longest group name, in bytes: what Kafka's record of an offset can hold.
 const NAME_BYTES_MAX: usize = i16::MAX as usize;
@@ -128,7 +128,7 @@ impl Groups {
     }
 
     /// One managed group, `None` if there is no such group. Not to be told before the position is durable.
-    pub fn describe_managed(&self, group: &Arc<str>, sharing: Sharing) -> Option<(ManagedDescription, Lsn)> {
+    pub fn describe_managed(&self, group: &Arc<str>, sharing: Sharing) -> Option<(ManagedDescription, Barrier)> {
         let table = self.shared.table.lock();
         let entry = table.get(group)?;
         let managed = entry.group.managed().filter(|managed| managed.sharing() == sharing)?;
@@ -141,13 +141,13 @@ impl Groups {
     /// # Errors
     /// As the group answers, see [`super::Managed::beat`]; besides, a bad name, one group too many, a join into a group of
     /// another kind that is not empty ([`GroupError::NotFound`]), or [`GroupError::Unavailable`] if the log takes no more.
-    pub fn beat(&self, group: &Arc<str>, sharing: Sharing, beat: &Beat) -> Result<(BeatAnswer, Lsn), GroupError> {
+    pub fn beat(&self, group: &Arc<str>, sharing: Sharing, beat: &Beat) -> Result<(BeatAnswer, Barrier), GroupError> {
         check_name(group)?;
         self.shared.delivery.log().admit().map_err(|_refused| GroupError::Unavailable)?;
         let log = self.shared.delivery.log();
         self.in_table_kept(
             |table, now_ms| table.beat(group, sharing, beat, log, now_ms),
-            |table, answer| Ok((answer?, table.get(group).map_or(Lsn::NONE, |entry| entry.kept))),
+            |table, answer| Ok((answer?, table.get(group).map_or(Barrier::NONE, |entry| entry.kept))),
         )
     }
 

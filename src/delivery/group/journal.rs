@@ -15,8 +15,8 @@ use super::membership::Membership;
 use super::offsets::{Committed, OffsetKey, OffsetTable};
 use super::table::GroupTable;
 use super::{GroupError, group_record, offset_record};
-use crate::delivery::{Holder, StartError};
-use crate::log::{Lsn, Table, TopicName};
+use crate::delivery::{Holder, StartError, Unit};
+use crate::log::{Barrier, Table, TopicName};
 
 /// The state table that holds committed offsets and memberships.
 const TABLE: Table = Table("__consumer_offsets");
@@ -40,13 +40,16 @@ impl Holder for Floors {
 
 impl Groups {
     /// Puts changes into the journal and the memory, in the same order whoever else writes.
-    pub(super) fn write(&self, group: &Arc<str>, changes: Vec<(OffsetKey, Option<Committed>)>) -> Result<Lsn, GroupError> {
+    pub(super) fn write(&self, group: &Arc<str>, changes: Vec<(OffsetKey, Option<Committed>)>) -> Result<Barrier, GroupError> {
         if changes.is_empty() {
-            return Ok(Lsn::NONE);
+            return Ok(Barrier::NONE);
         }
         let mut unit = self.shared.delivery.begin().map_err(|_refused| GroupError::Unavailable)?;
         for (key, committed) in &changes {
-            unit.put_state(TABLE, offset_record::encode_key(group, key), committed.as_ref().map(offset_record::encode_value));
+            match committed {
+                Some(committed) => Self::put_offset(&mut unit, group, key, committed),
+                None => unit.put_state(TABLE, offset_record::encode_key(group, key), None),
+            }
         }
         let mut offsets = self.shared.offsets.write();
         for (key, committed) in changes {
@@ -55,9 +58,14 @@ impl Groups {
                 None => offsets.remove(group, &key),
             }
         }
-        let lsn = unit.commit();
-        offsets.changed_at(group, lsn);
-        Ok(lsn)
+        let barrier = unit.commit();
+        offsets.changed_at(group, barrier);
+        Ok(barrier)
+    }
+
+    /// Puts one offset into a unit.
+    pub(super) fn put_offset(unit: &mut Unit<'_>, group: &Arc<str>, key: &OffsetKey, committed: &Committed) {
+        unit.put_state(TABLE, offset_record::encode_key(group, key), Some(offset_record::encode_value(committed)));
     }
 
     /// Keeps the memberships that changed. Members of a group that one of them leads are not made to wait for the disk: a crash
@@ -82,10 +90,10 @@ impl Groups {
             }
             saved.push(name);
         }
-        let lsn = unit.commit();
+        let barrier = unit.commit();
         for name in saved {
             if let Some(entry) = table.get_mut(&name) {
-                entry.kept = lsn;
+                entry.kept = barrier;
             }
         }
     }
@@ -102,7 +110,7 @@ impl Groups {
     }
 
     /// Takes a group and its offsets out of journal and memory.
-    pub(super) fn forget(&self, table: &mut GroupTable, name: &Arc<str>, keys: Vec<OffsetKey>) -> Result<Lsn, GroupError> {
+    pub(super) fn forget(&self, table: &mut GroupTable, name: &Arc<str>, keys: Vec<OffsetKey>) -> Result<Barrier, GroupError> {
         let mut unit = self.shared.delivery.begin().map_err(|_refused| GroupError::Unavailable)?;
         for key in keys {
             unit.put_state(TABLE, offset_record::encode_key(name, &key), None);

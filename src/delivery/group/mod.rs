@@ -25,6 +25,7 @@ mod request;
 mod settings;
 mod sync;
 mod table;
+mod transactional;
 
 pub use commits::{GroupLag, NewOffset, OffsetAnswers, OffsetError};
 pub use describe::{GroupDescription, GroupListing, MemberDescription};
@@ -38,6 +39,7 @@ pub use membership::GroupKind;
 pub use offsets::{Committed, OffsetKey};
 pub use request::{Caller, Departure, InstanceName, Join, Joined, Joiner, MemberId, Reply, Step, Strategy, Sync, Synced, Ticket};
 pub use settings::GroupSettings;
+pub use transactional::TransactionalCommitError;
 
 #[cfg(test)]
 mod persistence;

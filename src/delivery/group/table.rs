@@ -13,7 +13,7 @@ use super::managed::{Beat, BeatAnswer, Catalog, Intent, KeptParts, Managed, Shar
 use super::membership::Membership;
 use super::request::{Join, Joined, Reply, Step, Sync, Synced, Ticket};
 use super::{GroupError, GroupSettings};
-use crate::log::Lsn;
+use crate::log::Barrier;
 
 pub(super) type Answer<T> = oneshot::Receiver<Result<T, GroupError>>;
 type Waiting<T> = HashMap<Ticket, oneshot::Sender<Result<T, GroupError>>>;
@@ -24,7 +24,7 @@ pub(super) struct Entry {
     /// It was of another kind when it was last kept.
     pub(super) switched: bool,
     /// Where the journal has what was last kept of a managed group: nobody hears of it before that is durable.
-    pub(super) kept: Lsn,
+    pub(super) kept: Barrier,
     /// When the group is due in [`GroupTable::alarms`].
     alarm_ms: Option<u64>,
     /// Since when nobody uses it, on the clock of steps. Meaningful while the group is idle.
@@ -35,7 +35,7 @@ pub(super) struct Entry {
 impl Entry {
     fn new(group: Membership, idle_since_ms: u64) -> Self {
         let was_idle = group.is_idle();
-        Self { group, switched: false, kept: Lsn::NONE, alarm_ms: None, idle_since_ms, was_idle }
+        Self { group, switched: false, kept: Barrier::NONE, alarm_ms: None, idle_since_ms, was_idle }
     }
 }
 

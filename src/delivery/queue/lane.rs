@@ -38,6 +38,8 @@ pub(super) struct Lane {
     pub done: RunSet,
     /// Not fresh, above the cursor.
     pub gone: RunSet,
+    /// Of what is gone: held back until it is known whether it counts.
+    pub held: RunSet,
     /// Written with [`Kind::Broadcast`] and not done.
     pub broadcast: RunSet,
     hidden: Option<Box<RunSet>>,
@@ -168,6 +170,30 @@ impl Lane {
         self.settle_cursor();
     }
 
+    /// Whatever of `range` is fresh waits until it is delivered or done.
+    pub fn hold(&mut self, range: Range<u64>) {
+        let fresh: Vec<_> = self.gone.gaps_in(range.start.max(self.cursor)..range.end.min(self.end)).collect();
+        for part in fresh {
+            self.take_fresh_range(part.clone());
+            self.held.insert_range(part);
+        }
+    }
+
+    /// Whatever of `range` is held is fresh, at its own place: the cursor goes back to it.
+    pub fn deliver(&mut self, range: Range<u64>) {
+        let parts: Vec<_> = self.held.runs_in(range).collect();
+        for part in parts {
+            let passed = part.start..self.cursor;
+            self.cursor = self.cursor.min(part.start);
+            for passed_over in [Some(&mut self.gone), self.hidden.as_deref_mut()].into_iter().flatten() {
+                passed_over.insert_range(passed.clone());
+                passed_over.remove_range(part.clone());
+            }
+            self.held.remove_range(part);
+        }
+        self.settle_cursor();
+    }
+
     /// Moves the cursor over what is gone.
     fn settle_cursor(&mut self) {
         if let Some(end) = self.gone.take_run_from(self.cursor) {
@@ -213,6 +239,7 @@ impl Lane {
         self.take_fresh_range(range.clone());
         self.front.remove_range(range.clone());
         self.broadcast.remove_range(range.clone());
+        self.held.remove_range(range.clone());
         if range.start == self.floor {
             self.floor = range.end;
             self.done.remove_below(self.floor);

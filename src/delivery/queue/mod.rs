@@ -16,6 +16,8 @@ pub use snapshot::SnapshotError;
 pub use state::{Needed, QueueState, Taken, UnknownPartition};
 
 #[cfg(test)]
+mod held_tests;
+#[cfg(test)]
 mod tests;
 
 /// How a record was written, which decides who is to see it.

@@ -144,6 +144,16 @@ impl QueueState {
         self.finish_range(partition, base..base.saturating_add(count).min(OFFSET_MAX));
     }
 
+    /// What is ready of `range` waits: nobody takes it before it is delivered, nobody ever if it is passed.
+    pub fn hold(&mut self, partition: u32, range: Range<u64>) {
+        self.change(partition, |lane| lane.hold(range));
+    }
+
+    /// What is held of `range` is ready, each record at its own place.
+    pub fn deliver(&mut self, partition: u32, range: Range<u64>) {
+        self.change(partition, |lane| lane.deliver(range));
+    }
+
     /// The log no longer holds what is below `to`. Tells how many records the queue lost that way.
     pub fn advance_log_start(&mut self, partition: u32, to: u64) -> u64 {
         let before = self.ready(Class::All) + self.in_flight;
@@ -233,7 +243,13 @@ impl QueueState {
 
     /// Accepts everything that is ready; what is in flight stays. Tells how many records that were, and what to keep of it.
     pub fn purge(&mut self, class: Class) -> (u64, StateOp) {
-        let below = |lane: &Lane| (lane.end, lane.in_flight.keys().copied().collect::<RunSet>());
+        let below = |lane: &Lane| {
+            let mut kept = lane.held.clone();
+            for offset in lane.in_flight.keys() {
+                kept.insert(*offset);
+            }
+            (lane.end, kept)
+        };
         let partitions = (0_u32..).zip(self.lanes.iter().map(below)).map(|(p, (end, kept))| (p, end, kept)).collect();
         let before = self.ready(class);
         let op = StateOp::Purge { class, partitions };

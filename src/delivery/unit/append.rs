@@ -7,8 +7,10 @@ use smallvec::{SmallVec, smallvec};
 use thiserror::Error;
 
 use super::{Open, Target, Unit};
+use crate::delivery::partitioner::{Placing, partition_of};
 use crate::delivery::queue::{Class, End, Kind, Taken};
 use crate::delivery::taker::Position;
+use crate::delivery::transaction::{Producer, TransactionError};
 use crate::log::record::{BatchBuilder, BatchError, BatchHeader, Limits, Record, RecordCursor, ValidBatch};
 use crate::log::{Bound, Partition, Placement, SequenceError, Topic, TopicName, Verdict, Write};
 
@@ -41,6 +43,9 @@ pub enum ProduceError {
     /// It does not follow what its producer wrote before.
     #[error(transparent)]
     Sequence(#[from] SequenceError),
+    /// It is no part of an open transaction of its producer.
+    #[error(transparent)]
+    Transaction(#[from] TransactionError),
     /// There is no such partition.
     #[error("no such partition")]
     UnknownPartition,
@@ -102,6 +107,11 @@ impl Unit<'_> {
         if bytes.len() > limit_bytes {
             return Err(ProduceError::TooLarge { bytes: bytes.len(), limit_bytes });
         }
+        let is_transactional = header.is_transactional();
+        if is_transactional {
+            let producer = Producer { id: header.producer_id, epoch: header.producer_epoch };
+            self.check_transaction(topic, partition.index(), producer)?;
+        }
         self.close_batch();
         let (verdict, base_offset) = self.log.reserve(&partition, header, self.now_ms)?;
         if matches!(verdict, Verdict::Duplicate(_)) {
@@ -116,7 +126,12 @@ impl Unit<'_> {
             is_broadcast: false,
         });
         self.appended(&partition, base_offset, span, Kind::Plain);
-        if self.views.tails.hears(topic.name()) {
+        if is_transactional {
+            // Nobody takes or hears it before its transaction is committed.
+            self.views.queues.each_of_topic(topic.name(), |_, view| {
+                view.state.hold(partition.index(), base_offset..base_offset + u64::from(span));
+            });
+        } else if self.receivers(topic.name()) > 0 {
             self.hear_batch(topic.name(), bytes, base_offset);
         }
         Ok(Appended { base_offset, is_duplicate: false })
@@ -142,7 +157,9 @@ impl Unit<'_> {
                 self.append_front(to, &record);
             }
             End::Tail => {
-                self.append(&[Target { topic: Arc::clone(to), partition: 0 }], &record, Kind::Queued);
+                let bytes = record.value.as_ref().map_or(0, Bytes::len);
+                let partition = partition_of(to, &Placing { given: None, key: record.key.as_deref(), bytes });
+                self.append(&[Target { topic: Arc::clone(to), partition }], &record, Kind::Queued);
             }
         }
         Some(record)
@@ -175,27 +192,26 @@ impl Unit<'_> {
 
     /// Tells the queue views of a topic that records were appended.
     fn appended(&mut self, partition: &Partition, base_offset: u64, span: u32, kind: Kind) {
-        let views = &mut *self.views;
-        let name = partition.topic_name();
-        if let Some(view) = views.queues.get_mut(name) {
+        let stirred = &mut self.stirred;
+        self.views.queues.each_of_topic(partition.topic_name(), |name, view| {
             view.state.extend(partition.index(), base_offset, u64::from(span), kind);
             view.version += 1;
-            if self.stirred.last() != Some(name) {
-                self.stirred.push(name.clone());
+            if stirred.last() != Some(name) {
+                stirred.push(name.clone());
             }
-        }
+        });
     }
 
     fn hear(&mut self, name: &TopicName, record: &Record) {
-        if self.views.tails.hears(name) {
-            self.announced.push((name.clone(), Arc::new(record.clone()), false));
-        }
+        let heard = self.views.tails.hear(name, || Arc::new(record.clone()));
+        self.heard.extend(heard.map(|heard| (heard, false)));
     }
 
-    fn hear_batch(&mut self, name: &TopicName, batch: &Bytes, base_offset: u64) {
+    pub(super) fn hear_batch(&mut self, name: &TopicName, batch: &Bytes, base_offset: u64) {
         let Ok(records) = RecordCursor::open(batch, base_offset, self.log.limits()) else { return };
         for (_, record) in records.flatten() {
-            self.announced.push((name.clone(), Arc::new(record), false));
+            let heard = self.views.tails.hear(name, || Arc::new(record));
+            self.heard.extend(heard.map(|heard| (heard, false)));
         }
     }
 }

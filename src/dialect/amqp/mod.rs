@@ -86,9 +86,9 @@ impl Amqp {
         metrics: DialectMetrics,
     ) -> Result<Self, StartError> {
         let log = delivery.log().clone();
-        let topology = Topology::load(delivery.state(round::TABLE)?, |vhost, name| {
-            let view = routes::name_in(&routes::prefix_of(vhost)?, name)?;
-            log.topic(&view).map(|_| view)
+        let topology = Topology::load(delivery.state(round::TABLE)?, |vhost, name, arguments| {
+            let place = routes::place_in(&routes::prefix_of(vhost)?, name, arguments)?;
+            log.topic(&place.topic).map(|_| place)
         });
         Ok(Self { shared: Shared { settings, delivery, topology: Arc::new(Mutex::new(topology)), metrics }, users })
     }

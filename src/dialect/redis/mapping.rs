@@ -5,12 +5,18 @@
 use bytes::Bytes;
 
 use super::error::CommandError;
+use crate::delivery::Placing;
 use crate::log::TopicName;
 use crate::log::record::Record;
 
 /// A list element or a published payload as a record.
 pub fn record(value: Bytes, timestamp_ms: i64) -> Record {
     Record { key: None, value: Some(value), headers: Vec::new(), timestamp_ms }
+}
+
+/// What the partition of a record is chosen by, where there are several.
+pub fn placing(record: &Record) -> Placing<'_> {
+    Placing { given: None, key: record.key.as_deref(), bytes: payload(record).len() }
 }
 
 /// What a Redis client reads of a record. A record without value reads as the empty string.

@@ -1,22 +1,25 @@
 //! What a connection has still to send: encoded replies in order, each held back until the log is durable up to what it depends on.
 //!
-//! A value that lives in the log is a hole in the encoded bytes, filled when its gate is open. Nothing here leaves before its
-//! gate, and nothing overtakes. Knows no command.
+//! A value that lives in the log, or is shared with other connections, is a hole in the encoded bytes, filled when its gate is
+//! open. Nothing here leaves before its gate, and nothing overtakes. Knows no command.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::error::CommandError;
 use super::mapping;
 use super::wire::{Protocol, ReplyWriter};
 use crate::delivery::RecordReader;
-use crate::log::{Lsn, Partition, ReadError};
+use crate::log::{Barrier, Partition, ReadError};
 
 /// How much is made ready for the socket at a time, in bytes.
 const STAGE_BYTES: usize = 256 * 1024;
+
+/// Shared bytes up to here are copied at once: a hole costs more.
+const COPIED_BYTES_MAX: usize = 4 * 1024;
 
 /// Stands in the encoded bytes for a value that is still to be read, so that each value has a position of its own.
 const PLACE_HOLDER: &[u8] = b"?";
@@ -24,15 +27,29 @@ const PLACE_HOLDER: &[u8] = b"?";
 #[derive(Debug)]
 struct Gate {
     end: u64,
-    lsn: Lsn,
+    barrier: Barrier,
 }
 
 #[derive(Debug)]
 struct Hole {
     at: u64,
-    partition: Arc<Partition>,
-    offset: u64,
-    protocol: Protocol,
+    filling: Filling,
+}
+
+#[derive(Debug)]
+enum Filling {
+    Value { partition: Arc<Partition>, offset: u64, protocol: Protocol },
+    Shared(Bytes),
+}
+
+impl Hole {
+    /// A measure of what it holds in memory.
+    fn held_bytes(&self) -> usize {
+        match &self.filling {
+            Filling::Value { .. } => 64,
+            Filling::Shared(bytes) => bytes.len(),
+        }
+    }
 }
 
 /// Where the outbox stood: to take back what a command has written.
@@ -50,6 +67,8 @@ pub struct Outbox {
     base: u64,
     gates: VecDeque<Gate>,
     holes: VecDeque<Hole>,
+    /// What the holes hold.
+    hole_bytes: usize,
     /// Up to here the gates are open.
     released: u64,
     /// Ready for the socket.
@@ -64,19 +83,34 @@ impl Outbox {
 
     /// Puts the value of a record at the end, to be read when its gate is open.
     pub fn value(&mut self, protocol: Protocol, partition: Arc<Partition>, offset: u64) {
-        self.holes.push_back(Hole { at: self.end(), partition, offset, protocol });
+        self.dig(Filling::Value { partition, offset, protocol });
+    }
+
+    /// Puts encoded bytes that other connections send too at the end.
+    pub fn shared(&mut self, bytes: &Bytes) {
+        if bytes.len() <= COPIED_BYTES_MAX {
+            self.buffer.extend_from_slice(bytes);
+        } else {
+            self.dig(Filling::Shared(bytes.clone()));
+        }
+    }
+
+    fn dig(&mut self, filling: Filling) {
+        let hole = Hole { at: self.end(), filling };
+        self.hole_bytes += hole.held_bytes();
+        self.holes.push_back(hole);
         self.buffer.extend_from_slice(PLACE_HOLDER);
     }
 
-    /// Holds back everything written since the last gate until the log is durable up to `lsn`.
-    pub fn gate(&mut self, lsn: Lsn) {
+    /// Holds back everything written since the last gate until the log is durable up to `barrier`.
+    pub fn gate(&mut self, barrier: Barrier) {
         let end = self.end();
         if end == self.gates.back().map_or(self.released, |last| last.end) {
             return;
         }
         match self.gates.back_mut() {
-            Some(last) if last.lsn >= lsn => last.end = end,
-            _ => self.gates.push_back(Gate { end, lsn }),
+            Some(last) if last.barrier.covers(barrier) => last.end = end,
+            _ => self.gates.push_back(Gate { end, barrier }),
         }
     }
 
@@ -93,12 +127,13 @@ impl Outbox {
     /// Takes back what was written since.
     pub fn truncate(&mut self, to: Mark) {
         self.buffer.truncate(to.bytes);
-        self.holes.truncate(to.holes);
+        let taken_back = self.holes.drain(to.holes.min(self.holes.len())..);
+        self.hole_bytes -= taken_back.map(|hole| hole.held_bytes()).sum::<usize>();
     }
 
     /// A measure of what waits, in bytes.
     pub fn waiting_bytes(&self) -> usize {
-        self.buffer.len() + self.stage.len() + self.holes.len() * 64
+        self.buffer.len() + self.stage.len() + self.hole_bytes
     }
 
     /// Whether all is sent.
@@ -107,8 +142,8 @@ impl Outbox {
     }
 
     /// The gate that holds back the next bytes, if one does.
-    pub fn closed_gate(&self) -> Option<Lsn> {
-        self.gates.front().map(|gate| gate.lsn)
+    pub fn closed_gate(&self) -> Option<Barrier> {
+        self.gates.front().map(|gate| gate.barrier)
     }
 
     /// Whether something is ready for the socket.
@@ -117,9 +152,9 @@ impl Outbox {
     }
 
     /// Opens the gates that the log has reached.
-    pub fn open_gates(&mut self, is_durable: impl Fn(Lsn) -> bool) {
+    pub fn open_gates(&mut self, is_durable: impl Fn(Barrier) -> bool) {
         while let Some(gate) = self.gates.front() {
-            if !is_durable(gate.lsn) {
+            if !is_durable(gate.barrier) {
                 return;
             }
             self.released = gate.end;
@@ -166,7 +201,8 @@ impl Outbox {
             if let Some(hole) = self.holes.pop_front() {
                 self.buffer.advance(PLACE_HOLDER.len());
                 self.base += PLACE_HOLDER.len() as u64;
-                render(&mut self.stage, reader, &hole);
+                self.hole_bytes -= hole.held_bytes();
+                fill(&mut self.stage, reader, &hole.filling);
             }
         }
     }
@@ -196,9 +232,16 @@ impl Outbox {
     }
 }
 
-fn render(out: &mut BytesMut, reader: &mut RecordReader, hole: &Hole) {
-    let mut writer = ReplyWriter::new(out, hole.protocol);
-    match reader.record(&hole.partition, hole.offset) {
+fn fill(out: &mut BytesMut, reader: &mut RecordReader, filling: &Filling) {
+    let (partition, offset, protocol) = match filling {
+        Filling::Value { partition, offset, protocol } => (partition, *offset, *protocol),
+        Filling::Shared(bytes) => {
+            out.extend_from_slice(bytes);
+            return;
+        }
+    };
+    let mut writer = ReplyWriter::new(out, protocol);
+    match reader.record(partition, offset) {
         Ok(record) => writer.bulk(mapping::payload(&record)),
         // Retention took it between the command and now: as if it had never been there.
         Err(ReadError::OutOfRange { .. }) => writer.null(),
@@ -247,15 +290,15 @@ mod tests {
         let (delivery, partition) = delivery(directory.path());
         let (mut out, mut reader) = (Outbox::default(), delivery.reader());
         out.writer(Protocol::Resp2).ok();
-        out.gate(Lsn::NONE);
+        out.gate(Barrier::NONE);
         out.value(Protocol::Resp2, Arc::clone(&partition), 1);
-        out.gate(Lsn(5));
+        out.gate(Barrier::NEVER);
         out.writer(Protocol::Resp2).integer(1);
         out.value(Protocol::Resp2, partition, 2);
-        out.gate(Lsn::NONE);
-        out.open_gates(|lsn| lsn < Lsn(5));
+        out.gate(Barrier::NONE);
+        out.open_gates(|barrier| barrier == Barrier::NONE);
         assert_eq!(sent(&mut out, &mut reader), "+OK\r\n");
-        assert_eq!(out.closed_gate(), Some(Lsn(5)));
+        assert_eq!(out.closed_gate(), Some(Barrier::NEVER));
         out.open_gates(|_| true);
         assert_eq!(sent(&mut out, &mut reader), "$3\r\none\r\n:1\r\n$3\r\ntwo\r\n");
         assert!(out.is_empty() && out.closed_gate().is_none());
@@ -268,12 +311,32 @@ mod tests {
         let (delivery, partition) = delivery(directory.path());
         let (mut out, mut reader) = (Outbox::default(), delivery.reader());
         (0..3).for_each(|offset| out.value(Protocol::Resp3, Arc::clone(&partition), offset));
-        out.gate(Lsn::NONE);
+        out.gate(Barrier::NONE);
         out.open_gates(|_| true);
         let mut room = Some(4);
         let wrote = out.send(&mut reader, |_| room.take().ok_or_else(|| io::ErrorKind::WouldBlock.into())).expect("sends");
         assert_eq!((wrote, out.has_ready()), (4, true));
         assert_eq!(sent(&mut out, &mut reader), "zero\r\n$3\r\none\r\n$3\r\ntwo\r\n");
+        delivery.close().expect("closes");
+    }
+
+    #[test]
+    fn what_is_shared_is_counted_until_it_is_sent_and_keeps_its_place() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (delivery, _) = delivery(directory.path());
+        let (mut out, mut reader) = (Outbox::default(), delivery.reader());
+        let (short, long) = (Bytes::from_static(b"short"), Bytes::from(vec![b'x'; 5000]));
+        out.shared(&short);
+        out.shared(&long);
+        let mark = out.mark();
+        out.shared(&long);
+        out.truncate(mark);
+        out.writer(Protocol::Resp2).ok();
+        assert!((5000..5100).contains(&out.waiting_bytes()));
+        out.gate(Barrier::NONE);
+        out.open_gates(|_| true);
+        assert_eq!(sent(&mut out, &mut reader), format!("short{}+OK\r\n", "x".repeat(5000)));
+        assert_eq!(out.waiting_bytes(), 0);
         delivery.close().expect("closes");
     }
 
@@ -288,7 +351,7 @@ mod tests {
         out.writer(Protocol::Resp2).integer(9);
         out.truncate(mark);
         out.value(Protocol::Resp2, partition, 1);
-        out.gate(Lsn::NONE);
+        out.gate(Barrier::NONE);
         out.open_gates(|_| true);
         assert_eq!(sent(&mut out, &mut reader), "+OK\r\n$3\r\none\r\n");
         delivery.close().expect("closes");

@@ -4,7 +4,6 @@
 //! tail of a crash, whose writers were never answered, and it is cut. Anything else is damage, and the log does not open.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use bytes::Bytes;
 
 use super::LogSettings;
 use super::catalog::{Catalog, PartitionPut};
+use super::disk::{Disk, Open};
 use super::files::{self, Header, JOURNAL_HEADER_BYTES, JOURNAL_VERSION};
 use super::frame::{self, FLAG_BROADCAST, Frame, FrameWrite};
 use super::journal::{FIRST_POSITION, JournalFile};
@@ -19,9 +19,9 @@ use super::partition::{BatchRef, Partition};
 use super::retire::now_ms;
 use super::segment::Segments;
 use crate::log::error::OpenError;
-use crate::log::lsn::{Durable, Lsn};
+use crate::log::lsn::{Barrier, Durability, Durable, Lsn};
 use crate::log::name::TopicName;
-use crate::log::record::{BatchHeader, Limits};
+use crate::log::record::{BatchHeader, Limits, read_marker};
 use crate::log::state::Change;
 use crate::log::stored::StoredBatch;
 use crate::log::topic::TopicId;
@@ -46,31 +46,34 @@ pub fn topics_directory(directory: &Path) -> PathBuf {
 
 /// Opens the directory, making what is missing.
 pub fn recover(settings: &LogSettings) -> Result<Recovered, OpenError> {
+    let disk = &settings.disk;
     let (journal, topics) = (journal_directory(&settings.directory), topics_directory(&settings.directory));
     for directory in [&journal, &topics] {
-        std::fs::create_dir_all(directory).map_err(OpenError::io("creating", directory.clone()))?;
+        disk.create_directory(directory).map_err(OpenError::io("creating", directory.clone()))?;
     }
-    finish_swaps(&topics).map_err(OpenError::io("cleaning up", topics.clone()))?;
+    finish_swaps(disk, &topics).map_err(OpenError::io("cleaning up", topics.clone()))?;
     let durable = Arc::new(Durable::new(Lsn(u64::MAX)));
-    let catalog = Catalog::new(topics.clone(), Arc::clone(&durable), settings.topics_max);
-    let mut replay = Replay { catalog, limits: Limits::STORED, snapshots: HashMap::new(), now_ms: now_ms() };
-    let present = directory_names(&topics).map_err(OpenError::io("listing", topics.clone()))?;
+    let catalog = Catalog::new(disk.clone(), topics.clone(), Arc::clone(&durable), settings.durability, settings.topics_max);
+    let mut replay = Replay { disk: disk.clone(), catalog, limits: Limits::STORED, snapshots: HashMap::new(), now_ms: now_ms() };
+    let present = directory_names(disk, &topics).map_err(OpenError::io("listing", topics.clone()))?;
     replay.load_tables(&present)?;
-    let (mut files, next) = replay.read_journal(&journal)?;
+    let (mut files, next) = replay.read_journal(&journal, settings.journal_file_bytes)?;
     replay.attach_segments(&topics, &present)?;
     if files.is_empty() {
-        let first = files::create_journal_file(&journal, next, None).map_err(OpenError::io("creating a file in", journal))?;
+        let first = files::create_first_file(disk, &journal, next, settings.journal_file_bytes)
+            .map_err(OpenError::io("creating a file in", journal))?;
         files.push_back(first);
     }
-    durable.advance(Lsn(next));
+    durable.start_at(Lsn(next));
     Ok(Recovered { catalog: replay.catalog, files, next, durable })
 }
 
 /// Replays bytes as if they were the entries of a journal, without any file: for fuzzing.
 pub fn replay_any(entries: &[u8]) -> Result<u64, String> {
     let durable = Arc::new(Durable::new(Lsn(u64::MAX)));
-    let catalog = Catalog::new(PathBuf::new(), durable, 1000);
-    let mut replay = Replay { catalog, limits: Limits::default(), snapshots: HashMap::new(), now_ms: now_ms() };
+    let catalog = Catalog::new(Disk::default(), PathBuf::new(), durable, Durability::Fsync, 1000);
+    let mut replay =
+        Replay { disk: Disk::default(), catalog, limits: Limits::default(), snapshots: HashMap::new(), now_ms: now_ms() };
     let entries = Bytes::copy_from_slice(entries);
     let end = replay.replay(&entries, FIRST_POSITION, None).map_err(|(_, reason)| reason)?;
     let rest = entries.slice(usize::try_from(end - FIRST_POSITION).unwrap_or(0).min(entries.len())..);
@@ -79,6 +82,7 @@ pub fn replay_any(entries: &[u8]) -> Result<u64, String> {
 }
 
 struct Replay {
+    disk: Disk,
     catalog: Catalog,
     limits: Limits,
     /// What `__partitions` said last of each partition that is not in the catalog yet.
@@ -111,8 +115,8 @@ impl Replay {
         Ok(())
     }
 
-    fn read_journal(&mut self, directory: &Path) -> Result<(VecDeque<JournalFile>, u64), OpenError> {
-        let starts = journal_starts(directory).map_err(OpenError::io("listing", directory))?;
+    fn read_journal(&mut self, directory: &Path, file_bytes: u64) -> Result<(VecDeque<JournalFile>, u64), OpenError> {
+        let starts = journal_starts(&self.disk, directory).map_err(OpenError::io("listing", directory))?;
         let mut files = VecDeque::new();
         let mut next = starts.first().copied().unwrap_or(FIRST_POSITION);
         for (index, start) in starts.iter().enumerate() {
@@ -125,15 +129,17 @@ impl Replay {
                 });
             }
             next = self.read_file(&path, *start, starts.get(index + 1).copied())?;
-            let file = OpenOptions::new().read(true).write(true).open(&path).map_err(OpenError::io("opening", &path))?;
-            files.push_back(JournalFile { start: *start, path, file: Arc::new(file) });
+            let file = self.disk.open(&path, Open::Write).map_err(OpenError::io("opening", &path))?;
+            let length = file.length().map_err(OpenError::io("looking at", &path))?;
+            let capacity_bytes = files::capacity_of(length, file_bytes);
+            files.push_back(JournalFile { start: *start, path, file, capacity_bytes });
         }
         Ok((files, next))
     }
 
     /// Replays one file and returns the position behind its last entry.
     fn read_file(&mut self, path: &Path, start: u64, following: Option<u64>) -> Result<u64, OpenError> {
-        let bytes = Bytes::from(std::fs::read(path).map_err(OpenError::io("reading", path))?);
+        let bytes = Bytes::from(self.disk.read(path).map_err(OpenError::io("reading", path))?);
         match files::decode_header(&bytes) {
             Header::Start(found) if found == start => {}
             Header::Version(found) => {
@@ -182,13 +188,10 @@ impl Replay {
             let reason = format!("an entry is not whole, and the one at position {later} was written after it had been synced");
             return Err(damaged(path, byte, &reason));
         }
-        let file = OpenOptions::new().write(true).open(path).map_err(OpenError::io("opening", path))?;
-        let length = file.metadata().map_err(OpenError::io("looking at", path))?.len();
-        if length > byte {
-            if rest.iter().any(|byte| *byte != 0) {
-                tracing::info!(file = %path.display(), at = byte, "the journal ends here; what follows was never acknowledged");
-            }
-            file.set_len(byte).and_then(|()| file.sync_all()).map_err(OpenError::io("cutting", path))?;
+        let traces = traces_bytes(rest, position);
+        if traces > 0 {
+            tracing::info!(file = %path.display(), at = byte, "the journal ends here; what follows was never acknowledged");
+            files::erase(&self.disk, path, byte, traces).map_err(OpenError::io("erasing the end of", path))?;
         }
         Ok(())
     }
@@ -225,9 +228,16 @@ impl Replay {
             bytes: u32::try_from(write.body.len()).unwrap_or(u32::MAX),
             span: write.span,
             max_timestamp_ms: header.max_timestamp,
+            is_control: header.is_control(),
         };
-        partition.placed(batch, Lsn(next), flags & FLAG_BROADCAST != 0);
-        partition.with(|state| state.producers.wrote(&header, base_offset, self.now_ms));
+        partition.placed(batch, Barrier::at(Lsn(next), Durability::Fsync), flags & FLAG_BROADCAST != 0);
+        partition.with(|state| match read_marker(&write.body) {
+            Some(outcome) => {
+                state.note_marker(header.producer_id, header.producer_epoch, outcome, base_offset, self.now_ms);
+            }
+            None if header.is_control() => {}
+            None => state.note_batch(&header, base_offset, self.now_ms),
+        });
         if partition.topic_name().is_internal() {
             let stored = StoredBatch::new(base_offset, write.span, write.body.clone());
             note_keys(partition, &stored, &self.limits, false)?;
@@ -291,14 +301,14 @@ impl Replay {
         }
         for name in unclaimed {
             let path = root.join(name);
-            std::fs::remove_dir_all(&path).map_err(OpenError::io("removing", &path))?;
+            self.disk.remove_directory(&path).map_err(OpenError::io("removing", &path))?;
         }
         Ok(())
     }
 
     fn open_segments(&self, topic: &TopicName, directory: PathBuf) -> std::io::Result<Segments> {
         let identity = self.catalog.topic(topic).map_or(TopicId(0), |topic| topic.id());
-        Segments::open(directory, identity, &self.limits)
+        Segments::open(self.disk.clone(), directory, identity, &self.limits)
     }
 
     fn attach(&self, partition: &Partition, directory: PathBuf) -> Result<(), OpenError> {
@@ -322,6 +332,7 @@ impl Replay {
                 state.refs.pop_front();
             }
             state.segments = Arc::new(segments);
+            state.transactions.journal_from(state.refs.front().map_or(state.end, |first| first.base_offset));
         });
         Ok(())
     }
@@ -332,6 +343,7 @@ fn restore(partition: &Partition, put: PartitionPut) {
         state.log_start = state.log_start.max(put.log_start);
         state.end = state.end.max(put.end);
         state.producers = put.producers;
+        state.transactions.restore(put.transactions, state.producers.open());
         for (from, to) in put.broadcast {
             state.broadcast.insert_range(from..to);
         }
@@ -346,6 +358,7 @@ fn settle_bounds(partition: &Partition) {
         let in_journal = state.refs.front().map(|batch| batch.base_offset);
         let first = state.segments.first_offset().or(in_journal).unwrap_or(state.end);
         state.log_start = state.log_start.max(first);
+        state.transactions.log_starts_at(state.log_start);
     });
 }
 
@@ -370,6 +383,14 @@ fn note_keys(partition: &Partition, batch: &StoredBatch, limits: &Limits, in_seg
     Ok(())
 }
 
+/// How many of the bytes behind the end of the journal may hold something of an entry that was written there: an entry that is
+/// written over a part of it could make the rest look whole. Zeros, and what a recycled file held before, are no such thing.
+fn traces_bytes(bytes: &[u8], position: u64) -> usize {
+    let claimed = |at: usize| bytes.get(at..).and_then(|rest| frame::claimed_length(rest, position + at as u64));
+    let ends = (0..bytes.len()).step_by(frame::ALIGNMENT_BYTES).filter_map(|at| Some(at + claimed(at)?));
+    ends.max().map_or(0, |end| end.min(bytes.len()))
+}
+
 /// The position of an entry in the bytes behind a gap that was written when the gap had been synced.
 fn entry_synced_after(bytes: &Bytes, position: u64) -> Option<u64> {
     (0..bytes.len()).step_by(frame::ALIGNMENT_BYTES).skip(1).find_map(|at| {
@@ -384,14 +405,14 @@ fn damaged(path: &Path, byte: u64, reason: &str) -> OpenError {
     OpenError::Damaged { path: path.to_owned(), byte, reason: reason.to_owned() }
 }
 
-fn journal_starts(directory: &Path) -> std::io::Result<Vec<u64>> {
+fn journal_starts(disk: &Disk, directory: &Path) -> std::io::Result<Vec<u64>> {
     let mut starts = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let path = entry?.path();
+    for entry in disk.names(directory)? {
+        let path = directory.join(entry.name);
         let stem = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("journal") => starts.extend(stem),
-            Some("spare") => std::fs::remove_file(&path)?,
+            Some("spare") => disk.remove_file(&path)?,
             _ => {}
         }
     }
@@ -399,36 +420,30 @@ fn journal_starts(directory: &Path) -> std::io::Result<Vec<u64>> {
     Ok(starts)
 }
 
-fn directory_names(root: &Path) -> std::io::Result<HashSet<String>> {
-    let mut names = HashSet::new();
-    for entry in std::fs::read_dir(root)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            names.insert(entry.file_name().to_string_lossy().into_owned());
-        }
-    }
-    Ok(names)
+fn directory_names(disk: &Disk, root: &Path) -> std::io::Result<HashSet<String>> {
+    let names = disk.names(root)?.into_iter().filter(|entry| entry.is_directory);
+    Ok(names.map(|entry| entry.name).collect())
 }
 
 /// A crash while segments were being replaced leaves `.swap` (not yet in place) or `.old` (replaced) directories.
-fn finish_swaps(root: &Path) -> std::io::Result<()> {
-    for name in directory_names(root)? {
+fn finish_swaps(disk: &Disk, root: &Path) -> std::io::Result<()> {
+    for name in directory_names(disk, root)? {
         let path = root.join(&name);
         if let Some(stem) = name.strip_suffix(".old") {
             let target = root.join(stem);
             let staged = root.join(format!("{stem}.swap"));
-            if !target.exists() && staged.exists() {
-                std::fs::rename(&staged, &target)?;
-            } else if !target.exists() {
-                std::fs::rename(&path, &target)?;
+            if !disk.exists(&target) && disk.exists(&staged) {
+                disk.rename(&staged, &target)?;
+            } else if !disk.exists(&target) {
+                disk.rename(&path, &target)?;
                 continue;
             }
-            std::fs::remove_dir_all(&path)?;
+            disk.remove_directory(&path)?;
         }
     }
-    for name in directory_names(root)? {
+    for name in directory_names(disk, root)? {
         if name.ends_with(".swap") {
-            std::fs::remove_dir_all(root.join(name))?;
+            disk.remove_directory(&root.join(name))?;
         }
     }
     Ok(())

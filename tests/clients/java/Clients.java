@@ -63,6 +63,7 @@ public final class Clients {
     kafka("kafka: a group changes its protocol while it is empty", Clients::protocolChange);
     kafka("kafka: share consumers are members and are assigned", Clients::shareMembership);
     kafka("kafka: admin lists, describes and edits groups of both protocols", Clients::groupAdmin);
+    kafka("kafka: consume, transform and produce exactly once", Clients::transactions);
     kafka("kafka: admin describes, grows and deletes", Clients::admin);
     System.out.printf("%d passed, %d failed, %d skipped%n", passed, failed, skipped);
     System.exit(failed == 0 ? 0 : 1);
@@ -502,7 +503,7 @@ public final class Clients {
     }
   }
 
-  /** Membership only: what a share consumer fetches is not there yet, and says so. */
+  /** Membership only: without ShareFetch the client joins, is assigned, and then does not come to its next heartbeat. */
   private static void shareMembership() throws Exception {
     String topic = topic(4);
     String group = unique("share");
@@ -513,7 +514,7 @@ public final class Clients {
         var two = new org.apache.kafka.clients.consumer.KafkaShareConsumer<String, String>(settings)) {
       one.subscribe(List.of(topic));
       two.subscribe(List.of(topic));
-      until("two members with two partitions each", () -> {
+      until("two members with partitions", () -> {
         for (var consumer : List.of(one, two)) {
           try {
             consumer.poll(Duration.ofMillis(50));
@@ -523,7 +524,7 @@ public final class Clients {
         }
         try {
           var described = admin.describeShareGroups(List.of(group)).all().get(20, TimeUnit.SECONDS).get(group);
-          return described.members().size() == 2 && described.members().stream().allMatch(m -> m.assignment().topicPartitions().size() == 2);
+          return described.members().size() == 2 && described.members().stream().allMatch(m -> m.assignment().topicPartitions().size() >= 2);
         } catch (java.util.concurrent.ExecutionException notYet) {
           return false;
         }
@@ -586,6 +587,63 @@ public final class Clients {
         equal(described.members().size(), 2);
         equal(admin.listConsumerGroups().all().get(20, TimeUnit.SECONDS).stream().anyMatch(g -> g.groupId().equals(group)), true);
       }
+    }
+  }
+
+  /** Takes from one topic and writes to another, offsets in the same transaction; the first attempt is aborted. */
+  private static void transactions() throws Exception {
+    String from = topic(1);
+    String to = topic(1);
+    String id = unique("id");
+    String group = unique("group");
+    try (KafkaProducer<String, String> plain = new KafkaProducer<>(settings())) {
+      for (int i = 0; i < 4; i++) plain.send(new ProducerRecord<>(from, 0, "k", "" + i));
+    }
+    try (KafkaProducer<String, String> producer = new KafkaProducer<>(settings("transactional.id", id))) {
+      producer.initTransactions();
+      for (boolean commits : List.of(false, true)) {
+        try (KafkaConsumer<String, String> consumer =
+            new KafkaConsumer<>(settings("group.id", group, "isolation.level", "read_committed", "enable.auto.commit", "false"))) {
+          consumer.subscribe(List.of(from));
+          List<ConsumerRecord<String, String>> taken = read(consumer, 4);
+          equal(taken.get(0).value(), "0");
+          producer.beginTransaction();
+          for (ConsumerRecord<String, String> one : taken) {
+            producer.send(new ProducerRecord<>(to, 0, one.key(), one.value() + (commits ? "!" : "?")));
+          }
+          producer.sendOffsetsToTransaction(
+              Map.of(new TopicPartition(from, 0), new OffsetAndMetadata(4)), consumer.groupMetadata());
+          producer.flush();
+          ongoing(id, to);
+          if (commits) {
+            producer.commitTransaction();
+          } else {
+            producer.abortTransaction();
+          }
+        }
+      }
+    }
+    TopicPartition target = new TopicPartition(to, 0);
+    try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(settings("isolation.level", "read_committed", "group.id", group))) {
+      equal(consumer.committed(Set.of(new TopicPartition(from, 0))).get(new TopicPartition(from, 0)).offset(), 4L);
+      // Four records and a marker, twice.
+      equal(consumer.endOffsets(Set.of(target)), Map.of(target, 10L));
+      consumer.assign(List.of(target));
+      consumer.seekToBeginning(consumer.assignment());
+      equal(read(consumer, 4).stream().map(ConsumerRecord::value).toList(), List.of("0!", "1!", "2!", "3!"));
+    }
+  }
+
+  /** What an operator sees of an open transaction. */
+  private static void ongoing(String id, String topic) throws Exception {
+    TopicPartition partition = new TopicPartition(topic, 0);
+    try (Admin admin = Admin.create(settings())) {
+      var described = admin.describeTransactions(List.of(id)).description(id).get(20, TimeUnit.SECONDS);
+      equal(described.state().toString(), "Ongoing");
+      equal(described.topicPartitions(), Set.of(partition));
+      equal(admin.listTransactions().all().get(20, TimeUnit.SECONDS).stream().anyMatch(t -> t.transactionalId().equals(id)), true);
+      var producers = admin.describeProducers(List.of(partition)).partitionResult(partition).get(20, TimeUnit.SECONDS).activeProducers();
+      equal(producers.stream().anyMatch(p -> p.producerId() == described.producerId() && p.currentTransactionStartOffset().isPresent()), true);
     }
   }
 

@@ -11,18 +11,18 @@ use crate::dialect::kafka::places::by_named_topic;
 use crate::dialect::kafka::wire::message::consumer_group_describe::{
     Assignment, ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, DescribedGroup, Member, TopicPartitions,
 };
-use crate::log::{Log, Lsn};
+use crate::log::{Barrier, Log};
 
 /// A member that speaks the protocol of its group.
 const MEMBER_TYPE: i8 = 1;
 
 /// The answer is good once what it shows is durable.
-pub fn handle(call: &Call, request: ConsumerGroupDescribeRequest) -> (ConsumerGroupDescribeResponse, Lsn) {
-    let mut gate = Lsn::NONE;
+pub fn handle(call: &Call, request: ConsumerGroupDescribeRequest) -> (ConsumerGroupDescribeResponse, Barrier) {
+    let mut gate = Barrier::NONE;
     let each = request.group_ids.into_iter().map(|name| {
         match call.groups().describe_managed(&Arc::from(name.as_str()), Sharing::Exclusive) {
-            Some((group, lsn)) => {
-                gate = gate.max(lsn);
+            Some((group, barrier)) => {
+                gate = gate.and(barrier);
                 found(call.log(), name, group)
             }
             None => missing(name),

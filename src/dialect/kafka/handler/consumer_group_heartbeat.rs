@@ -11,21 +11,21 @@ use crate::dialect::kafka::places::{by_topic, to_places};
 use crate::dialect::kafka::wire::message::consumer_group_heartbeat::{
     Assignment, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, ResponseTopicPartitions,
 };
-use crate::log::Lsn;
+use crate::log::Barrier;
 
 const JOIN: i32 = 0;
 const LEAVE: i32 = -1;
 const STEP_OUT: i32 = -2;
 
 /// The answer is good once what it tells the member is durable.
-pub fn handle(call: &Call, request: ConsumerGroupHeartbeatRequest) -> (ConsumerGroupHeartbeatResponse, Lsn) {
+pub fn handle(call: &Call, request: ConsumerGroupHeartbeatRequest) -> (ConsumerGroupHeartbeatResponse, Barrier) {
     if let Err(why) = check(&request, call.version()) {
-        return (refusal(ErrorCode::InvalidRequest, why.to_owned()), Lsn::NONE);
+        return (refusal(ErrorCode::InvalidRequest, why.to_owned()), Barrier::NONE);
     }
     let group = Arc::from(request.group_id.as_str());
     match call.groups().beat(&group, Sharing::Exclusive, &to_beat(call, request)) {
-        Ok((answer, lsn)) => (to_response(answer), lsn),
-        Err(why) => (refusal(code(&why), why.to_string()), Lsn::NONE),
+        Ok((answer, barrier)) => (to_response(answer), barrier),
+        Err(why) => (refusal(code(&why), why.to_string()), Barrier::NONE),
     }
 }
 

@@ -10,16 +10,16 @@ use crate::dialect::kafka::error::ErrorCode;
 use crate::dialect::kafka::wire::message::describe_groups::{
     DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
 };
-use crate::log::Lsn;
+use crate::log::Barrier;
 
 const OPERATIONS_NOT_TOLD: i32 = i32::MIN;
 
-pub fn handle(call: &Call, request: DescribeGroupsRequest) -> (DescribeGroupsResponse, Lsn) {
+pub fn handle(call: &Call, request: DescribeGroupsRequest) -> (DescribeGroupsResponse, Barrier) {
     let each = request.groups.into_iter().map(|name| match call.groups().describe(&Arc::from(name.as_str())) {
         Some(group) => found(name, group),
         None => missing(name, call.version()),
     });
-    (DescribeGroupsResponse { throttle_time_ms: 0, groups: each.collect() }, Lsn::NONE)
+    (DescribeGroupsResponse { throttle_time_ms: 0, groups: each.collect() }, Barrier::NONE)
 }
 
 fn found(name: String, group: GroupDescription) -> DescribedGroup {

@@ -3,9 +3,9 @@
 use crate::delivery::group::{GroupKind, GroupListing, State};
 use crate::dialect::kafka::call::Call;
 use crate::dialect::kafka::wire::message::list_groups::{ListGroupsRequest, ListGroupsResponse, ListedGroup};
-use crate::log::Lsn;
+use crate::log::Barrier;
 
-pub fn handle(call: &Call, request: ListGroupsRequest) -> (ListGroupsResponse, Lsn) {
+pub fn handle(call: &Call, request: ListGroupsRequest) -> (ListGroupsResponse, Barrier) {
     let ListGroupsRequest { states_filter, types_filter } = request;
     let passes = |filter: &[String], what: &str| filter.is_empty() || filter.iter().any(|f| f.eq_ignore_ascii_case(what));
     let is_wanted = |g: &GroupListing| passes(&states_filter, state_name(g.state)) && passes(&types_filter, type_name(g.kind));
@@ -15,7 +15,7 @@ pub fn handle(call: &Call, request: ListGroupsRequest) -> (ListGroupsResponse, L
         group_state: state_name(g.state).to_owned(),
         group_type: type_name(g.kind).to_owned(),
     });
-    (ListGroupsResponse { groups: listed.collect(), ..ListGroupsResponse::default() }, Lsn::NONE)
+    (ListGroupsResponse { groups: listed.collect(), ..ListGroupsResponse::default() }, Barrier::NONE)
 }
 
 /// As Kafka writes it.

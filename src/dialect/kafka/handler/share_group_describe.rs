@@ -11,15 +11,15 @@ use crate::dialect::kafka::places::by_named_topic;
 use crate::dialect::kafka::wire::message::share_group_describe::{
     Assignment, DescribedGroup, Member, ShareGroupDescribeRequest, ShareGroupDescribeResponse, TopicPartitions,
 };
-use crate::log::{Log, Lsn};
+use crate::log::{Barrier, Log};
 
 /// The answer is good once what it shows is durable.
-pub fn handle(call: &Call, request: ShareGroupDescribeRequest) -> (ShareGroupDescribeResponse, Lsn) {
-    let mut gate = Lsn::NONE;
+pub fn handle(call: &Call, request: ShareGroupDescribeRequest) -> (ShareGroupDescribeResponse, Barrier) {
+    let mut gate = Barrier::NONE;
     let each = request.group_ids.into_iter().map(|name| {
         match call.groups().describe_managed(&Arc::from(name.as_str()), Sharing::Shared) {
-            Some((group, lsn)) => {
-                gate = gate.max(lsn);
+            Some((group, barrier)) => {
+                gate = gate.and(barrier);
                 found(call.log(), name, group)
             }
             None => missing(name),

@@ -12,20 +12,20 @@ use crate::dialect::kafka::places::by_topic;
 use crate::dialect::kafka::wire::message::share_group_heartbeat::{
     Assignment, ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse, TopicPartitions,
 };
-use crate::log::Lsn;
+use crate::log::Barrier;
 
 const JOIN: i32 = 0;
 const LEAVE: i32 = -1;
 
 /// The answer is good once what it tells the member is durable.
-pub fn handle(call: &Call, request: ShareGroupHeartbeatRequest) -> (ShareGroupHeartbeatResponse, Lsn) {
+pub fn handle(call: &Call, request: ShareGroupHeartbeatRequest) -> (ShareGroupHeartbeatResponse, Barrier) {
     if let Err(why) = check(&request) {
-        return (refusal(ErrorCode::InvalidRequest, why.to_owned()), Lsn::NONE);
+        return (refusal(ErrorCode::InvalidRequest, why.to_owned()), Barrier::NONE);
     }
     let group = Arc::from(request.group_id.as_str());
     match call.groups().beat(&group, Sharing::Shared, &to_beat(call, request)) {
-        Ok((answer, lsn)) => (to_response(answer), lsn),
-        Err(why) => (refusal(code(&why), why.to_string()), Lsn::NONE),
+        Ok((answer, barrier)) => (to_response(answer), barrier),
+        Err(why) => (refusal(code(&why), why.to_string()), Barrier::NONE),
     }
 }
 

@@ -144,7 +144,7 @@ pub fn go_on(ctx: &mut Context<'_, '_>, blocked: &Blocked, cause: Cause) -> Resu
 
 /// Writes the reply with what was taken. A client that has left loses it, as in Redis.
 fn deliver(ctx: &mut Context<'_, '_>, blocked: &Blocked, claim: &Claim) -> Result<(), CommandError> {
-    ctx.round.depend_on(claim.lsn);
+    ctx.round.depend_on(claim.barrier);
     let at: At = (Arc::clone(&claim.partition), claim.position.offset);
     let key = blocked.waits.iter().find(|wait| wait.name == claim.queue).map(|wait| wait.key.clone()).unwrap_or_default();
     match &blocked.then {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Context, Flow, Outcome, integer, is_word};
-use crate::delivery::{Class, End, Kind, Position, QueueSpec, Target};
+use crate::delivery::{Class, End, Kind, Position, QueueSpec, Target, partition_of};
 use crate::dialect::redis::error::CommandError;
 use crate::dialect::redis::session::Recent;
 use crate::dialect::redis::{ORIGIN, mapping};
@@ -278,7 +278,7 @@ pub fn existing(ctx: &mut Context<'_, '_>, key: &Bytes) -> Result<Option<TopicNa
     match unit.topic(&name) {
         // A channel that nobody has pushed to holds no element.
         Some(topic) if topic.settings().origin != ORIGIN => {
-            unit.open_queue(topic.name(), QueueSpec { topic: topic.name().clone(), durable: true })?;
+            unit.open_queue(topic.name(), QueueSpec::new(topic.name().clone(), true))?;
             Ok(Some(name))
         }
         Some(_) | None => Ok(None),
@@ -316,7 +316,7 @@ pub fn open(ctx: &mut Context<'_, '_>, key: &Bytes) -> Result<Recent, CommandErr
     let list = recent(ctx, &name)?.ok_or(CommandError::NoSuchKey)?;
     let unit = ctx.round.durable_unit()?;
     if !unit.has_queue(&list.name) {
-        unit.open_queue(&list.name, QueueSpec { topic: list.name.clone(), durable: true })?;
+        unit.open_queue(&list.name, QueueSpec::new(list.name.clone(), true))?;
     }
     Ok(list)
 }
@@ -335,7 +335,8 @@ pub fn put(ctx: &mut Context<'_, '_>, list: &Recent, end: End, record: &Record) 
             unit.append_front(&list.topic, record);
         }
         End::Tail => {
-            unit.append(&[Target { topic: Arc::clone(&list.topic), partition: 0 }], record, Kind::Queued);
+            let partition = partition_of(&list.topic, &mapping::placing(record));
+            unit.append(&[Target { topic: Arc::clone(&list.topic), partition }], record, Kind::Queued);
         }
     }
     ctx.round.written.records += 1;
