@@ -12,6 +12,7 @@ pub mod inspect;
 mod journal;
 mod partition;
 mod recovery;
+mod refs;
 mod retire;
 mod scan;
 mod segment;
