@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use bytes::BytesMut;
 
-use super::super::aborted;
 use super::super::disk::{Disk, Open};
 use super::super::files::{JOURNAL_HEADER_BYTES, encode_header};
 use super::super::frame::{Encoder, HEADER_BYTES, WRITE_BYTES, align};
@@ -170,20 +169,25 @@ impl Inspector {
         self.disk.clear_directory(&staging)?;
         let written = copy_good_batches(&self.disk, log, Segments::empty(self.disk.clone(), staging.clone(), id))?;
         let mut aside = None;
-        for extension in ["log", "index", "timeindex", aborted::EXTENSION] {
+        for extension in ["log", "index", "timeindex"] {
             let path = log.with_extension(extension);
             if self.disk.exists(&path) {
                 let moved = self.set_aside(&path, side)?;
                 aside.get_or_insert(moved);
             }
         }
-        for extension in ["log", "index", "timeindex", aborted::EXTENSION] {
+        for extension in ["log", "index", "timeindex"] {
             for segment in written.list() {
                 let name = format!("{:020}.{extension}", segment.base_offset);
-                if self.disk.exists(&staging.join(&name)) {
-                    self.disk.rename(&staging.join(&name), &log.with_file_name(&name))?;
-                }
+                self.disk.rename(&staging.join(&name), &log.with_file_name(&name))?;
             }
+        }
+        // Which transactions were aborted holds for whatever is left of them.
+        let aborted = log.with_extension("txnindex");
+        if let Some(first) = written.list().first()
+            && self.disk.exists(&aborted)
+        {
+            self.disk.rename(&aborted, &log.with_file_name(format!("{:020}.txnindex", first.base_offset)))?;
         }
         self.sync_parent(log)?;
         self.disk.clear_directory(&staging)?;
@@ -212,9 +216,6 @@ impl Inspector {
 }
 
 fn copy_good_batches(disk: &Disk, log: &Path, mut to: Segments) -> io::Result<Segments> {
-    let index = log.with_extension(aborted::EXTENSION);
-    // Without it, readers would be shown what was aborted: one that is damaged stops the repair.
-    let aborted = if disk.exists(&index) { aborted::decode_all(&disk.read(&index)?, &index)? } else { Vec::new() };
     let mut scan = BatchScan::open(disk, log, 0)?;
     let (mut next, mut bytes, mut batches) = (0, 0, Vec::new());
     while scan.at() < scan.file_bytes() {
@@ -229,12 +230,12 @@ fn copy_good_batches(disk: &Disk, log: &Path, mut to: Segments) -> io::Result<Se
         bytes += batch.len();
         batches.push(batch);
         if bytes >= BATCHES_BYTES_MAX {
-            to.append(&batches, &aborted, u64::MAX)?;
+            to.append(&batches, &[], u64::MAX)?;
             batches.clear();
             bytes = 0;
         }
     }
-    to.append(&batches, &aborted, u64::MAX)?;
+    to.append(&batches, &[], u64::MAX)?;
     Ok(to)
 }
 
