@@ -235,7 +235,8 @@ impl Look<'_> {
         let found = aborted::decode_all(&self.inspector.disk.read(&path)?, &path);
         let is_right = found.is_ok_and(|found| found.iter().all(|aborted| aborted.last_offset < next));
         // A crash may have kept away what its last entries are of.
-        if !is_right && !(self.is_last && self.owner.in_oldest_file) {
+        let may_be_ahead = self.is_last && self.owner.in_oldest_file;
+        if !(is_right || may_be_ahead) {
             let what = "the index of aborted transactions is damaged: readers of committed records would be shown others too";
             self.watch.found(Finding::lost(path, 0, what, "restore the file from a backup"));
         }
