@@ -188,11 +188,12 @@ impl Replay {
         if following.is_some() {
             return Err(damaged(path, byte, "an entry is not whole, and newer files follow"));
         }
-        if let Some(later) = scan.synced_beyond().map_err(OpenError::io("reading", path))? {
+        let beyond = scan.beyond().map_err(OpenError::io("reading", path))?;
+        if let Some(later) = beyond.synced {
             let reason = format!("an entry is not whole, and the one at position {later} was written after it had been synced");
             return Err(damaged(path, byte, &reason));
         }
-        let traces = scan.traces_end().map_err(OpenError::io("reading", path))?.saturating_sub(byte);
+        let traces = beyond.traces_end.saturating_sub(byte);
         if traces > 0 {
             tracing::info!(file = %path.display(), at = byte, "the journal ends here; what follows was never acknowledged");
             files::erase(&self.disk, path, byte, traces).map_err(OpenError::io("erasing the end of", path))?;
