@@ -8,10 +8,13 @@ mod catalog;
 mod disk;
 mod files;
 mod frame;
+pub mod inspect;
 mod journal;
 mod partition;
 mod recovery;
+mod refs;
 mod retire;
+mod scan;
 mod segment;
 
 use std::path::PathBuf;

@@ -4,6 +4,7 @@
 //! or forget what was not synced, so the engine is tested against every disk that it may meet.
 
 mod real;
+mod whole;
 
 use std::fmt::Debug;
 use std::io;
@@ -13,6 +14,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+
+pub use whole::{Hold, copy_file, link_file};
 
 /// A handle on a file system; clones share it.
 #[derive(Debug, Clone)]
@@ -70,6 +73,12 @@ pub trait FileSystem: Debug + Send + Sync {
 
     /// Makes the names in a directory durable.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
+
+    /// The right to remove or replace files of a data directory; `None` while another process needs them to stay.
+    fn hold(&self, directory: &Path) -> io::Result<Option<Hold>> {
+        let _ = directory;
+        Ok(Some(Hold::nobody_else()))
+    }
 }
 
 /// What the engine asks of an open file. A write that fails may have been done in part.

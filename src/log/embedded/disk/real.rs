@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{File, FileSystem, Name, Open, OpenFile};
+use super::{File, FileSystem, Hold, Name, Open, OpenFile};
 
 /// The file system of the operating system.
 #[derive(Debug)]
@@ -60,6 +60,10 @@ impl FileSystem for Real {
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         SystemFile::open(path)?.sync_all()
+    }
+
+    fn hold(&self, directory: &Path) -> io::Result<Option<Hold>> {
+        Hold::exclusive(directory)
     }
 }
 
