@@ -104,6 +104,12 @@ pub struct Log {
     pub journal_retain_bytes: u64,
     pub memory_tail_bytes: u64,
     pub segment_bytes: u64,
+    pub segment_ms: u64,
+    pub open_segment_files: u32,
+    pub retention_check_interval_ms: u64,
+    pub cleaning_check_interval_ms: u64,
+    pub cleaning_bytes_per_s: u64,
+    pub compaction_memory_bytes: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -188,6 +194,12 @@ impl Default for Config {
                 journal_retain_bytes: 256 * MIB_64,
                 memory_tail_bytes: 64 * MIB_64,
                 segment_bytes: 512 * MIB_64,
+                segment_ms: 7 * 24 * 3_600_000,
+                open_segment_files: 1_000,
+                retention_check_interval_ms: 30_000,
+                cleaning_check_interval_ms: 15_000,
+                cleaning_bytes_per_s: 64 * MIB_64,
+                compaction_memory_bytes: 32 * MIB_64,
             },
             limits: Limits { connections: 10_000, topics: 1_000_000 },
             shutdown: Shutdown { grace_ms: 5_000 },

@@ -36,7 +36,9 @@ pub use unit::{Appended, ProduceError, Target, Unit};
 pub use view::{QueueSpec, Start, view_name};
 
 use crate::log::record::varint::Input;
-use crate::log::{Change, Keeper, Log, LogSettings, Lsn, Needs, OpenError, Partition, ReadError, Refused, Table, TopicName};
+use crate::log::{
+    Change, Holders, Keeper, Log, LogSettings, Lsn, Needs, OpenError, Partition, ReadError, Refused, Table, TopicName,
+};
 use queue::StateOps;
 use queues::Queues;
 use tail::Tails;
@@ -238,7 +240,7 @@ impl Keeper for ViewKeeper {
         }
     }
 
-    fn needs(&self, partition: &Partition) -> Needs {
+    fn needs(&self, partition: &Partition, holders: Holders) -> Needs {
         let Some(inner) = self.0.upgrade() else { return Needs::default() };
         let of_view = |view: &View| {
             let needed = view.state.needed(partition.index());
@@ -247,7 +249,7 @@ impl Keeper for ViewKeeper {
         let views = inner.views.lock();
         let mut needs = views.queues.of_topic(partition.topic_name()).map(of_view).fold(Needs::nothing(), Needs::and);
         drop(views);
-        for holder in inner.holders.read().iter() {
+        for holder in inner.holders.read().iter().filter(|_| holders == Holders::All) {
             if let Some(floor) = holder.floor(partition.topic_name(), partition.index()) {
                 needs = needs.and_from(floor);
             }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::log::record::Record;
-use crate::log::{Barrier, Bound, Signal, Topic, TopicSettings};
+use crate::log::{Barrier, Bound, Removal, Signal, Topic, TopicSettings};
 
 struct Place {
     directory: tempfile::TempDir,
@@ -132,7 +132,7 @@ fn retiring_the_journal_moves_what_is_held_to_segments_and_drops_what_was_consum
         assert!(delivery.log().retire_oldest().expect("it retires"));
     }
     let stats = delivery.log().stats();
-    assert_eq!(stats.removed_consumed, 1);
+    assert_eq!(stats.removed(Removal::Consumed), 1);
     assert!(stats.segment_written_bytes > 0);
     assert_eq!(held(&delivery, "q"), ["b", "c", "d"]);
     let partition = topic.partition(0).expect("a partition");

@@ -17,6 +17,12 @@ pub(super) fn log(config: &Config, directory: &Path) -> LogSettings {
         sync_interval_ms: log.sync_interval_ms,
         memory_tail_bytes: size(log.memory_tail_bytes),
         segment_bytes: log.segment_bytes,
+        segment_ms: log.segment_ms,
+        open_segment_files_max: size(log.open_segment_files),
+        retention_interval_ms: log.retention_check_interval_ms,
+        cleaning_interval_ms: log.cleaning_check_interval_ms,
+        cleaning_bytes_per_s: log.cleaning_bytes_per_s,
+        compaction_memory_bytes: size(log.compaction_memory_bytes),
         topics_max: size(config.limits.topics),
         ..LogSettings::default()
     }
@@ -50,6 +56,8 @@ pub(super) fn kafka(config: &Config) -> kafka::Settings {
         fetch_bytes_max: size(kafka.max_fetch_bytes),
         default_retention_ms: Some(kafka.default_retention_ms).filter(|retention_ms| *retention_ms > 0),
         batch_bytes_max: kafka.max_batch_bytes,
+        segment_bytes: config.log.segment_bytes,
+        segment_ms: config.log.segment_ms,
     }
 }
 

@@ -107,6 +107,9 @@ impl Unit<'_> {
         if bytes.len() > limit_bytes {
             return Err(ProduceError::TooLarge { bytes: bytes.len(), limit_bytes });
         }
+        if !batch.has_keys() && topic.is_compacted() {
+            return Err(ProduceError::KeyMissing);
+        }
         let is_transactional = header.is_transactional();
         if is_transactional {
             let producer = Producer { id: header.producer_id, epoch: header.producer_epoch };

@@ -198,7 +198,7 @@ impl Look<'_> {
             let found = scan.batch()?;
             match found.filter(|batch| fits(batch, next)) {
                 Some(batch) => {
-                    indexes.batch(at, batch.base_offset - self.base.min(batch.base_offset), batch.max_timestamp_ms());
+                    indexes.batch(at, batch.last_offset - self.base.min(batch.last_offset), batch.max_timestamp_ms());
                     next = batch.last_offset + 1;
                     end = scan.at();
                 }
@@ -322,7 +322,7 @@ impl Indexes {
         Ok(Self { offsets, times, next_offset: 0, next_time: 0, newest_ms: -1, wrong, is_damaged: false })
     }
 
-    /// A batch at a byte of the segment, `relative` offsets from the segment's own.
+    /// A batch at a byte of the segment whose last offset is `relative` from the segment's own.
     fn batch(&mut self, at: u64, relative: u64, max_timestamp_ms: i64) {
         while let Some(entry) = self.times.chunks_exact(TIME_ENTRY_BYTES).nth(self.next_time) {
             if u64::from(be_u32(entry, 8)) >= relative {
