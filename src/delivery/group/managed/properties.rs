@@ -332,6 +332,7 @@ impl World {
 }
 
 #[test]
+#[allow(clippy::print_stdout)]
 fn whatever_happens_no_partition_has_two_owners() {
     let given = std::env::var("TRUNKLINE_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = given.unwrap_or_else(rand::random::<u64>);
