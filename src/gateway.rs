@@ -110,6 +110,8 @@ impl Gateway {
         serving.start(listeners.kafka, dialects.kafka);
         serving.start(listeners.amqp, dialects.amqp);
         serving.start(listeners.redis, dialects.redis);
+        let (timed, mut due_stopped) = (delivery.clone(), stopped.clone());
+        serving.tasks.spawn(async move { timed.run_timers(due_stopped.requested()).await });
         let (mut timers_stopped, mut transactions_stopped) = (stopped.clone(), stopped);
         serving.tasks.spawn(async move { groups.run_timers(timers_stopped.requested()).await });
         let transactions = delivery.clone();

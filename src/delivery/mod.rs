@@ -3,6 +3,8 @@
 //! A *queue* gives a record to one taker, a *tail* gives every record from now on to everyone who listens, and a *group*
 //! remembers a committed offset a partition. All changes go through a [`Unit`], which is one atomic entry of the journal.
 
+mod alarms;
+mod death;
 mod flow;
 pub mod group;
 mod kept;
@@ -11,6 +13,7 @@ mod partitioner;
 pub mod queue;
 mod queues;
 mod reader;
+mod settlement;
 mod tail;
 mod taker;
 pub mod transaction;
@@ -24,12 +27,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
+pub use death::{Attributes, Burial, Death, Ended, Reason, Steward};
 pub use flow::{Flow, Meter};
 pub use kept::KeptState;
 pub use observer::{GroupSnapshot, Observer, PartitionSnapshot, QueueSnapshot, TailSnapshot, TopicSnapshot};
 pub use partitioner::{Placing, partition_of};
-pub use queue::{Class, End, Kind};
+pub use queue::{Class, End, Kind, Overflow, QueueOptions};
 pub use reader::RecordReader;
+pub use settlement::Settlement;
 pub use tail::{Announcement, ByteSet, Form, LagLimits, Listener, Part, Pattern};
 pub use taker::{Claim, Credit, Position, Serve, Taker, TakerId, TakerSpec};
 pub use unit::{Appended, ProduceError, Target, Unit};
@@ -39,6 +44,7 @@ use crate::log::record::varint::Input;
 use crate::log::{
     Change, Holders, Keeper, Log, LogSettings, Lsn, Needs, OpenError, Partition, ReadError, Refused, Table, TopicName,
 };
+use alarms::Alarms;
 use queue::StateOps;
 use queues::Queues;
 use tail::Tails;
@@ -65,6 +71,8 @@ pub trait Holder: Send + Sync {
 /// Everything that the one lock guards.
 struct Views {
     queues: Queues,
+    alarms: Alarms,
+    steward: Option<Arc<dyn Steward>>,
     tails: Tails,
     transactions: Transactions,
     next_taker: u64,
@@ -115,14 +123,20 @@ impl Delivery {
             log.open_table(table)?;
         }
         let taken = load_producer_ids(&log)?;
-        let views = Views {
+        let mut views = Views {
             queues: load_queues(&log)?,
+            alarms: Alarms::default(),
+            steward: None,
             tails: Tails::default(),
             transactions: load_transactions(&log)?,
             next_taker: 0,
             next_producer_id: taken,
             producer_ids_taken: taken,
         };
+        let names: Vec<_> = views.queues.names().cloned().collect();
+        for name in &names {
+            views.used(name, unit::now_ms());
+        }
         let delivery = Self(Arc::new(Inner { log, views: Mutex::new(views), holders: RwLock::default() }));
         let keeper = Arc::downgrade(&delivery.0);
         delivery.0.log.set_keeper(Arc::new(ViewKeeper(keeper)));
@@ -181,6 +195,11 @@ impl Delivery {
         let mut held: Vec<_> = order.into_iter().rev().filter_map(|key| newest.remove_entry(&key)).collect();
         held.reverse();
         Ok(held)
+    }
+
+    /// Who decides from now on where dead records go.
+    pub fn set_steward(&self, steward: Arc<dyn Steward>) {
+        self.0.views.lock().steward = Some(steward);
     }
 
     /// Adds who holds records besides queue views.
@@ -287,10 +306,10 @@ fn load_queues(log: &Log) -> Result<Queues, StartError> {
                 }
             }
             Change::Put(body) => {
-                let (topic, state) = View::parse_put(&body).ok_or_else(|| damaged("not a put".to_owned()))?;
-                match log.topic(&topic) {
+                let (spec, state) = View::parse_put(&body).ok_or_else(|| damaged("not a put".to_owned()))?;
+                match log.topic(&spec.topic) {
                     Some(topic) => {
-                        let view = View::restore(topic, state, is_recovered).map_err(|error| damaged(error.to_string()))?;
+                        let view = View::restore(topic, spec, state, is_recovered).map_err(|error| damaged(error.to_string()))?;
                         queues.insert(name, view);
                     }
                     None => {
@@ -328,6 +347,8 @@ fn apply(view: &mut View, body: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
+#[cfg(test)]
+mod aging_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]

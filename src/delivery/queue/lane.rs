@@ -214,6 +214,26 @@ impl Lane {
         }
     }
 
+    /// Records that were neither done nor in flight nor anywhere else are fresh again, even below the cursor.
+    pub fn make_fresh_range(&mut self, range: Range<u64>) {
+        let range = range.start.max(self.floor)..range.end.min(self.end);
+        if range.is_empty() {
+            return;
+        }
+        // What lies between them and the cursor is not fresh.
+        let between = range.end.min(self.cursor)..self.cursor;
+        self.cursor = self.cursor.min(range.start);
+        self.gone.insert_range(between.clone());
+        self.gone.remove_range(range.clone());
+        if let Some(hidden) = &mut self.hidden {
+            hidden.insert_range(between);
+            hidden.remove_range(range.clone());
+            for run in self.broadcast.runs_in(range) {
+                hidden.insert_range(run);
+            }
+        }
+    }
+
     /// A record that is neither fresh nor at the front is done.
     pub fn finish(&mut self, offset: u64) {
         if offset == self.floor {

@@ -26,7 +26,7 @@ impl QueueState {
     pub fn range(&self, class: Class, start: u64, count: u64) -> Vec<(u32, u64)> {
         let (mut skip, mut left) = (start, count);
         let mut found = Vec::new();
-        for segment in Placed::new(self, class).chain(self.fresh_segments(class)) {
+        for segment in self.ranked_segments().chain(Placed::new(self, class)).chain(self.fresh_segments(class)) {
             if left == 0 {
                 break;
             }
@@ -43,6 +43,11 @@ impl QueueState {
             }
         }
         found
+    }
+
+    fn ranked_segments(&self) -> impl Iterator<Item = Segment> + '_ {
+        let ranked = self.ranks.iter().flat_map(|ranks| ranks.segments());
+        ranked.map(|(partition, offsets)| Segment { partition, offsets, falling: false })
     }
 
     fn fresh_segments(&self, class: Class) -> impl Iterator<Item = Segment> + '_ {

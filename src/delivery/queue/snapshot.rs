@@ -1,6 +1,8 @@
 //! A queue as bytes: what is done, where things were placed, and how often records failed. Claims are left out.
 //!
-//! Version byte, next front place, partitions; for each: floor, end, done, broadcast, front runs, traces. All numbers are varints.
+//! Version byte, next front place, partitions; for each: floor, end, done, broadcast, front runs, traces. Then levels, sizes,
+//! deadlines and records that wait: runs of partition, first offset, count and value. Then ids
+//! that were seen: until when, length, bytes. All numbers are varints.
 //! Reading trusts nothing: sets that overlap where they must not are damage.
 
 use bytes::Bytes;
@@ -8,13 +10,15 @@ use bytes::Bytes;
 use crate::log::record::varint::{Input, put_uvarint, put_varint};
 
 use super::RunSet;
+use super::due::Due;
 use super::front::{FrontRun, FrontRuns};
 use super::lane::{Lane, Trace};
+use super::seen::Seen;
 use super::state::QueueState;
 use super::traces::Traces;
 use crate::log::runs::{OFFSET_MAX, PLACE_MIN};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Why bytes are no queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +38,22 @@ impl QueueState {
         put_varint(&mut out, self.next_front_place);
         put_uvarint(&mut out, self.lanes.len() as u64);
         self.lanes.iter().for_each(|lane| put_lane(&mut out, lane));
+        match &self.ranks {
+            Some(ranks) => ranks.encode(&mut out),
+            None => out.push(0),
+        }
+        match &self.weights {
+            Some(weights) => weights.encode(&mut out),
+            None => out.push(0),
+        }
+        match &self.timers {
+            Some(timers) => [timers.all_deadlines(), timers.waiting.clone()].iter().for_each(|due| due.encode(&mut out)),
+            None => out.extend([0, 0]),
+        }
+        match &self.seen {
+            Some(seen) => seen.encode(&mut out),
+            None => out.push(0),
+        }
         Bytes::from(out)
     }
 
@@ -102,7 +122,19 @@ fn read_queue(input: &mut Input<'_>) -> Option<QueueState> {
     for _ in 0..partitions {
         lanes.push(read_lane(input, next_front_place)?);
     }
-    Some(QueueState::from_lanes(lanes, next_front_place))
+    let mut queue = QueueState::from_lanes(lanes, next_front_place);
+    queue.read_ranks(input)?;
+    queue.read_weights(input)?;
+    let within = |queue: &QueueState, partition, run: &std::ops::Range<u64>| !run.is_empty() && run.end <= queue.end(partition);
+    Due::decode(input, |partition, run, time_ms| {
+        within(&queue, partition, &run).then(|| queue.set_deadline(partition, run.start, run.end - run.start, time_ms))
+    })?;
+    Due::decode(input, |partition, run, time_ms| {
+        within(&queue, partition, &run).then(|| queue.wait_until(partition, run.start, run.end - run.start, time_ms))
+    })?;
+    let seen = Seen::decode(input)?;
+    queue.seen = (seen != Seen::default()).then(|| Box::new(seen));
+    Some(queue)
 }
 
 fn read_lane(input: &mut Input<'_>, next_front_place: i64) -> Option<Lane> {

@@ -9,10 +9,15 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::front::FrontRun;
 use super::lane::{Lane, Trace};
+use super::marks::Weights;
+use super::ranks::Ranks;
+use super::seen::Seen;
+use super::timers::Timers;
 use super::{Class, End, FailureSpread, Kind, RunSet, StateOp};
 use crate::log::runs::{OFFSET_MAX, PLACE_MIN};
 
@@ -73,6 +78,11 @@ pub struct QueueState {
     in_lanes: [u64; 2],
     at_front: u64,
     in_flight: u64,
+    // What nearly no queue has.
+    pub(super) timers: Option<Box<Timers>>,
+    pub(super) ranks: Option<Box<Ranks>>,
+    pub(super) weights: Option<Box<Weights>>,
+    pub(super) seen: Option<Box<Seen>>,
 }
 
 impl QueueState {
@@ -88,7 +98,19 @@ impl QueueState {
         let in_lanes = [ready(Class::All), ready(Class::Queued)];
         let at_front = lanes.iter().map(|lane| lane.front.count()).sum();
         let returned = [BTreeMap::new(), BTreeMap::new()];
-        QueueState { lanes, returned, next_front_place, turn: 0, in_lanes, at_front, in_flight: 0 }
+        QueueState {
+            lanes,
+            returned,
+            next_front_place,
+            turn: 0,
+            in_lanes,
+            at_front,
+            in_flight: 0,
+            timers: None,
+            ranks: None,
+            weights: None,
+            seen: None,
+        }
     }
 
     /// Partitions that the queue reads.
@@ -111,10 +133,12 @@ impl QueueState {
     /// Records that could be taken now.
     pub fn ready(&self, class: Class) -> u64 {
         let [plain, broadcast] = &self.returned;
-        match class {
-            Class::All => self.in_lanes[0] + (plain.len() + broadcast.len()) as u64,
-            Class::Queued => self.in_lanes[1] + plain.len() as u64,
-        }
+        let ranked = self.ranks.as_ref().map_or(0, |ranks| ranks.ready());
+        ranked
+            + match class {
+                Class::All => self.in_lanes[0] + (plain.len() + broadcast.len()) as u64,
+                Class::Queued => self.in_lanes[1] + plain.len() as u64,
+            }
     }
 
     /// Records taken and neither accepted nor released.
@@ -163,14 +187,17 @@ impl QueueState {
 
     /// What is held of `range` is ready, each record at its own place.
     pub fn deliver(&mut self, partition: u32, range: Range<u64>) {
-        self.change(partition, |lane| lane.deliver(range));
+        self.change(partition, |lane| lane.deliver(range.clone()));
+        self.refresh_returned(partition);
+        self.due_again_in(partition, range);
     }
 
     /// The log no longer holds what is below `to`. Tells how many records the queue lost that way.
     pub fn advance_log_start(&mut self, partition: u32, to: u64) -> u64 {
-        let before = self.ready(Class::All) + self.in_flight;
+        let held = |queue: &Self| queue.ready(Class::All) + queue.in_flight + queue.waiting();
+        let before = held(self);
         self.finish_range(partition, 0..to.min(self.end(partition)));
-        let lost = before - (self.ready(Class::All) + self.in_flight);
+        let lost = before - held(self);
         self.finish_range(partition, 0..to.min(OFFSET_MAX));
         lost
     }
@@ -196,6 +223,7 @@ impl QueueState {
         let lane = self.lanes.get_mut(spot.partition as usize)?;
         let (taken, _) = taken(lane, spot);
         lane.finish(spot.offset);
+        self.forget(spot.partition, spot.offset..spot.offset + 1);
         Some(taken)
     }
 
@@ -207,6 +235,7 @@ impl QueueState {
         }
         lane.finish(offset);
         self.in_flight -= 1;
+        self.forget(partition, offset..offset + 1);
         true
     }
 
@@ -217,14 +246,62 @@ impl QueueState {
         self.in_flight -= 1;
         trace.delivered = trace.delivered.saturating_add(u32::from(failed));
         lane.history.insert(offset, trace);
-        if trace.place >= 0 && offset >= lane.cursor {
+        self.put_back(partition, offset);
+        self.due_again(partition, offset);
+        true
+    }
+
+    /// A record that was taken before is ready again, at its place.
+    pub(super) fn put_back(&mut self, partition: u32, offset: u64) {
+        if self.ranks.is_some() && !self.put_ranked_back(partition, offset..offset + 1).is_empty() {
+            return;
+        }
+        let Some(lane) = self.lanes.get(partition as usize) else { return };
+        let place = lane.place_of(offset);
+        if place >= 0 && offset >= lane.cursor {
             self.change(partition, |lane| lane.make_fresh(offset));
         } else {
             let [plain, broadcast] = &mut self.returned;
             let waiting = if lane.is_broadcast(offset) { broadcast } else { plain };
-            waiting.insert((trace.place, partition), offset);
+            waiting.insert((place, partition), offset);
         }
-        true
+    }
+
+    /// The cursor of a partition has gone back: what was returned above it is fresh again, in its order.
+    pub(super) fn refresh_returned(&mut self, partition: u32) {
+        let Some(cursor) = self.lanes.get(partition as usize).map(|lane| lane.cursor as i64) else { return };
+        let mut above = Vec::new();
+        for returned in &mut self.returned {
+            let here = returned.range((cursor, 0)..).filter(|((_, at), _)| *at == partition);
+            let keys: Vec<_> = here.map(|(key, offset)| (*key, *offset)).collect();
+            for (key, offset) in keys {
+                returned.remove(&key);
+                above.push(offset);
+            }
+        }
+        for offset in above {
+            self.change(partition, |lane| lane.make_fresh(offset));
+        }
+    }
+
+    /// A record that is ready is so no more, wherever it stood. False if it is not ready.
+    pub(super) fn detach_at(&mut self, partition: u32, offset: u64) -> bool {
+        if self.ranks.is_some() && !self.detach_ranked(partition, &(offset..offset + 1)).is_empty() {
+            return true;
+        }
+        let Some(lane) = self.lanes.get(partition as usize) else { return false };
+        let key = (lane.place_of(offset), partition);
+        let is_fresh = (lane.cursor..lane.end).contains(&offset) && !lane.gone.contains(offset);
+        let is_at_front = lane.front.place_of(offset).is_some();
+        if self.returned.iter_mut().any(|waiting| waiting.get(&key) == Some(&offset) && waiting.remove(&key).is_some()) {
+            return true;
+        }
+        if is_at_front {
+            self.change(partition, |lane| lane.front.remove(offset));
+        } else if is_fresh {
+            self.change(partition, |lane| lane.take_fresh(offset));
+        }
+        is_at_front || is_fresh
     }
 
     /// How often a ready or in-flight record came back as failed.
@@ -287,6 +364,11 @@ impl QueueState {
                 self.known(*partition)?;
                 self.apply_failed(*partition, *offset, *delivered);
             }
+            StateOp::Mark { mark, partition, first, count, value } => {
+                self.known(*partition)?;
+                self.mark_again(*mark, *partition, *first, *count, *value);
+            }
+            StateOp::Seen { id, until_ms } => self.remember(id.clone(), *until_ms, i64::MIN, usize::MAX),
             StateOp::Purge { class, partitions } => {
                 let mut unknown = None;
                 for (partition, below, kept) in partitions {
@@ -299,6 +381,21 @@ impl QueueState {
             }
         }
         Ok(())
+    }
+
+    /// Whether an id was written and is still remembered.
+    pub fn knows(&self, id: &[u8], now_ms: i64) -> bool {
+        self.seen.as_ref().is_some_and(|seen| seen.knows(id, now_ms))
+    }
+
+    /// An id was written: it is remembered until a time, or until there are more than `most` newer ones.
+    pub fn remember(&mut self, id: Bytes, until_ms: i64, now_ms: i64, most: usize) {
+        self.seen.get_or_insert_default().remember(id, until_ms, now_ms, most);
+    }
+
+    /// Remembers the ids that another queue has seen, which forgets them.
+    pub fn keep_seen(&mut self, other: &mut Self) {
+        self.seen = other.seen.take();
     }
 
     /// Every record known so far may have been delivered before, as far as anyone can say after a crash.
@@ -349,11 +446,12 @@ impl QueueState {
                 waiting.remove(&key);
             }
         }
+        self.forget(partition, range.clone());
         self.change(partition, |lane| lane.finish_range(range));
     }
 
     /// Changes a lane and keeps the counts true.
-    fn change(&mut self, partition: u32, change: impl FnOnce(&mut Lane)) {
+    pub(super) fn change(&mut self, partition: u32, change: impl FnOnce(&mut Lane)) {
         let Some(lane) = self.lanes.get_mut(partition as usize) else { return };
         let before = [lane.ready(Class::All), lane.ready(Class::Queued), lane.front.count()];
         change(lane);
@@ -364,10 +462,16 @@ impl QueueState {
 
     /// Finds the record at an end, and it is ready no more.
     fn detach(&mut self, end: End, class: Class) -> Option<Spot> {
-        let spot = match end {
+        if end == End::Head
+            && let Some(spot) = self.ranked(end)
+        {
+            return Some(spot);
+        }
+        let found = match end {
             End::Head => self.placed(End::Head, class).or_else(|| self.fresh_head(class)),
             End::Tail => self.fresh_tail(class).or_else(|| self.placed(End::Tail, class)),
-        }?;
+        };
+        let Some(spot) = found else { return self.ranked(end) };
         match spot.home {
             Home::Returned(place) => {
                 for waiting in &mut self.returned {
@@ -383,6 +487,12 @@ impl QueueState {
             }
         }
         Some(spot)
+    }
+
+    /// Takes the first or last record with a level out.
+    fn ranked(&mut self, end: End) -> Option<Spot> {
+        let (partition, offset) = self.take_ranked(end)?;
+        Some(Spot { partition, offset, home: Home::Fresh })
     }
 
     /// The partitions from the one whose turn it is.

@@ -9,6 +9,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::log::record::varint::Input;
 
+mod aging;
+
 // ---- runs ----
 
 #[derive(Debug, Clone)]
@@ -82,7 +84,7 @@ proptest! {
 
     #[test]
     fn random_bytes_are_no_queue_and_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let mut with_version = vec![1, 1];
+        let mut with_version = vec![2, 1];
         with_version.extend_from_slice(&bytes);
         let _ = QueueState::restore(&bytes, true);
         let _ = QueueState::restore(&with_version, true).map(exercise);
@@ -140,6 +142,11 @@ enum Step {
     PlaceFront(u32, u64),
     Purge(Class),
     AdvanceStart(u32, u64),
+    /// Partition, count and level; the size goes with the level.
+    Ranked(u32, u64, u8),
+    Deadline(prop::sample::Index, i64),
+    Wait(prop::sample::Index, i64),
+    Tick(i64),
     Checkpoint,
     Crash,
 }
@@ -159,6 +166,10 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0_u32..3, 1_u64..4).prop_map(|(p, n)| Step::PlaceFront(p, n)),
         1 => class().prop_map(Step::Purge),
         1 => (0_u32..3, 1_u64..4).prop_map(|(p, n)| Step::AdvanceStart(p, n)),
+        3 => (0_u32..3, 1_u64..4, 0_u8..4).prop_map(|(p, n, level)| Step::Ranked(p, n, level)),
+        2 => (any::<prop::sample::Index>(), 0_i64..9).prop_map(|(i, ms)| Step::Deadline(i, ms)),
+        2 => (any::<prop::sample::Index>(), 0_i64..9).prop_map(|(i, ms)| Step::Wait(i, ms)),
+        2 => (0_i64..5).prop_map(Step::Tick),
         1 => Just(Step::Checkpoint),
         1 => Just(Step::Crash),
     ]
@@ -168,6 +179,8 @@ fn step() -> impl Strategy<Value = Step> {
 enum Status {
     Ready,
     InFlight,
+    /// Not ready before a time.
+    Waiting(i64),
     Done,
 }
 
@@ -180,11 +193,18 @@ struct Entry {
     status: Status,
     seen: bool,
     delivered: u32,
+    deadline: Option<i64>,
+    level: u8,
+    weight: u64,
 }
 
 impl Entry {
     fn visible(&self, class: Class) -> bool {
-        self.status == Status::Ready && !(self.broadcast && class == Class::Queued)
+        self.status == Status::Ready && self.is_of(class)
+    }
+
+    fn is_of(&self, class: Class) -> bool {
+        !(self.broadcast && class == Class::Queued)
     }
 
     fn at(&self) -> (u32, u64) {
@@ -205,6 +225,7 @@ struct World {
     queue: QueueState,
     entries: Vec<Entry>,
     next_place: i64,
+    now_ms: i64,
     checkpoint: bytes::Bytes,
     journal: Vec<Event>,
 }
@@ -213,7 +234,7 @@ impl World {
     fn new(partitions: u32) -> Self {
         let queue = QueueState::new(partitions);
         let checkpoint = queue.snapshot();
-        World { queue, entries: Vec::new(), next_place: -1, checkpoint, journal: Vec::new() }
+        World { queue, entries: Vec::new(), next_place: -1, now_ms: 1000, checkpoint, journal: Vec::new() }
     }
 
     fn partition(&self, wanted: u32) -> u32 {
@@ -222,7 +243,7 @@ impl World {
 
     fn ordered(&self, class: Class, partition: u32) -> Vec<&Entry> {
         let mut found: Vec<_> = self.entries.iter().filter(|e| e.visible(class) && e.partition == partition).collect();
-        found.sort_by_key(|e| e.place);
+        found.sort_by_key(|e| (std::cmp::Reverse(e.level), e.place));
         found
     }
 
@@ -247,6 +268,9 @@ impl World {
                 status: Status::Ready,
                 seen: false,
                 delivered: 0,
+                deadline: None,
+                level: 0,
+                weight: 0,
             });
         }
         base
@@ -295,6 +319,10 @@ impl World {
             Step::PlaceFront(p, count) => self.place_front(self.partition(*p), *count),
             Step::Purge(class) => self.purge(*class),
             Step::AdvanceStart(p, by) => self.advance_start(self.partition(*p), *by),
+            Step::Ranked(p, count, level) => self.append_ranked(self.partition(*p), *count, *level),
+            Step::Deadline(pick, in_ms) => self.set_deadline(pick, *in_ms),
+            Step::Wait(pick, for_ms) => self.wait(pick, *for_ms),
+            Step::Tick(by_ms) => self.tick(*by_ms),
             Step::Checkpoint => {
                 self.checkpoint = self.queue.snapshot();
                 self.journal.clear();
@@ -363,8 +391,10 @@ impl World {
 
     fn purge(&mut self, class: Class) {
         let (count, op) = self.queue.purge(class);
-        let gone = self.entries.iter_mut().filter(|e| e.visible(class));
-        assert_eq!(count, gone.map(|e| e.status = Status::Done).count() as u64);
+        assert_eq!(count, self.entries.iter().filter(|e| e.visible(class)).count() as u64);
+        // What waits goes too.
+        let is_here = |e: &&mut Entry| e.is_of(class) && !matches!(e.status, Status::InFlight | Status::Done);
+        self.entries.iter_mut().filter(is_here).for_each(|e| e.status = Status::Done);
         self.op(|ops| ops.push(op));
     }
 
@@ -383,6 +413,7 @@ impl World {
             self.entry(at).status = Status::Ready;
         }
         self.entries.iter_mut().for_each(|e| e.seen = true);
+        self.wake_entries();
         let mut ops_first = self.journal.clone();
         ops_first.sort_by_key(|event| u8::from(!matches!(event, Event::Op(_))));
         let is_purge_of_some = |e: &Event| matches!(e, Event::Op(StateOp::Purge { class: Class::Queued, .. }));
@@ -408,10 +439,12 @@ impl World {
             }
         }
         queue.mark_recovered();
+        queue.wake(self.now_ms);
         queue
     }
 
     fn check(&self) {
+        self.check_times();
         assert_eq!(self.queue.in_flight(), self.in_flight().len() as u64);
         for class in [Class::All, Class::Queued] {
             let shown = self.queue.range(class, 0, u64::MAX);

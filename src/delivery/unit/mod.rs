@@ -3,6 +3,7 @@
 //! It holds the one lock of the views, so it is short and never crosses an await. Offsets are taken and views change as it
 //! goes on; nothing of that may leave the process before the position that [`Unit::commit`] returns is durable.
 
+mod aging;
 mod append;
 mod queues;
 mod tails;
@@ -17,6 +18,8 @@ use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 
 pub use append::{Appended, ProduceError};
+
+use aging::Dead;
 
 use super::queue::Kind;
 use super::tail::Heard;
@@ -58,6 +61,10 @@ pub struct Unit<'a> {
     claims: Vec<(Arc<Mailbox>, Claim, IsPop)>,
     /// What listeners get; live: without waiting for this unit.
     heard: Vec<(Heard, IsLive)>,
+    /// Records that go on elsewhere at the end of the unit.
+    dead: Vec<Dead>,
+    /// Queue views that end because nobody uses them.
+    idle: Vec<TopicName>,
     done: bool,
 }
 
@@ -80,6 +87,8 @@ impl<'a> Unit<'a> {
             changed: SmallVec::new(),
             claims: Vec::new(),
             heard: Vec::new(),
+            dead: Vec::new(),
+            idle: Vec::new(),
             done: false,
         }
     }
@@ -105,7 +114,11 @@ impl<'a> Unit<'a> {
         if std::mem::replace(&mut self.done, true) {
             return Barrier::NONE;
         }
+        self.end_idle();
         self.serve();
+        while self.bury() {
+            self.serve();
+        }
         self.close_batch();
         self.collect_ops();
         if !self.states.is_empty() {
@@ -118,6 +131,7 @@ impl<'a> Unit<'a> {
             if let Some(view) = self.views.queues.get_mut(name) {
                 view.changed = true;
             }
+            self.views.set_alarm(name);
         }
         self.hand_out(barrier);
         barrier
@@ -182,7 +196,7 @@ impl Drop for Unit<'_> {
     }
 }
 
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
