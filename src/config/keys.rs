@@ -93,6 +93,20 @@ pub const KEYS: &[Key] = &[
     number("log.journal_retain_bytes", "bytes", MIB, 1024 * GIB, "Journal kept before the oldest file moves to segments."),
     number("log.memory_tail_bytes", "bytes", MIB, 1024 * GIB, "Recent records kept in memory for live readers."),
     number("log.segment_bytes", "bytes", MIB, GIB, "Size at which a partition begins a new segment."),
+    number(
+        "log.disk_slow_below_bytes",
+        "bytes",
+        0,
+        u64::MAX >> 1,
+        "With less room than this on the disk, commits are delayed the more the less there is.",
+    ),
+    number(
+        "log.disk_refuse_below_bytes",
+        "bytes",
+        0,
+        u64::MAX >> 1,
+        "With less room than this on the disk, records are refused until there is a quarter more.",
+    ),
     number("limits.connections", "connections", 1, 1_000_000, "Connections over all dialects; more are refused."),
     number("limits.topics", "topics", 1, 100_000_000, "Topics over all dialects; more are refused."),
     number(

@@ -87,6 +87,8 @@ pub struct Log {
     pub journal_retain_bytes: u64,
     pub memory_tail_bytes: u64,
     pub segment_bytes: u64,
+    pub disk_slow_below_bytes: u64,
+    pub disk_refuse_below_bytes: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -158,6 +160,8 @@ impl Default for Config {
                 journal_retain_bytes: 256 * MIB_64,
                 memory_tail_bytes: 64 * MIB_64,
                 segment_bytes: 512 * MIB_64,
+                disk_slow_below_bytes: 512 * MIB_64,
+                disk_refuse_below_bytes: 128 * MIB_64,
             },
             limits: Limits { connections: 10_000, topics: 1_000_000 },
             shutdown: Shutdown { grace_ms: 5_000 },

@@ -35,6 +35,18 @@ impl<const N: usize> Buckets<N> {
     }
 }
 
+/// How much room the disk has for more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Room {
+    /// Enough.
+    #[default]
+    Ample = 0,
+    /// Little: writing is slowed down.
+    Low = 1,
+    /// Next to none: records are refused.
+    Full = 2,
+}
+
 /// A histogram of times.
 #[derive(Debug)]
 pub struct Latency(Buckets<{ LATENCY_BOUNDS_US.len() }>);
@@ -173,6 +185,12 @@ pub struct LogStats {
     pub removed_retention: u64,
     /// Records not kept at retirement because nothing needed them any more.
     pub removed_consumed: u64,
+    /// What may still be written to the disk, in bytes; `u64::MAX` until it was looked at.
+    pub disk_available_bytes: u64,
+    /// How much that is.
+    pub disk_room: Room,
+    /// Appends refused because the disk was full.
+    pub disk_refused: u64,
     /// Writes of the journal.
     pub write: LatencySnapshot,
     /// Syncs of the journal.

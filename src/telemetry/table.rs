@@ -96,6 +96,14 @@ pub const METRICS: &[Metric] = &[
         "Journal files whose records moved to segments or went.",
     ),
     plain("trunkline_log_segment_written_bytes_total", Kind::Counter, "bytes", "Bytes written to segments."),
+    plain("trunkline_disk_available_bytes", Kind::Gauge, "bytes", "What may still be written to the disk of the log."),
+    plain(
+        "trunkline_disk_room",
+        Kind::Gauge,
+        "0, 1 or 2",
+        "0: enough. 1: little, commits are delayed. 2: none, records are refused.",
+    ),
+    plain("trunkline_disk_refused_total", Kind::Counter, "appends", "Appends refused because the disk was full."),
     plain("trunkline_log_memory_tail_bytes", Kind::Gauge, "bytes", "Recent records kept in memory."),
     Metric {
         name: "trunkline_log_removed_records_total",

@@ -5,11 +5,12 @@
 
 mod aborted;
 mod catalog;
-mod disk;
+pub(crate) mod disk;
 mod files;
 mod frame;
 mod journal;
 mod partition;
+mod pressure;
 mod recovery;
 mod retire;
 mod segment;
@@ -23,6 +24,7 @@ use parking_lot::{Condvar, Mutex, ReentrantMutex, ReentrantMutexGuard, RwLock};
 use smallvec::SmallVec;
 
 pub use partition::{Bounds, Partition};
+pub use pressure::Watermarks;
 pub use recovery::replay_any;
 
 use super::entry::{Entry, Write};
@@ -32,15 +34,18 @@ use super::name::TopicName;
 use super::record::{Limits, is_control_batch};
 use super::retention::Keeper;
 use super::state::{StateRecord, Table};
-use super::stats::{JournalStats, LogStats};
+use super::stats::{JournalStats, LogStats, Room};
 use super::stored::StoredBatch;
 use super::topic::{Topic, TopicId, TopicSettings};
 use super::transactions::Aborted;
 use catalog::Catalog;
 use disk::Disk;
+#[cfg(test)]
+pub(crate) use disk::simulated;
 use frame::{FLAG_BROADCAST, Target};
 use journal::{Body, Journal};
 use partition::BatchRef;
+use pressure::Pressure;
 use retire::Removed;
 
 /// Where the log lies and how large its parts may become.
@@ -62,6 +67,8 @@ pub struct LogSettings {
     pub memory_tail_bytes: usize,
     /// The size at which a new segment is begun, in bytes.
     pub segment_bytes: u64,
+    /// When the disk has too little room.
+    pub watermarks: Watermarks,
     /// How often retention and the size of the journal are looked at, in milliseconds.
     pub maintenance_interval_ms: u64,
     /// What a record batch may be.
@@ -81,6 +88,7 @@ impl Default for LogSettings {
             sync_interval_ms: 1000,
             memory_tail_bytes: 64 << 20,
             segment_bytes: 512 << 20,
+            watermarks: Watermarks::default(),
             maintenance_interval_ms: 500,
             limits: Limits::default(),
             topics_max: 2_000_000,
@@ -147,7 +155,7 @@ impl Engine {
     fn run_maintenance(&self) {
         let interval = std::time::Duration::from_millis(self.settings.maintenance_interval_ms);
         while !self.stops_within(interval) {
-            match self.maintain() {
+            match self.look_at_room().and_then(|()| self.maintain()) {
                 Ok(()) => {}
                 // Nothing is lost: the journal keeps what could not be moved, and the next round tries again.
                 Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
@@ -171,6 +179,22 @@ impl Engine {
             self.stopped.wait_for(&mut stopping, time);
         }
         *stopping
+    }
+
+    /// How much room the disk has left.
+    pub fn pressure(&self) -> &Pressure {
+        self.journal.pressure()
+    }
+
+    fn look_at_room(&self) -> std::io::Result<()> {
+        let available_bytes = self.settings.disk.space(&self.settings.directory)?.available_bytes;
+        match self.pressure().observe(available_bytes) {
+            Some(Room::Full) => tracing::error!(available_bytes, "the disk is full: records are refused until there is room"),
+            Some(Room::Low) => tracing::warn!(available_bytes, "the disk is nearly full: writing is slowed down"),
+            Some(Room::Ample) => tracing::info!(available_bytes, "the disk has room again"),
+            None => {}
+        }
+        Ok(())
     }
 
     /// Who knows what the views need.
@@ -251,7 +275,7 @@ impl Engine {
                 // Its file was retired or replaced meanwhile: what was needed of it is in segments now. Of a topic that was
                 // deleted nothing is.
                 Err(ReadError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound && attempts < READ_ATTEMPTS => {}
-                found => return found,
+                found => return found.and_then(|batches| intact(partition, batches)),
             }
         }
     }
@@ -393,6 +417,9 @@ impl Engine {
             topics: self.catalog.read().len().saturating_sub(tables) as u64,
             removed_retention: self.removed.by_retention(),
             removed_consumed: self.removed.as_consumed(),
+            disk_available_bytes: self.pressure().available_bytes(),
+            disk_room: self.pressure().room(),
+            disk_refused: self.pressure().refused(),
             write: stats.write.snapshot(),
             sync: stats.sync.snapshot(),
             commits: stats.commits.snapshot(),
@@ -409,6 +436,18 @@ impl Engine {
         *self.stopping.lock() = true;
         self.stopped.notify_all();
         self.journal.stop();
+    }
+}
+
+/// What has been damaged on disk is named and never served. A checksum costs a fraction of what reading the bytes costs.
+fn intact(partition: &Partition, batches: Vec<StoredBatch>) -> Result<Vec<StoredBatch>, ReadError> {
+    match batches.iter().find(|batch| !batch.is_intact()) {
+        None => Ok(batches),
+        Some(damaged) => Err(ReadError::Corrupt {
+            partition: format!("{}-{}", partition.topic_name(), partition.index()),
+            offset: damaged.base_offset,
+            reason: "the checksum is not that of the bytes".to_owned(),
+        }),
     }
 }
 

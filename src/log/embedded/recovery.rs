@@ -51,6 +51,8 @@ pub fn recover(settings: &LogSettings) -> Result<Recovered, OpenError> {
     for directory in [&journal, &topics] {
         disk.create_directory(directory).map_err(OpenError::io("creating", directory.clone()))?;
     }
+    // Without its directory's name on disk no file in it is.
+    disk.sync_directory(&settings.directory).map_err(OpenError::io("syncing", settings.directory.clone()))?;
     finish_swaps(disk, &topics).map_err(OpenError::io("cleaning up", topics.clone()))?;
     let durable = Arc::new(Durable::new(Lsn(u64::MAX)));
     let catalog = Catalog::new(disk.clone(), topics.clone(), Arc::clone(&durable), settings.durability, settings.topics_max);

@@ -2,21 +2,23 @@
 //!
 //! Also removes segments that retention lets go, and the files of deleted topics. Writers go on meanwhile.
 
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::Engine;
-use super::catalog::partition_put;
+use super::catalog::{partition_put, table_name};
 use super::partition::{BatchRef, Latest, Partition, PartitionState};
 use super::segment::{Segment, Segments};
 use crate::log::lsn::Lsn;
-use crate::log::record::{Limits, batch_of_one};
+use crate::log::record::{Limits, Record, batch_of_one};
 use crate::log::retention::Needs;
-use crate::log::state::Change;
+use crate::log::state::{Change, TOPICS};
 use crate::log::stored::StoredBatch;
 use crate::log::topic::{Cleanup, Topic, TopicSettings};
 
@@ -266,21 +268,31 @@ impl Engine {
     }
 
     /// Of a table of state only the newest change of each key is kept, each as a batch of its own at its offset.
+    ///
+    /// Of the catalog it is the newest of those that are due: until a newer one is read, the journal speaks of the topic as
+    /// it was before, and its records would belong to nobody.
     fn newest_changes(&self, partition: &Partition, due: &[BatchRef]) -> io::Result<Vec<StoredBatch>> {
         let stored_until = partition.with(|state| state.segments.next_offset());
-        let mut kept = Vec::new();
-        for batch in due.iter().filter(|batch| batch.base_offset >= stored_until) {
+        let mut changes = Vec::new();
+        // A crash in the middle of a retirement may have left the first changes of a batch in segments and not the rest.
+        for batch in due.iter().filter(|batch| batch.next_offset() > stored_until) {
             let bytes = self.journal.read(batch.position, batch.bytes as usize)?;
             let batch = StoredBatch::new(batch.base_offset, batch.span, bytes);
             for found in batch.records(&Limits::STORED).map_err(io::Error::other)? {
-                let (offset, record) = found.map_err(io::Error::other)?;
-                let is_newest = partition.with(|state| keep_change(state, &record.key.clone().unwrap_or_default(), offset));
-                if is_newest {
-                    kept.push(StoredBatch::new(offset, 1, batch_of_one(&record)));
-                }
+                changes.push(found.map_err(io::Error::other)?);
             }
         }
-        Ok(kept)
+        changes.retain(|(offset, _)| *offset >= stored_until);
+        let last = is_catalog(partition).then(|| last_of_each(&changes));
+        let stays = |(offset, record): &(u64, Record)| {
+            let key = record.key.clone().unwrap_or_default();
+            partition.with(|state| match &last {
+                Some(last) => last.get(&key) == Some(offset) && keep_due(state, &key, *offset, record.value.is_none()),
+                None => keep_change(state, &key, *offset),
+            })
+        };
+        let kept = changes.iter().filter(|change| stays(change));
+        Ok(kept.map(|(offset, record)| StoredBatch::new(*offset, 1, batch_of_one(record))).collect())
     }
 
     /// Rewrites the segments of a table when most of what they hold has been replaced.
@@ -289,18 +301,23 @@ impl Engine {
         if segments.bytes() < COMPACT_FROM_BYTES + live * 512 {
             return Ok(());
         }
-        let mut kept = Vec::new();
+        let mut changes = Vec::new();
         for batch in segments.read(0, usize::MAX)? {
             for found in batch.records(&Limits::STORED).map_err(io::Error::other)? {
-                let (offset, record) = found.map_err(io::Error::other)?;
-                let (key, change) = Change::from_record(record.clone());
-                let stays = partition.with(|state| {
-                    let newest = state.latest.as_ref().and_then(|latest| latest.get(&key)).map(|latest| latest.offset);
-                    newest == Some(offset) && change != Change::Delete
-                });
-                if stays {
-                    kept.push(StoredBatch::new(offset, 1, batch_of_one(&record)));
-                }
+                changes.push(found.map_err(io::Error::other)?);
+            }
+        }
+        let last = last_of_each(&changes);
+        let mut held = HashSet::new();
+        let mut kept = Vec::new();
+        for (offset, record) in &changes {
+            let (key, change) = Change::from_record(record.clone());
+            let newest =
+                partition.with(|state| state.latest.as_ref().and_then(|latest| latest.get(&key)).map(|latest| latest.offset));
+            let is_newest = if is_catalog(partition) { last.get(&key) == Some(offset) } else { newest == Some(*offset) };
+            if is_newest && change != Change::Delete {
+                kept.push(StoredBatch::new(*offset, 1, batch_of_one(record)));
+                held.insert(key);
             }
         }
         let kept_bytes: u64 = kept.iter().map(|batch| batch.len() as u64).sum();
@@ -310,10 +327,13 @@ impl Engine {
         self.settle()?;
         let written = segments.replace(&kept, self.settings.segment_bytes)?;
         self.stats.segment_bytes.fetch_add(written, Ordering::Relaxed);
-        // Nothing of a deleted key is left in segments, so its deletion need not be kept either.
+        // A deletion need not be kept where nothing of its key is left in segments.
         partition.with(|state| {
             if let Some(latest) = state.latest.as_mut() {
-                latest.retain(|_, latest| !(latest.deleted && latest.stored));
+                latest.retain(|key, latest| {
+                    latest.stored = held.contains(key);
+                    latest.stored || !latest.deleted
+                });
             }
         });
         Ok(())
@@ -373,8 +393,31 @@ fn advance_log_start(state: &mut PartitionState) {
     state.transactions.journal_from(in_journal.unwrap_or(state.end));
 }
 
+fn is_catalog(partition: &Partition) -> bool {
+    *partition.topic_name() == table_name(TOPICS)
+}
+
+/// The offset of the last change of each key.
+fn last_of_each(changes: &[(u64, Record)]) -> HashMap<Bytes, u64> {
+    changes.iter().map(|(offset, record)| (record.key.clone().unwrap_or_default(), *offset)).collect()
+}
+
+/// Whether a change that is the last of its key so far must be kept: a deletion need not where segments hold nothing of it.
+fn keep_due(state: &mut PartitionState, key: &Bytes, offset: u64, is_deletion: bool) -> bool {
+    let Some(latest) = state.latest.as_mut() else { return false };
+    let Some(entry) = latest.get_mut(key) else { return false };
+    if !is_deletion || entry.stored {
+        entry.stored = true;
+        return true;
+    }
+    if entry.offset == offset {
+        latest.remove(key);
+    }
+    false
+}
+
 /// Whether a change is the newest of its key and must be kept, remembering that segments then hold the key.
-fn keep_change(state: &mut PartitionState, key: &bytes::Bytes, offset: u64) -> bool {
+fn keep_change(state: &mut PartitionState, key: &Bytes, offset: u64) -> bool {
     let Some(latest) = state.latest.as_mut() else { return false };
     match latest.get_mut(key) {
         Some(Latest { offset: newest, deleted, stored }) if *newest == offset => {

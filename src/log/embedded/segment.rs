@@ -63,7 +63,7 @@ impl Segments {
     pub fn open(disk: Disk, directory: PathBuf, identity: TopicId, limits: &Limits) -> io::Result<Self> {
         let identity = metadata_text(identity);
         if !belongs_to(&disk, &directory, &identity) {
-            disk.remove_directory(&directory)?;
+            disk.clear_directory(&directory)?;
             return Ok(Self { disk, directory, identity, list: Vec::new() });
         }
         let mut bases = Vec::new();

@@ -12,6 +12,7 @@ mod fields;
 mod header;
 pub mod varint;
 
+pub(crate) use batch::has_own_checksum;
 pub use batch::{ValidBatch, records, validate_batch};
 pub use builder::{BatchBuilder, batch_of_one, put_batch_of_one};
 pub use compression::Compression;

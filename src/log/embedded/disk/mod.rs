@@ -4,6 +4,8 @@
 //! or forget what was not synced, so the engine is tested against every disk that it may meet.
 
 mod real;
+#[cfg(test)]
+pub mod simulated;
 
 use std::fmt::Debug;
 use std::io;
@@ -45,6 +47,15 @@ pub struct Name {
     pub is_directory: bool,
 }
 
+/// The room of a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// All of it, in bytes.
+    pub total_bytes: u64,
+    /// What may still be written, in bytes.
+    pub available_bytes: u64,
+}
+
 /// What the engine asks of a file system. Durable is what a sync of the file covers, and what a sync of its directory names.
 pub trait FileSystem: Debug + Send + Sync {
     /// Opens a file.
@@ -70,6 +81,9 @@ pub trait FileSystem: Debug + Send + Sync {
 
     /// Makes the names in a directory durable.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
+
+    /// The room of the file system that a directory lies in.
+    fn space(&self, directory: &Path) -> io::Result<Space>;
 }
 
 /// What the engine asks of an open file. A write that fails may have been done in part.
