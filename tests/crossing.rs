@@ -13,6 +13,8 @@ mod clients;
 mod envelope;
 #[path = "crossing/partitions.rs"]
 mod partitions;
+#[path = "crossing/seen.rs"]
+mod seen;
 #[path = "crossing/shared.rs"]
 mod shared;
 #[path = "crossing/table.rs"]

@@ -7,6 +7,9 @@ mod support;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -14,7 +17,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use redis::Commands;
-use support::{Gateway, PATIENCE, eventually, unique};
+use support::{Gateway, PATIENCE, eventually, unique, within};
 
 const CALL: Duration = Duration::from_secs(20);
 
@@ -337,4 +340,35 @@ async fn only_stable_offsets_are_told_to_who_asks_for_them() {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_of_the_same_name_gives_what_is_committed() {
+    let gateway = Gateway::start();
+    let topic = make_topic(&gateway, 1).await;
+    let connection = lapin::Connection::connect(&gateway.amqp(), lapin::ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let declared = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(topic.as_str().into(), declared, FieldTable::default()).await.unwrap();
+    let consumer = channel.basic_consume(topic.as_str().into(), "".into(), BasicConsumeOptions::default(), FieldTable::default());
+    let mut consumer = consumer.await.unwrap();
+    let writing = tokio::task::spawn_blocking(move || {
+        let writer = writer(&gateway, "queues", 60_000);
+        for (value, commits) in [("never", false), ("first", true), ("never", false), ("last", true)] {
+            writer.begin_transaction().unwrap();
+            send(&writer, &topic, 0, value);
+            writer.flush(CALL).unwrap();
+            match commits {
+                true => writer.commit_transaction(CALL).unwrap(),
+                false => writer.abort_transaction(CALL).unwrap(),
+            }
+        }
+        gateway
+    });
+    for expected in ["first", "last"] {
+        let delivery = within("a delivery", consumer.next()).await.unwrap().unwrap();
+        assert_eq!(delivery.data, expected.as_bytes());
+        delivery.acker.ack(BasicAckOptions::default()).await.unwrap();
+    }
+    let _gateway = writing.await.unwrap();
 }

@@ -26,7 +26,7 @@ impl Scene {
         let name = TopicName::new("orders")?;
         let mut unit = delivery.begin()?;
         let topic = unit.create_topic(&name, 1, TopicSettings::consumed("bench", true, 1 << 20))?;
-        unit.open_queue(&name, QueueSpec { topic: name.clone(), durable: is_durable })?;
+        unit.open_queue(&name, QueueSpec::new(name.clone(), is_durable))?;
         unit.commit();
         Ok(Self { delivery, topic, name, _directory: directory })
     }

@@ -3,7 +3,10 @@
 //! A *queue* gives a record to one taker, a *tail* gives every record from now on to everyone who listens, and a *group*
 //! remembers a committed offset a partition. All changes go through a [`Unit`], which is one atomic entry of the journal.
 
+mod flow;
 pub mod group;
+mod kept;
+mod observer;
 mod partitioner;
 pub mod queue;
 mod queues;
@@ -21,6 +24,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
+pub use flow::{Flow, Meter};
+pub use kept::KeptState;
+pub use observer::{GroupSnapshot, Observer, PartitionSnapshot, QueueSnapshot, TailSnapshot, TopicSnapshot};
 pub use partitioner::{Placing, partition_of};
 pub use queue::{Class, End, Kind};
 pub use reader::RecordReader;
@@ -97,32 +103,6 @@ pub enum StartError {
         /// What is wrong.
         reason: String,
     },
-}
-
-/// A queue view as it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueSnapshot {
-    /// Its name.
-    pub name: TopicName,
-    /// The topic that it reads; its default view has the same name.
-    pub topic: TopicName,
-    /// Records that may be taken.
-    pub ready: u64,
-    /// Records taken and not settled.
-    pub in_flight: u64,
-    /// Its takers.
-    pub takers: u32,
-}
-
-impl QueueSnapshot {
-    /// What to call it: the topic, and behind a slash the view's own name if it has one.
-    pub fn label(&self) -> String {
-        let prefix = view::view_name(&self.topic, b"").map(|prefix| prefix.to_bytes()).unwrap_or_default();
-        match self.name.as_bytes().strip_prefix(&prefix[..]) {
-            Some(own) if !prefix.is_empty() => format!("{}/{}", self.topic, String::from_utf8_lossy(own)),
-            Some(_) | None => self.topic.to_string(),
-        }
-    }
 }
 
 impl Delivery {
@@ -212,17 +192,9 @@ impl Delivery {
         self.0.holders.write().push(holder);
     }
 
-    /// All queue views as they stand.
+    /// All queue views as they stand, in no order.
     pub fn queues(&self) -> Vec<QueueSnapshot> {
-        let views = self.0.views.lock();
-        let snapshot = |(name, view): (&TopicName, &View)| QueueSnapshot {
-            name: name.clone(),
-            topic: view.spec.topic.clone(),
-            ready: view.state.ready(Class::All),
-            in_flight: view.state.in_flight(),
-            takers: view.taker_count(),
-        };
-        views.queues.iter().map(snapshot).collect()
+        observer::queues(&self.0.views.lock())
     }
 
     /// Writes the state of all views, so that the next start has nothing to work out, and closes the log. Blocks.
@@ -305,7 +277,8 @@ fn load_queues(log: &Log) -> Result<Queues, StartError> {
     let is_recovered = marks.last().is_some_and(|(_, change)| *change != Change::Put(Bytes::from_static(b"clean")));
     let mut queues = Queues::default();
     for (key, change) in changes.into_iter().filter(|(key, _)| *key != CLEAN) {
-        let Ok(name) = TopicName::new(key) else { continue };
+        // A name that is kept must not keep the batch that it was read with.
+        let Ok(name) = TopicName::new(Bytes::copy_from_slice(&key)) else { continue };
         let damaged = |reason: String| StartError::Damaged { queue: name.to_string(), reason };
         match change {
             Change::Delete => {
@@ -361,6 +334,8 @@ fn apply(view: &mut View, body: &[u8]) -> Result<(), String> {
 
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod observer_tests;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! A topic without named views, which is nearly every one, costs nothing here beside its default view.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use super::view::View;
 use crate::log::TopicName;

@@ -133,8 +133,11 @@ impl Mailbox {
         }
     }
 
-    pub fn push(&self, claim: Claim) {
-        self.claims.lock().push(claim);
+    /// Puts a claim in. True: the taker does not know of any yet.
+    pub fn push(&self, claim: Claim) -> bool {
+        let mut claims = self.claims.lock();
+        claims.push(claim);
+        claims.len() == 1
     }
 
     /// The queue view is gone.

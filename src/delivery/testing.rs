@@ -89,7 +89,7 @@ impl Office {
                 return;
             };
             let partition = self.view.topic.partition(0).expect("the only partition");
-            turn.mailbox.push(Claim {
+            let is_first = turn.mailbox.push(Claim {
                 queue: self.name.clone(),
                 partition,
                 position: Position { partition: 0, offset: taken.offset },
@@ -97,7 +97,9 @@ impl Office {
                 delivery_count: 0,
                 barrier: Barrier::NONE,
             });
-            turn.mailbox.spec.signal.notify_one();
+            if is_first {
+                turn.mailbox.spec.signal.notify_one();
+            }
         }
     }
 }

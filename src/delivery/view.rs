@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes};
 
+use super::flow::Flow;
 use super::queue::{Class, Kind, QueueState, SnapshotError, StateOps};
 use super::taker::{Mailbox, Serve, TakerId};
 use crate::log::runs::RunSet;
@@ -57,6 +58,8 @@ pub(super) struct View {
     pub put_at: Lsn,
     pub changed: bool,
     takers: VecDeque<Arc<Mailbox>>,
+    /// None: nothing has passed yet. Most views are idle.
+    flow: Option<Box<Flow>>,
 }
 
 /// Who is served next, and how.
@@ -87,6 +90,7 @@ impl View {
             put_at: Lsn::NONE,
             changed: false,
             takers: VecDeque::new(),
+            flow: None,
         }
     }
 
@@ -132,6 +136,21 @@ impl View {
 
     pub fn taker_count(&self) -> u32 {
         u32::try_from(self.takers.len()).unwrap_or(u32::MAX)
+    }
+
+    /// What has passed.
+    pub fn flow(&self) -> Flow {
+        self.flow.as_deref().copied().unwrap_or_default()
+    }
+
+    /// Records were handed to takers.
+    pub fn count_taken(&mut self, records: u64, now_ms: i64) {
+        self.flow.get_or_insert_default().taken.add(records, now_ms);
+    }
+
+    /// Records are done.
+    pub fn count_settled(&mut self, records: u64, now_ms: i64) {
+        self.flow.get_or_insert_default().settled.add(records, now_ms);
     }
 
     pub fn cancel_takers(&mut self) {

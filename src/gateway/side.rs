@@ -7,8 +7,9 @@ use parking_lot::RwLock;
 use tokio::task::JoinSet;
 
 use super::finish;
+use super::vitals::now_ms;
 use crate::admin::{self, Admin};
-use crate::delivery::Delivery;
+use crate::delivery::Observer;
 use crate::log::Room;
 use crate::net::{ConnectionLimit, Listener, ShutdownTrigger};
 use crate::telemetry::Telemetry;
@@ -19,7 +20,7 @@ const GRACE: Duration = Duration::from_millis(500);
 /// How far the gateway is, for who asks whether it is ready.
 pub(super) enum Stage {
     Recovering,
-    Serving(Delivery),
+    Serving(Observer),
     Stopping,
 }
 
@@ -38,7 +39,12 @@ impl Side {
         let mut tasks = JoinSet::new();
         if let Some(listener) = listener {
             let asked = Arc::clone(&stage);
-            let admin = Admin::new(telemetry, Arc::new(move || readiness(&asked.read())));
+            let seen = Arc::clone(&stage);
+            let sight = Arc::new(move || match &*seen.read() {
+                Stage::Serving(observer) => Some(observer.clone()),
+                Stage::Recovering | Stage::Stopping => None,
+            });
+            let admin = Admin::new(telemetry, Arc::new(move || readiness(&asked.read())), sight, Arc::new(now_ms));
             tasks.spawn(listener.serve(Arc::new(admin), ConnectionLimit::new(admin::CONNECTIONS_MAX), stopped));
         }
         Self { tasks, stop, stage }
@@ -57,8 +63,8 @@ impl Side {
 fn readiness(stage: &Stage) -> Result<String, String> {
     match stage {
         Stage::Recovering => Err("the log is being recovered".to_owned()),
-        Stage::Serving(delivery) => {
-            let log = delivery.log();
+        Stage::Serving(observer) => {
+            let log = observer.delivery().log();
             log.admit().map(|()| disk(log.room())).map_err(|refused| refused.to_string())
         }
         Stage::Stopping => Err("shutting down".to_owned()),

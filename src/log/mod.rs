@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 
 #[cfg(test)]
 pub(crate) use embedded::simulated;
-pub use embedded::{Bounds, LogSettings, Partition, Watermarks, replay_any};
+pub use embedded::{Bounds, LogSettings, Partition, Watermarks, inspect, replay_any};
 pub use entry::{Entry, Placement, Write};
 pub use error::{OpenError, ReadError, Refused, TopicError};
 pub use lsn::{Barrier, Durability, Lsn, Progress, Signal};
@@ -293,6 +293,17 @@ impl Log {
     pub fn trim(&self, partition: &Partition, to: u64) -> (u64, StateRecord) {
         let log_start = self.engine.trim(partition, to);
         (log_start, self.engine.partition_record(partition))
+    }
+
+    /// Leaves out the offsets of a partition before one, which must not lie before its end; the record makes that durable.
+    pub fn skip_to(&self, partition: &Partition, offset: u64) -> StateRecord {
+        partition.with(|state| {
+            if state.log_start == state.end {
+                state.log_start = state.log_start.max(offset);
+            }
+            state.end = state.end.max(offset);
+        });
+        self.engine.partition_record(partition)
     }
 
     /// What to do with a batch of a producer, and its offsets if it is to be written.

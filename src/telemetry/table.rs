@@ -62,6 +62,25 @@ pub const METRICS: &[Metric] = &[
     topic("trunkline_queue_ready", "records", "Records that the default queue view of the topic could hand out now."),
     topic("trunkline_queue_in_flight", "records", "Records taken from the queue view and not yet settled."),
     topic("trunkline_queue_takers", "takers", "Those who wait for records of the queue view."),
+    topic(
+        "trunkline_queue_oldest_age_seconds",
+        "seconds",
+        "How long ago the oldest record was written that the queue view has not settled; 0: it has settled all.",
+    ),
+    Metric {
+        name: "trunkline_queue_taken_total",
+        kind: Kind::Counter,
+        unit: "records",
+        labels: &["topic"],
+        help: "Records that the queue view handed out since the start, each time.",
+    },
+    Metric {
+        name: "trunkline_queue_settled_total",
+        kind: Kind::Counter,
+        unit: "records",
+        labels: &["topic"],
+        help: "Records that the queue view was done with since the start.",
+    },
     Metric {
         name: "trunkline_group_lag",
         kind: Kind::Gauge,

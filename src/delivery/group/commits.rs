@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::groups::{Groups, check_name};
-use super::offsets::{Committed, OffsetKey};
+use super::offsets::{Committed, OffsetKey, OffsetTable};
 use super::request::Caller;
 use super::{GroupError, State};
-use crate::log::{Barrier, TopicId};
+use crate::log::{Barrier, TopicId, TopicName};
 
 /// One offset to commit.
 #[derive(Debug, Clone)]
@@ -158,10 +158,17 @@ impl Groups {
 
     /// How far every group is behind, by group, topic and partition.
     pub fn snapshot(&self) -> Vec<GroupLag> {
+        self.lags(|offsets| offsets.iter().map(owned).collect())
+    }
+
+    /// How far every group is behind in the partitions of a topic.
+    pub fn snapshot_of(&self, topic: &TopicName) -> Vec<GroupLag> {
+        self.lags(|offsets| offsets.of_topic(topic).map(owned).collect())
+    }
+
+    fn lags(&self, select: impl FnOnce(&OffsetTable) -> Vec<OwnedOffset>) -> Vec<GroupLag> {
         let mut ends = BTreeMap::new();
-        let offsets = self.shared.offsets.read();
-        let all: Vec<_> = offsets.iter().map(|(g, k, c)| (g.clone(), k.clone(), c.offset, c.topic_id)).collect();
-        drop(offsets);
+        let all = select(&self.shared.offsets.read());
         let mut lags = Vec::with_capacity(all.len());
         for (group, key, committed, topic_id) in all {
             let end = *ends.entry(key.clone()).or_insert_with(|| self.end_of(&key, topic_id));
@@ -174,6 +181,13 @@ impl Groups {
         let topic = self.shared.delivery.log().topic(&key.topic).filter(|t| t.id() == topic_id)?;
         Some(topic.partition(key.partition)?.bounds().durable)
     }
+}
+
+/// A group, a key, the committed offset, and the topic that it was committed in.
+type OwnedOffset = (Arc<str>, OffsetKey, u64, TopicId);
+
+fn owned((group, key, committed): (&Arc<str>, &OffsetKey, &Committed)) -> OwnedOffset {
+    (group.clone(), key.clone(), committed.offset, committed.topic_id)
 }
 
 /// How far one group is behind in one partition.

@@ -19,10 +19,33 @@ use crate::delivery::{Holder, StartError, Unit};
 use crate::log::{Barrier, Table, TopicName};
 
 /// The state table that holds committed offsets and memberships.
-const TABLE: Table = Table("__consumer_offsets");
+pub(in crate::delivery) const TABLE: Table = Table("__consumer_offsets");
 
 /// A membership that takes more bytes is not kept: its members start over after a restart.
 const MEMBERSHIP_BYTES_MAX: usize = 4 << 20;
+
+/// A record of the table, as far as others than groups want to know it.
+pub(in crate::delivery) enum GroupRecord {
+    /// The committed offset of a group in a partition; none: it was forgotten.
+    Offset { group: Arc<str>, key: OffsetKey, offset: Option<u64> },
+    /// A membership, or a form that this program leaves alone.
+    Other,
+}
+
+/// Reads a record of the table. An error: its key is of a known form, and its value is not.
+pub(in crate::delivery) fn decode(key: &Bytes, value: Option<&Bytes>) -> Result<GroupRecord, String> {
+    if let Some((group, key)) = offset_record::decode_key(key.clone()) {
+        let damaged = || format!("the offset that group {group} committed in {}-{} does not decode", key.topic, key.partition);
+        let committed = value.map(|value| offset_record::decode_value(value.clone()).ok_or_else(damaged)).transpose()?;
+        return Ok(GroupRecord::Offset { group, key, offset: committed.map(|committed| committed.offset) });
+    }
+    if let Some(group) = group_record::decode_key(key.clone())
+        && value.is_some_and(|value| group_record::decode_value(value.clone()).is_none())
+    {
+        return Err(format!("the membership of group {group} does not decode"));
+    }
+    Ok(GroupRecord::Other)
+}
 
 /// The keys of a group itself in every kind that it may have been of.
 fn keys_of_kinds(group: &str) -> impl IntoIterator<Item = Bytes> {

@@ -31,6 +31,7 @@ pub use commits::{GroupLag, NewOffset, OffsetAnswers, OffsetError};
 pub use describe::{GroupDescription, GroupListing, MemberDescription};
 pub use error::GroupError;
 pub use groups::Groups;
+pub(super) use journal::{GroupRecord, TABLE, decode};
 pub use machine::{Group, State};
 pub use managed::{
     Assignor, Beat, BeatAnswer, Catalog, Intent, Managed, ManagedDescription, ManagedMember, Place, Places, Sharing,

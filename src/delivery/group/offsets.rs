@@ -85,6 +85,14 @@ impl OffsetTable {
         self.groups.iter().flat_map(|(name, offsets)| offsets.by_key.iter().map(move |(key, c)| (name, key, c)))
     }
 
+    /// What every group has committed in the partitions of a topic.
+    pub(super) fn of_topic(&self, topic: &TopicName) -> impl Iterator<Item = (&Arc<str>, &OffsetKey, &Committed)> {
+        let [first, last] = [0, u32::MAX].map(|partition| OffsetKey { topic: topic.clone(), partition });
+        self.groups.iter().flat_map(move |(name, offsets)| {
+            offsets.by_key.range(first.clone()..=last.clone()).map(move |(key, committed)| (name, key, committed))
+        })
+    }
+
     /// The lowest offset that any group has committed in this partition. What was committed in a topic of that name that is
     /// gone counts too until it is swept out: it can only hold more.
     pub(super) fn floor(&self, key: &OffsetKey) -> Option<u64> {

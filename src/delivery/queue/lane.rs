@@ -6,9 +6,8 @@
 
 use std::ops::Range;
 
-use hashbrown::HashMap;
-
 use super::front::FrontRuns;
+use super::traces::Traces;
 use super::{Class, Kind, RunSet};
 
 /// Below this many runs `hidden` is cheap to build again, and is dropped when nothing needs it.
@@ -44,9 +43,9 @@ pub(super) struct Lane {
     pub broadcast: RunSet,
     hidden: Option<Box<RunSet>>,
     pub front: FrontRuns,
-    pub in_flight: HashMap<u64, Trace>,
+    pub in_flight: Traces,
     /// Traces of records that are ready.
-    pub history: HashMap<u64, Trace>,
+    pub history: Traces,
 }
 
 impl Lane {
@@ -264,28 +263,17 @@ impl Lane {
 
     /// The traces in `range` of records that are ready, taken out.
     pub fn forget_history(&mut self, range: &Range<u64>) -> Vec<Trace> {
-        remove_in(&mut self.history, range)
+        self.history.remove_in(range)
     }
 
     /// Claims in `range` end; tells how many there were.
     pub fn forget_claims(&mut self, range: &Range<u64>) -> u64 {
-        remove_in(&mut self.in_flight, range).len() as u64
+        self.in_flight.remove_in(range).len() as u64
     }
 
     /// The place of a record that is ready or in flight.
     pub fn place_of(&self, offset: u64) -> i64 {
         let traced = self.history.get(&offset).or_else(|| self.in_flight.get(&offset));
         traced.map(|trace| trace.place).or_else(|| self.front.place_of(offset)).unwrap_or(offset as i64)
-    }
-}
-
-/// Takes out the entries in `range`, by whichever way is shorter.
-fn remove_in(traces: &mut HashMap<u64, Trace>, range: &Range<u64>) -> Vec<Trace> {
-    if traces.is_empty() {
-        Vec::new()
-    } else if range.end - range.start <= traces.len() as u64 {
-        range.clone().filter_map(|offset| traces.remove(&offset)).collect()
-    } else {
-        traces.extract_if(|offset, _| range.contains(offset)).map(|(_, trace)| trace).collect()
     }
 }

@@ -9,11 +9,13 @@ mod op;
 mod order;
 mod snapshot;
 mod state;
+mod traces;
 
 pub use crate::log::runs::RunSet;
 pub use op::{StateOp, StateOps};
 pub use snapshot::SnapshotError;
 pub use state::{Needed, QueueState, Taken, UnknownPartition};
+pub use traces::FailureSpread;
 
 #[cfg(test)]
 mod held_tests;

@@ -4,7 +4,6 @@
 //! Reading trusts nothing: sets that overlap where they must not are damage.
 
 use bytes::Bytes;
-use hashbrown::HashMap;
 
 use crate::log::record::varint::{Input, put_uvarint, put_varint};
 
@@ -12,6 +11,7 @@ use super::RunSet;
 use super::front::{FrontRun, FrontRuns};
 use super::lane::{Lane, Trace};
 use super::state::QueueState;
+use super::traces::Traces;
 use crate::log::runs::{OFFSET_MAX, PLACE_MIN};
 
 const VERSION: u8 = 1;
@@ -145,9 +145,9 @@ fn read_front(
     Some(front)
 }
 
-fn read_traces(input: &mut Input<'_>, lane: &Lane) -> Option<HashMap<u64, Trace>> {
+fn read_traces(input: &mut Input<'_>, lane: &Lane) -> Option<Traces> {
     let count = input.uvarint()?;
-    let mut traces = HashMap::new();
+    let mut traces = Traces::default();
     for _ in 0..count {
         let offset = input.uvarint().filter(|offset| *offset < lane.end && !lane.is_done(*offset))?;
         let acquired = u32::try_from(input.uvarint()?).ok()?;

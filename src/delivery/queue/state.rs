@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::front::FrontRun;
 use super::lane::{Lane, Trace};
-use super::{Class, End, Kind, RunSet, StateOp};
+use super::{Class, End, FailureSpread, Kind, RunSet, StateOp};
 use crate::log::runs::{OFFSET_MAX, PLACE_MIN};
 
 /// A record that was taken.
@@ -120,6 +120,18 @@ impl QueueState {
     /// Records taken and neither accepted nor released.
     pub fn in_flight(&self) -> u64 {
         self.in_flight
+    }
+
+    /// How often the records that are ready or in flight came back as failed.
+    pub fn failures(&self) -> FailureSpread {
+        let mut spread = FailureSpread::default();
+        for traces in self.lanes.iter().flat_map(|lane| [&lane.history, &lane.in_flight]) {
+            spread.add(traces.spread());
+        }
+        // Most records have never been taken, and nothing is remembered of them.
+        let [never, failed @ ..] = &mut spread.0;
+        *never = (self.ready(Class::All) + self.in_flight).saturating_sub(failed.iter().sum());
+        spread
     }
 
     /// What must not be removed from a partition; `None` for a partition that the queue does not have.
@@ -306,9 +318,8 @@ impl QueueState {
             }
             let place = lane.place_of(offset);
             let traces = if lane.in_flight.contains_key(&offset) { &mut lane.in_flight } else { &mut lane.history };
-            let trace = traces.entry(offset).or_insert(Trace { place, acquired: 0, delivered: 0 });
-            trace.delivered = delivered;
-            trace.acquired = trace.acquired.max(delivered);
+            let acquired = traces.get(&offset).map_or(0, |trace| trace.acquired).max(delivered);
+            traces.insert(offset, Trace { place, acquired, delivered });
         });
     }
 

@@ -190,7 +190,7 @@ impl PatternIndex {
             for index in 0..next + runs {
                 let node = if index < next { walk.next.get(index) } else { walk.runs.get(index - next) };
                 if let Some(node) = node.and_then(|node| self.nodes.get(*node as usize)) {
-                    self.step(node, *byte, &name[..], at + 1, walk, &mut found);
+                    self.step(node, *byte, name, at + 1, walk, &mut found);
                 }
             }
         }

@@ -23,7 +23,7 @@ use super::tail::Heard;
 use super::taker::{Claim, Mailbox};
 use super::{QUEUES, Views};
 use crate::log::record::BatchBuilder;
-use crate::log::{Barrier, Change, Entry, Log, Partition, Placement, Signal, StateRecord, Table, Topic, TopicName, Turn};
+use crate::log::{Barrier, Change, Entry, Log, Partition, Placement, StateRecord, Table, Topic, TopicName, Turn};
 
 /// Where a record goes.
 #[derive(Debug, Clone)]
@@ -142,24 +142,16 @@ impl<'a> Unit<'a> {
 
     /// Gives claims and announcements to whom they are for, to go out once they are durable.
     fn hand_out(&mut self, barrier: Barrier) {
-        let mut signals: SmallVec<[(Barrier, Signal); 8]> = SmallVec::new();
-        let mut wake = |barrier: Barrier, signal: &Signal| {
-            let known = signals.iter_mut().find(|(_, present)| Arc::ptr_eq(present, signal));
-            match known {
-                Some((later, _)) => *later = barrier.and(*later),
-                None => signals.push((barrier, Arc::clone(signal))),
-            }
-        };
         for (mailbox, mut claim, is_pop) in self.claims.drain(..) {
             claim.barrier = match is_pop {
                 true => barrier,
                 false => claim.partition.barrier_of(claim.position.offset).unwrap_or(barrier),
             };
-            wake(claim.barrier, &mailbox.spec.signal);
-            mailbox.push(claim);
-        }
-        for (barrier, signal) in signals {
-            self.log.wake_at(barrier, &signal);
+            let barrier = claim.barrier;
+            // Who has something in the mailbox already is woken for that, and waits for the rest himself.
+            if mailbox.push(claim) {
+                self.log.wake_at(barrier, &mailbox.spec.signal);
+            }
         }
         for (heard, is_live) in self.heard.drain(..) {
             let barrier = if is_live { Barrier::NONE } else { barrier };

@@ -86,6 +86,7 @@ impl Unit<'_> {
     pub fn purge(&mut self, name: &TopicName, class: Class) -> u64 {
         let Some(view) = self.views.queues.get_mut(name) else { return 0 };
         let (count, op) = view.state.purge(class);
+        view.count_settled(count, self.now_ms);
         view.ops.push(op);
         self.touched(name);
         count
@@ -96,6 +97,8 @@ impl Unit<'_> {
         let view = self.views.queues.get_mut(name)?;
         let Taken { partition, offset, .. } = view.state.pop(end, class)?;
         view.ops.accept(partition, offset);
+        view.count_taken(1, self.now_ms);
+        view.count_settled(1, self.now_ms);
         self.touched(name);
         Some(Position { partition, offset })
     }
@@ -111,6 +114,7 @@ impl Unit<'_> {
     pub fn take(&mut self, name: &TopicName, class: Class) -> Option<Claim> {
         let view = self.views.queues.get_mut(name)?;
         let taken = view.state.take(class)?;
+        view.count_taken(1, self.now_ms);
         view.version += 1;
         let mut claim = claim_of(name, view, &taken)?;
         claim.barrier = claim.partition.barrier_of(taken.offset).unwrap_or(Barrier::NONE);
@@ -136,11 +140,14 @@ impl Unit<'_> {
     /// Settles records for good.
     pub fn accept(&mut self, name: &TopicName, at: &[Position]) {
         let Some(view) = self.views.queues.get_mut(name) else { return };
+        let mut settled = 0;
         for position in at {
             if view.state.accept(position.partition, position.offset) {
                 view.ops.accept(position.partition, position.offset);
+                settled += 1;
             }
         }
+        view.count_settled(settled, self.now_ms);
         self.touched(name);
     }
 

@@ -62,6 +62,18 @@ impl Unit<'_> {
         log_start
     }
 
+    /// Leaves out the offsets of a partition before one, in all views: the next record gets that offset.
+    pub fn skip_to(&mut self, partition: &Partition, offset: u64) {
+        self.close_batch();
+        let end = partition.bounds().end;
+        let record = self.log.skip_to(partition, offset);
+        self.states.push(record);
+        if let Some(view) = self.views.queues.get_mut(partition.topic_name()) {
+            view.state.pass(partition.index(), end, offset.saturating_sub(end));
+            view.version += 1;
+        }
+    }
+
     /// An id for a producer that no other ever had.
     pub fn next_producer_id(&mut self) -> i64 {
         let views = &mut *self.views;

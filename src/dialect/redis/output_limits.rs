@@ -60,7 +60,7 @@ impl OutputLimits {
     /// What is wrong with the text, in Redis's words.
     pub fn changed(&self, text: &str) -> Result<Classes, &'static str> {
         let words: Vec<&str> = text.split_ascii_whitespace().collect();
-        if words.is_empty() || words.len() % 4 != 0 {
+        if words.is_empty() || !words.len().is_multiple_of(4) {
             return Err("Wrong number of arguments in buffer limit configuration.");
         }
         let mut classes = self.classes();

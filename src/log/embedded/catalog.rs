@@ -291,6 +291,23 @@ pub fn partition_key(number: u32) -> Bytes {
     Bytes::copy_from_slice(&number.to_be_bytes())
 }
 
+/// The key of `__partitions` that says up to which position the journal was retired. No partition has it.
+pub const RETIRED_KEY: Bytes = Bytes::new();
+
+/// The record that says so: without a file that begins there or before, something is missing.
+pub fn retired_put(position: u64) -> StateRecord {
+    let change = Change::Put(Bytes::copy_from_slice(&position.to_be_bytes()));
+    StateRecord { table: PARTITIONS, key: RETIRED_KEY, change }
+}
+
+/// The position in such a record.
+pub fn retired_to(change: &Change) -> Option<u64> {
+    match change {
+        Change::Put(body) => body.as_ref().try_into().ok().map(u64::from_be_bytes),
+        Change::Operation(_) | Change::Delete => None,
+    }
+}
+
 /// The record that keeps what cannot be read off a partition's files.
 pub fn partition_put(partition: &Partition) -> StateRecord {
     let put = partition.with(|state| PartitionPut {

@@ -89,9 +89,9 @@ pub fn capacity_of(length: u64, file_bytes: u64) -> u64 {
 }
 
 /// Writes zeros over a part of a file, and makes that durable.
-pub fn erase(disk: &Disk, path: &Path, from: u64, bytes: usize) -> io::Result<()> {
+pub fn erase(disk: &Disk, path: &Path, from: u64, bytes: u64) -> io::Result<()> {
     let file = disk.open(path, Open::Write)?;
-    file.write_all_at(&vec![0; bytes], from)?;
+    write_zeros(&*file, from, bytes)?;
     file.sync_all()
 }
 
@@ -109,14 +109,19 @@ pub fn create_spare(disk: &Disk, directory: &Path, number: u64, bytes: u64) -> i
 }
 
 fn fill_with_zeros(file: &dyn OpenFile, bytes: u64) -> io::Result<()> {
-    let zeros = vec![0; 1 << 20];
-    let mut at = 0;
-    while at < bytes {
-        let step = (bytes - at).min(zeros.len() as u64);
+    write_zeros(file, 0, bytes)?;
+    file.sync_all()
+}
+
+fn write_zeros(file: &dyn OpenFile, from: u64, bytes: u64) -> io::Result<()> {
+    let zeros = vec![0; bytes.min(1 << 20) as usize];
+    let mut at = from;
+    while at < from + bytes {
+        let step = (from + bytes - at).min(zeros.len() as u64);
         file.write_all_at(zeros.get(..step as usize).unwrap_or_default(), at)?;
         at += step;
     }
-    file.sync_all()
+    Ok(())
 }
 
 /// The directory of one partition's segments.

@@ -8,11 +8,14 @@ mod catalog;
 pub(crate) mod disk;
 mod files;
 mod frame;
+pub mod inspect;
 mod journal;
 mod partition;
 mod pressure;
 mod recovery;
+mod refs;
 mod retire;
+mod scan;
 mod segment;
 
 use std::path::PathBuf;

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use bytes::Bytes;
 
+pub use super::refs::BatchRef;
+use super::refs::Refs;
 use super::segment::Segments;
 use crate::log::lsn::{Barrier, Durability, Durable, Signal};
 use crate::log::name::TopicName;
@@ -29,24 +31,6 @@ pub struct Bounds {
     pub stable: u64,
     /// The offset of the next record.
     pub end: u64,
-}
-
-/// Where a batch lies in the journal.
-#[derive(Debug, Clone, Copy)]
-pub struct BatchRef {
-    pub base_offset: u64,
-    pub position: u64,
-    pub bytes: u32,
-    pub span: u32,
-    pub max_timestamp_ms: i64,
-    /// Whether it holds the outcome of a transaction.
-    pub is_control: bool,
-}
-
-impl BatchRef {
-    pub fn next_offset(&self) -> u64 {
-        self.base_offset + u64::from(self.span)
-    }
 }
 
 /// The newest change of a key in a table of state.
@@ -78,7 +62,7 @@ pub struct PartitionState {
     pub durable_end: u64,
     /// Ends of appends that were not durable when last looked at, oldest first.
     pub undurable: VecDeque<(u64, Barrier)>,
-    pub refs: VecDeque<BatchRef>,
+    pub refs: Refs,
     pub segments: Arc<Segments>,
     pub broadcast: RunSet,
     pub producers: Producers,
@@ -150,8 +134,12 @@ impl Partition {
     /// The size of what it keeps, in bytes: a record that was fanned out counts in each of its partitions.
     pub fn bytes(&self) -> u64 {
         let state = self.state.lock();
-        let journal: u64 = state.refs.iter().map(|batch| u64::from(batch.bytes)).sum();
-        journal + state.segments.bytes()
+        state.refs.bytes() + state.segments.bytes()
+    }
+
+    /// The time of the batch that holds a record, in milliseconds since 1970, if the journal still has it.
+    pub fn recent_time_of(&self, offset: u64) -> Option<i64> {
+        self.state.lock().refs.holding(offset).map(|batch| batch.max_timestamp_ms)
     }
 
     /// Notifies the signal once when a record beyond `offset` is durable; at once if there is one.
@@ -325,7 +313,7 @@ impl PartitionState {
         if self.refs.front().is_none_or(|first| first.base_offset > from) {
             return None;
         }
-        let first = self.refs.partition_point(|batch| batch.next_offset() <= from);
+        let first = self.refs.index_beyond(from);
         let mut found = Vec::new();
         let mut room = bytes_max;
         for batch in self.refs.range(first..).take_while(|batch| batch.base_offset < bound) {

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::LogSettings;
-use super::catalog::{Catalog, PartitionPut};
+use super::catalog::{Catalog, PartitionPut, RETIRED_KEY, retired_to};
 use super::disk::{Disk, Open};
-use super::files::{self, Header, JOURNAL_HEADER_BYTES, JOURNAL_VERSION};
+use super::files::{self, Header, JOURNAL_VERSION};
 use super::frame::{self, FLAG_BROADCAST, Frame, FrameWrite};
 use super::journal::{FIRST_POSITION, JournalFile};
 use super::partition::{BatchRef, Partition};
 use super::retire::now_ms;
+use super::scan::EntryScan;
 use super::segment::Segments;
 use crate::log::error::OpenError;
 use crate::log::lsn::{Barrier, Durability, Durable, Lsn};
@@ -25,6 +26,9 @@ use crate::log::record::{BatchHeader, Limits, read_marker};
 use crate::log::state::Change;
 use crate::log::stored::StoredBatch;
 use crate::log::topic::TopicId;
+
+/// So much of a table is read at a time, in bytes.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// What was found.
 pub struct Recovered {
@@ -56,7 +60,14 @@ pub fn recover(settings: &LogSettings) -> Result<Recovered, OpenError> {
     finish_swaps(disk, &topics).map_err(OpenError::io("cleaning up", topics.clone()))?;
     let durable = Arc::new(Durable::new(Lsn(u64::MAX)));
     let catalog = Catalog::new(disk.clone(), topics.clone(), Arc::clone(&durable), settings.durability, settings.topics_max);
-    let mut replay = Replay { disk: disk.clone(), catalog, limits: Limits::STORED, snapshots: HashMap::new(), now_ms: now_ms() };
+    let mut replay = Replay {
+        disk: disk.clone(),
+        catalog,
+        limits: Limits::STORED,
+        snapshots: HashMap::new(),
+        retired_to: 0,
+        now_ms: now_ms(),
+    };
     let present = directory_names(disk, &topics).map_err(OpenError::io("listing", topics.clone()))?;
     replay.load_tables(&present)?;
     let (mut files, next) = replay.read_journal(&journal, settings.journal_file_bytes)?;
@@ -74,12 +85,23 @@ pub fn recover(settings: &LogSettings) -> Result<Recovered, OpenError> {
 pub fn replay_any(entries: &[u8]) -> Result<u64, String> {
     let durable = Arc::new(Durable::new(Lsn(u64::MAX)));
     let catalog = Catalog::new(Disk::default(), PathBuf::new(), durable, Durability::Fsync, 1000);
-    let mut replay =
-        Replay { disk: Disk::default(), catalog, limits: Limits::default(), snapshots: HashMap::new(), now_ms: now_ms() };
+    let mut replay = Replay {
+        disk: Disk::default(),
+        catalog,
+        limits: Limits::default(),
+        snapshots: HashMap::new(),
+        retired_to: 0,
+        now_ms: now_ms(),
+    };
     let entries = Bytes::copy_from_slice(entries);
-    let end = replay.replay(&entries, FIRST_POSITION, None).map_err(|(_, reason)| reason)?;
-    let rest = entries.slice(usize::try_from(end - FIRST_POSITION).unwrap_or(0).min(entries.len())..);
-    let _ = entry_synced_after(&rest, end);
+    let mut end = FIRST_POSITION;
+    while let Some(rest) =
+        usize::try_from(end - FIRST_POSITION).ok().filter(|at| *at <= entries.len()).map(|at| entries.slice(at..))
+    {
+        let Some(frame) = frame::decode(&rest, end) else { break };
+        replay.apply_frame(&frame)?;
+        end = frame.next;
+    }
     Ok(end)
 }
 
@@ -89,6 +111,8 @@ struct Replay {
     limits: Limits,
     /// What `__partitions` said last of each partition that is not in the catalog yet.
     snapshots: HashMap<u32, PartitionPut>,
+    /// The position before which journal files were retired, as was last written down.
+    retired_to: u64,
     /// A producer's silence is counted from the start: the times in its records are its own affair.
     now_ms: i64,
 }
@@ -105,14 +129,7 @@ impl Replay {
             let segments = self
                 .open_segments(partition.topic_name(), directory.clone())
                 .map_err(OpenError::io("opening the segments in", directory.clone()))?;
-            let batches = segments.read(0, usize::MAX).map_err(OpenError::io("reading the segments in", directory.clone()))?;
-            for batch in &batches {
-                self.apply_table(number, batch, true).map_err(|reason| OpenError::Damaged {
-                    path: directory.clone(),
-                    byte: 0,
-                    reason,
-                })?;
-            }
+            each_batch(&segments, &directory, |batch| self.apply_table(number, batch, true))?;
         }
         Ok(())
     }
@@ -136,61 +153,48 @@ impl Replay {
             let capacity_bytes = files::capacity_of(length, file_bytes);
             files.push_back(JournalFile { start: *start, path, file, capacity_bytes });
         }
+        let first = starts.first().copied();
+        if first.unwrap_or(u64::MAX) > self.retired_to.max(FIRST_POSITION) && (first.is_some() || self.retired_to > 0) {
+            let from = first.map_or("there is no journal".to_owned(), |first| format!("the journal begins at position {first}"));
+            let reason = format!("{from}, and was retired up to {} only: a file is missing", self.retired_to.max(FIRST_POSITION));
+            let path = files.front().map_or(directory.to_owned(), |file: &JournalFile| file.path.clone());
+            return Err(damaged(&path, 0, &reason));
+        }
         Ok((files, next))
     }
 
     /// Replays one file and returns the position behind its last entry.
     fn read_file(&mut self, path: &Path, start: u64, following: Option<u64>) -> Result<u64, OpenError> {
-        let bytes = Bytes::from(self.disk.read(path).map_err(OpenError::io("reading", path))?);
-        match files::decode_header(&bytes) {
+        let reading = || OpenError::io("reading", path);
+        let mut scan = EntryScan::open(&self.disk, path, start).map_err(reading())?;
+        match files::decode_header(&scan.header().map_err(reading())?) {
             Header::Start(found) if found == start => {}
             Header::Version(found) => {
                 return Err(OpenError::Version { path: path.to_owned(), found, known: JOURNAL_VERSION });
             }
             _ => return Err(damaged(path, 0, "the header is not one of this file")),
         }
-        let entries = bytes.slice((JOURNAL_HEADER_BYTES as usize).min(bytes.len())..);
-        let position = self
-            .replay(&entries, start, following)
-            .map_err(|(position, reason)| damaged(path, JOURNAL_HEADER_BYTES + position - start, &reason))?;
-        if following != Some(position) {
-            let at = usize::try_from(position - start).unwrap_or(usize::MAX);
-            let rest = entries.slice(at.min(entries.len())..);
-            self.end_of_journal(path, &rest, position, start, following)?;
+        while following != Some(scan.position()) {
+            let Some(frame) = scan.entry().map_err(reading())? else {
+                self.end_of_journal(path, &mut scan, following)?;
+                break;
+            };
+            self.apply_frame(&frame).map_err(|reason| damaged(path, scan.byte_of(frame.position), &reason))?;
         }
-        Ok(position)
+        Ok(scan.position())
     }
 
-    /// Applies whole entries up to the first that is none, or to `until`, and returns the position reached.
-    fn replay(&mut self, entries: &Bytes, start: u64, until: Option<u64>) -> Result<u64, (u64, String)> {
-        let mut position = start;
-        while until != Some(position) {
-            let at = usize::try_from(position - start).unwrap_or(usize::MAX);
-            let Some(frame) = frame::decode(&entries.slice(at.min(entries.len())..), position) else { break };
-            self.apply_frame(&frame).map_err(|reason| (position, reason))?;
-            position = frame.next;
-        }
-        Ok(position)
-    }
-
-    /// There is no whole entry at `position`: cuts a torn tail, or reports damage.
-    fn end_of_journal(
-        &self,
-        path: &Path,
-        rest: &Bytes,
-        position: u64,
-        start: u64,
-        following: Option<u64>,
-    ) -> Result<(), OpenError> {
-        let byte = JOURNAL_HEADER_BYTES + position - start;
+    /// There is no whole entry where the scan stands: cuts a torn tail, or reports damage.
+    fn end_of_journal(&self, path: &Path, scan: &mut EntryScan, following: Option<u64>) -> Result<(), OpenError> {
+        let byte = scan.byte_of(scan.position());
         if following.is_some() {
             return Err(damaged(path, byte, "an entry is not whole, and newer files follow"));
         }
-        if let Some(later) = entry_synced_after(rest, position) {
+        if let Some(later) = scan.synced_beyond().map_err(OpenError::io("reading", path))? {
             let reason = format!("an entry is not whole, and the one at position {later} was written after it had been synced");
             return Err(damaged(path, byte, &reason));
         }
-        let traces = traces_bytes(rest, position);
+        let traces = scan.traces_end().map_err(OpenError::io("reading", path))?.saturating_sub(byte);
         if traces > 0 {
             tracing::info!(file = %path.display(), at = byte, "the journal ends here; what follows was never acknowledged");
             files::erase(&self.disk, path, byte, traces).map_err(OpenError::io("erasing the end of", path))?;
@@ -251,11 +255,15 @@ impl Replay {
         for found in batch.records(&self.limits).map_err(|error| error.to_string())? {
             let (offset, record) = found.map_err(|error| error.to_string())?;
             let (key, change) = Change::from_record(record);
+            // What is kept of a key must not keep the piece of the file that it was read with.
+            let key = Bytes::copy_from_slice(&key);
             if in_segments && let Some(table) = self.catalog.partition(number) {
                 let deleted = change == Change::Delete;
                 table.with(|state| state.note_latest(&key, offset, deleted, true));
             }
-            if number == 0 {
+            if number == 1 && key == RETIRED_KEY {
+                self.retired_to = self.retired_to.max(retired_to(&change).unwrap_or(0));
+            } else if number == 0 {
                 self.catalog.apply(&key, &change)?;
                 self.restore_known(&key);
             } else if let (Some(id), Change::Put(body)) = (key.first_chunk::<4>(), &change) {
@@ -318,14 +326,7 @@ impl Replay {
             .open_segments(partition.topic_name(), directory.clone())
             .map_err(OpenError::io("opening the segments in", directory.clone()))?;
         if partition.topic_name().is_internal() && partition.id() > 1 {
-            let batches = segments.read(0, usize::MAX).map_err(OpenError::io("reading", directory.clone()))?;
-            for batch in &batches {
-                note_keys(partition, batch, &self.limits, true).map_err(|reason| OpenError::Damaged {
-                    path: directory.clone(),
-                    byte: 0,
-                    reason,
-                })?;
-            }
+            each_batch(&segments, &directory, |batch| note_keys(partition, batch, &self.limits, true))?;
         }
         partition.with(|state| {
             // A crash in the middle of a retirement leaves batches in both places.
@@ -337,6 +338,23 @@ impl Replay {
             state.transactions.journal_from(state.refs.front().map_or(state.end, |first| first.base_offset));
         });
         Ok(())
+    }
+}
+
+/// Gives all batches of segments, with a piece of them in memory at a time.
+fn each_batch(
+    segments: &Segments,
+    directory: &Path,
+    mut each: impl FnMut(&StoredBatch) -> Result<(), String>,
+) -> Result<(), OpenError> {
+    let mut from = segments.first_offset().unwrap_or(0);
+    loop {
+        let batches = segments.read(from, PIECE_BYTES).map_err(OpenError::io("reading the segments in", directory))?;
+        let Some(last) = batches.last() else { return Ok(()) };
+        from = last.last_offset + 1;
+        for batch in &batches {
+            each(batch).map_err(|reason| damaged(directory, 0, &reason))?;
+        }
     }
 }
 
@@ -356,7 +374,7 @@ fn settle_bounds(partition: &Partition) {
     partition.with(|state| {
         state.end = state.end.max(state.segments.next_offset());
         state.durable_end = state.end;
-        state.undurable.clear();
+        state.undurable = VecDeque::new();
         let in_journal = state.refs.front().map(|batch| batch.base_offset);
         let first = state.segments.first_offset().or(in_journal).unwrap_or(state.end);
         state.log_start = state.log_start.max(first);
@@ -383,24 +401,6 @@ fn note_keys(partition: &Partition, batch: &StoredBatch, limits: &Limits, in_seg
         });
     }
     Ok(())
-}
-
-/// How many of the bytes behind the end of the journal may hold something of an entry that was written there: an entry that is
-/// written over a part of it could make the rest look whole. Zeros, and what a recycled file held before, are no such thing.
-fn traces_bytes(bytes: &[u8], position: u64) -> usize {
-    let claimed = |at: usize| bytes.get(at..).and_then(|rest| frame::claimed_length(rest, position + at as u64));
-    let ends = (0..bytes.len()).step_by(frame::ALIGNMENT_BYTES).filter_map(|at| Some(at + claimed(at)?));
-    ends.max().map_or(0, |end| end.min(bytes.len()))
-}
-
-/// The position of an entry in the bytes behind a gap that was written when the gap had been synced.
-fn entry_synced_after(bytes: &Bytes, position: u64) -> Option<u64> {
-    (0..bytes.len()).step_by(frame::ALIGNMENT_BYTES).skip(1).find_map(|at| {
-        let candidate = position + at as u64;
-        frame::claimed_length(bytes.get(at..)?, candidate)?;
-        let found = frame::decode(&bytes.slice(at..), candidate)?;
-        (found.synced > position).then_some(candidate)
-    })
 }
 
 fn damaged(path: &Path, byte: u64, reason: &str) -> OpenError {

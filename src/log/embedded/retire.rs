@@ -12,7 +12,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::Engine;
-use super::catalog::{partition_put, table_name};
+use super::catalog::{partition_put, retired_put, table_name};
+use super::disk::Hold;
 use super::partition::{BatchRef, Latest, Partition, PartitionState};
 use super::segment::{Segment, Segments};
 use crate::log::lsn::Lsn;
@@ -120,17 +121,31 @@ impl Policy {
 impl Engine {
     /// Retires journal files while there are too many, and lets retention have its way with segments.
     pub fn maintain(&self) -> io::Result<()> {
-        while self.journal.live_bytes() > self.settings.journal_retain_bytes && self.retire_oldest()? {}
-        self.apply_retention()?;
-        for segments in self.removed.take_due(self.durable().synced()) {
-            // A new topic of that name may have taken the directory over; its own files are found by their identity.
-            segments.delete_own()?;
+        if let Some(_held) = self.hold()? {
+            while self.journal.live_bytes() > self.settings.journal_retain_bytes && self.retire_one()? {}
+            self.apply_retention()?;
+            for segments in self.removed.take_due(self.durable().synced()) {
+                // A new topic of that name may have taken the directory over; its own files are found by their identity.
+                segments.delete_own()?;
+            }
         }
         self.journal.prepare_spare()
     }
 
-    /// Retires the oldest journal file, unless it is the only one.
+    /// Keeps those who copy files from copying what is about to go; `None` while they do. Until they are done the journal grows.
+    fn hold(&self) -> io::Result<Option<Hold>> {
+        self.settings.disk.hold(&self.settings.directory)
+    }
+
+    /// Retires the oldest journal file, unless it is the only one or somebody copies files.
     pub fn retire_oldest(&self) -> io::Result<bool> {
+        match self.hold()? {
+            Some(_held) => self.retire_one(),
+            None => Ok(false),
+        }
+    }
+
+    fn retire_one(&self) -> io::Result<bool> {
         let _one_at_a_time = self.retiring.lock();
         let Some((file, before)) = self.journal.oldest() else { return Ok(false) };
         if self.durable().synced() < before {
@@ -147,6 +162,7 @@ impl Engine {
             .filter(|partition| partition.with(|state| state.refs.front().is_some_and(|first| first.position < before.0)))
             .collect();
         self.put_partitions(&touched)?;
+        self.append_state(&[retired_put(before.0)]).map_err(io::Error::other)?;
         self.settle()?;
         self.move_to_segments(&touched, before)?;
         self.journal.retire(&file)?;

@@ -21,7 +21,7 @@ const INDEX_INTERVAL_BYTES: u64 = 4096;
 /// How much a read asks for at a time when looking for batches.
 const READ_BYTES: usize = 64 << 10;
 /// Says which topic a directory belongs to, in Kafka's format.
-const METADATA_FILE: &str = "partition.metadata";
+pub const METADATA_FILE: &str = "partition.metadata";
 const INDEX_ENTRY_BYTES: u64 = 8;
 const TIME_ENTRY_BYTES: u64 = 12;
 
@@ -494,7 +494,7 @@ fn belongs_to(disk: &Disk, directory: &Path, identity: &str) -> bool {
 }
 
 /// The content of Kafka's `partition.metadata`.
-fn metadata_text(identity: TopicId) -> String {
+pub fn metadata_text(identity: TopicId) -> String {
     format!("version: 0\ntopic_id: {}\n", identity.to_base64())
 }
 

@@ -60,6 +60,7 @@ public final class Clients {
     kafka("kafka: two members share the partitions", Clients::twoMembers);
     kafka("kafka: consume, transform and produce exactly once", Clients::transactions);
     kafka("kafka: admin describes, grows and deletes", Clients::admin);
+    if (System.getenv("TRUNKLINE_AMQP") != null) kafka("crossing: a key has one partition, whoever writes it", Clients::keys);
     System.out.printf("%d passed, %d failed, %d skipped%n", passed, failed, skipped);
     System.exit(failed == 0 ? 0 : 1);
   }
@@ -491,6 +492,37 @@ public final class Clients {
       equal(admin.describeConfigs(List.of(resource)).all().get(20, TimeUnit.SECONDS).get(resource).get("cleanup.policy") != null, true);
       admin.deleteTopics(List.of(topic)).all().get(20, TimeUnit.SECONDS);
       until("the topic is gone", () -> !admin.listTopics().names().get(20, TimeUnit.SECONDS).contains(topic));
+    }
+  }
+
+  // ---- Both ----
+
+  /** Kafka's own partitioner and the gateway's must agree on every key. */
+  private static void keys() throws Exception {
+    String topic = topic(7);
+    List<String> keys = new ArrayList<>();
+    for (int i = 0; i < 50; i++) keys.add("k" + "x".repeat(i % 9) + i);
+    try (Connection connection = connect();
+        Channel channel = connection.createChannel();
+        KafkaProducer<String, String> producer = new KafkaProducer<>(settings())) {
+      channel.confirmSelect();
+      for (String round : List.of("1", "2")) {
+        for (String key : keys) {
+          producer.send(new ProducerRecord<>(topic, key, round + " kafka")).get(20, TimeUnit.SECONDS);
+          var properties = new AMQP.BasicProperties.Builder().headers(Map.of("x-record-key", key)).build();
+          channel.basicPublish("", topic, properties, bytes(round + " amqp"));
+          channel.waitForConfirmsOrDie(20_000);
+        }
+      }
+    }
+    try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(settings("group.id", unique("group")))) {
+      consumer.subscribe(List.of(topic));
+      List<ConsumerRecord<String, String>> got = read(consumer, 4 * keys.size());
+      for (String key : keys) {
+        List<ConsumerRecord<String, String>> of = got.stream().filter(record -> key.equals(record.key())).toList();
+        equal(of.stream().map(ConsumerRecord::partition).distinct().count(), 1L);
+        equal(of.stream().map(ConsumerRecord::value).toList(), List.of("1 kafka", "1 amqp", "2 kafka", "2 amqp"));
+      }
     }
   }
 }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::{Context, Flow, Outcome, integer, is_word};
 use crate::delivery::{Class, End, Kind, Position, QueueSpec, Target, partition_of};
@@ -23,6 +24,21 @@ pub fn lpush(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
 
 pub fn rpush(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     push(ctx, arguments, End::Tail, false)
+}
+
+/// `TRUNKLINE.RPUSH key record-key element [record-key element ...]`, which Redis has not: pushes records with keys, which choose
+/// their partitions and which other dialects see.
+pub fn rpush_keyed(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
+    let [_, key, pairs @ ..] = arguments else { return Err(CommandError::Syntax) };
+    if !pairs.len().is_multiple_of(2) {
+        return Err(CommandError::Arity("trunkline.rpush"));
+    }
+    let now_ms = ctx.round.now_ms();
+    let keyed = |pair: &[Bytes]| match pair {
+        [record_key, value] => Some(Record { key: Some(record_key.clone()), ..mapping::record(value.clone(), now_ms) }),
+        _ => None,
+    };
+    push_records(ctx, key, pairs.chunks(2).filter_map(keyed).collect(), End::Tail)
 }
 
 pub fn lpushx(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
@@ -47,13 +63,21 @@ fn push(ctx: &mut Context<'_, '_>, arguments: &[Bytes], end: End, only_existing:
         ctx.reply().integer(0);
         return Ok(Flow::Next);
     }
-    let list = open(ctx, key)?;
     let now_ms = ctx.round.now_ms();
-    for value in values {
-        check_size(&list, value)?;
+    let records = values.iter().map(|value| mapping::record(value.clone(), now_ms)).collect();
+    push_records(ctx, key, records, end)
+}
+
+fn push_records(ctx: &mut Context<'_, '_>, key: &Bytes, records: SmallVec<[Record; 1]>, end: End) -> Outcome {
+    let list = open(ctx, key)?;
+    for record in &records {
+        check_size(&list, mapping::payload(record))?;
+        if record.key.as_ref().is_some_and(|key| key.len() > SMALL_VALUE_BYTES) {
+            return Err(CommandError::TooLarge { limit_bytes: SMALL_VALUE_BYTES });
+        }
     }
-    for value in values {
-        put(ctx, &list, end, &mapping::record(value.clone(), now_ms))?;
+    for record in &records {
+        put(ctx, &list, end, record)?;
     }
     let len = ctx.round.durable_unit()?.ready(&list.name, Class::Queued);
     ctx.reply().count(len);

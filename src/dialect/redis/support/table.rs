@@ -164,6 +164,9 @@ pub static COMMANDS: &[CommandSpec] = &[
         .flags(READONLY | FAST)
         .keys(1, -1, 1)
         .docs("3.2.1", "Returns the number of existing keys out of those specified."),
+    on_list("trunkline.rpush", -4, list::rpush_keyed)
+        .flags(WRITE | DENYOOM | FAST)
+        .docs("7.0.0", "Appends one or more elements with record keys to a list: key record-key element [record-key element ...]. Not in Redis."),
     generic("ttl", 2, keyspace::ttl)
         .flags(READONLY | FAST)
         .keys(1, 1, 1)

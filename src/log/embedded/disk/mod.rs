@@ -6,6 +6,7 @@
 mod real;
 #[cfg(test)]
 pub mod simulated;
+mod whole;
 
 use std::fmt::Debug;
 use std::io;
@@ -15,6 +16,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+
+pub use whole::{Hold, copy_file, link_file};
 
 /// A handle on a file system; clones share it.
 #[derive(Debug, Clone)]
@@ -84,6 +87,12 @@ pub trait FileSystem: Debug + Send + Sync {
 
     /// The room of the file system that a directory lies in.
     fn space(&self, directory: &Path) -> io::Result<Space>;
+
+    /// The right to remove or replace files of a data directory; `None` while another process needs them to stay.
+    fn hold(&self, directory: &Path) -> io::Result<Option<Hold>> {
+        let _ = directory;
+        Ok(Some(Hold::nobody_else()))
+    }
 }
 
 /// What the engine asks of an open file. A write that fails may have been done in part.
