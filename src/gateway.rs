@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::config::Config;
-use crate::delivery::group::{GroupSettings, Groups};
+use crate::delivery::group::Groups;
 use crate::delivery::{Delivery, Observer, StartError};
 use crate::log::Refused;
 use crate::net::{BindError, ConnectionLimit, Dialect, Listener, Shutdown, ShutdownTrigger, raise_open_files_limit};
@@ -81,7 +81,7 @@ impl Gateway {
         let side = Side::start(http, telemetry.clone());
 
         let delivery = open_delivery(&config, data_dir.path()).await?;
-        let groups = Groups::open(delivery.clone(), GroupSettings::default())?;
+        let groups = Groups::open(delivery.clone(), settings::groups(&config))?;
         let observer = Observer::new(delivery.clone(), groups.clone());
         core_metrics::register(&telemetry, observer.clone());
         let dialects = Dialects::open(&config, &delivery, &groups, &telemetry)?;

@@ -143,8 +143,15 @@ fn retiring_the_journal_moves_what_is_held_to_segments_and_drops_what_was_consum
     assert_eq!(held(&delivery, "q"), ["b", "c", "d"]);
     let partition = delivery.log().topic(&name("q")).and_then(|topic| topic.partition(0)).expect("a partition");
     assert_eq!(partition.bounds().end, 4);
-    let batches = delivery.log().read(&partition, 1, 1 << 20, Bound::Durable).expect("it is kept");
-    assert_eq!(batches.iter().map(|batch| batch.base_offset).collect::<Vec<_>>(), [1, 2, 3]);
+    // How many journal files there were, and so how much of this is in segments, hangs on how the commits were grouped.
+    let (mut from, mut kept) = (1, Vec::new());
+    while from < 4 {
+        for batch in delivery.log().read(&partition, from, 1 << 20, Bound::Durable).expect("it is kept") {
+            kept.push(batch.base_offset);
+            from = batch.last_offset + 1;
+        }
+    }
+    assert_eq!(kept, [1, 2, 3]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::config::Config;
+use crate::delivery::group::GroupSettings;
 use crate::dialect::{amqp, kafka, redis};
 use crate::log::{LogSettings, Watermarks};
 
@@ -22,6 +23,24 @@ pub(super) fn log(config: &Config, directory: &Path) -> LogSettings {
         segment_bytes: log.segment_bytes,
         topics_max: size(config.limits.topics),
         ..LogSettings::default()
+    }
+}
+
+pub(super) fn groups(config: &Config) -> GroupSettings {
+    let groups = &config.groups;
+    GroupSettings {
+        initial_rebalance_delay_ms: groups.initial_rebalance_delay_ms,
+        session_timeout_min_ms: groups.session_timeout_min_ms,
+        session_timeout_max_ms: groups.session_timeout_max_ms,
+        managed_session_timeout_ms: groups.consumer_session_timeout_ms,
+        managed_heartbeat_interval_ms: groups.consumer_heartbeat_interval_ms,
+        pattern_refresh_interval_ms: groups.pattern_refresh_interval_ms,
+        groups_max: size(groups.max_groups),
+        members_max: size(groups.max_members),
+        offset_metadata_bytes_max: size(groups.max_offset_metadata_bytes),
+        offsets_retention_ms: groups.offsets_retention_ms,
+        offsets_check_interval_ms: groups.offsets_check_interval_ms,
+        ..GroupSettings::default()
     }
 }
 
