@@ -17,7 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
-pub use queue::{Class, End, Kind};
+pub use queue::{Class, End, Kind, RunSet, Side, Stretch};
 pub use reader::RecordReader;
 pub use tail::{Announcement, Listener, Matcher};
 pub use taker::{Claim, Credit, Position, Serve, Taker, TakerId, TakerSpec};

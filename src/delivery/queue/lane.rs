@@ -1,15 +1,16 @@
 //! What a queue view knows of one partition.
 //!
-//! Every offset in `floor..end` is done, in flight, placed at the front, returned (kept by the queue, across partitions) or fresh.
-//! Fresh is what is left: at or above `cursor` and not in `gone`. The cursor is never itself gone, so the next fresh record costs
-//! nothing to find. `hidden` is `gone` and the broadcast records together, and exists only while there are any.
+//! Every offset in `floor..end` is done, in flight, placed or fresh. Fresh is what is left: at or above `cursor` and not in `gone`. The
+//! cursor is never itself gone, so the next fresh record costs nothing to find. Whatever is placed has a place below the cursor, so
+//! it comes before everything fresh. `hidden` is `gone` and the broadcast records together, and exists only while there are any.
 
 use std::ops::Range;
 
 use hashbrown::HashMap;
 
-use super::front::FrontRuns;
-use super::{Class, Kind, RunSet};
+use super::place::Place;
+use super::placed::{Placed, PlacedRun};
+use super::{Class, End, Kind, RunSet};
 
 /// Below this many runs `hidden` is cheap to build again, and is dropped when nothing needs it.
 const HIDDEN_KEPT_FROM_RUNS: usize = 16;
@@ -17,8 +18,8 @@ const HIDDEN_KEPT_FROM_RUNS: usize = 16;
 /// What is remembered of a record that was taken once: where it belongs, and how it fared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Trace {
-    /// Its offset, or what placing it at the front gave.
-    pub place: i64,
+    /// Where it goes when it comes back.
+    pub place: Place,
     /// Times it was taken.
     pub acquired: u32,
     /// Times it came back as failed.
@@ -41,25 +42,41 @@ pub(super) struct Lane {
     /// Written with [`Kind::Broadcast`] and not done.
     pub broadcast: RunSet,
     hidden: Option<Box<RunSet>>,
-    pub front: FrontRuns,
+    /// What stands at an explicit place; broadcast records apart.
+    pub placed: [Placed; 2],
     pub in_flight: HashMap<u64, Trace>,
     /// Traces of records that are ready.
     pub history: HashMap<u64, Trace>,
 }
 
 impl Lane {
-    /// A lane without claims. `gone` is what is done and what stands at the front; all sets lie in `bounds`.
-    pub fn restored(bounds: Range<u64>, done: RunSet, gone: RunSet, broadcast: RunSet, front: FrontRuns) -> Self {
+    /// A lane without claims. `done` and `broadcast` lie in `bounds`.
+    pub fn restored(bounds: Range<u64>, done: RunSet, broadcast: RunSet) -> Self {
         let (floor, end) = (bounds.start, bounds.end);
-        let mut lane = Lane { floor, cursor: floor, end, done, gone, broadcast, front, ..Lane::default() };
+        let mut lane = Lane { floor, cursor: floor, end, gone: done.clone(), done, broadcast, ..Lane::default() };
         lane.settle_cursor();
         lane.hide_broadcast(bounds);
         lane
     }
 
-    /// Ready records that the lane itself holds: fresh, and placed at the front.
+    /// Ready records.
     pub fn ready(&self, class: Class) -> u64 {
-        (self.end - self.cursor) - self.passed_over(class).len() + self.front.count()
+        (self.end - self.cursor) - self.passed_over(class).len() + self.placed(class).map(Placed::count).sum::<u64>()
+    }
+
+    /// What stands at an explicit place, as far as this class sees it.
+    pub fn placed(&self, class: Class) -> impl Iterator<Item = &Placed> {
+        let [plain, broadcast] = &self.placed;
+        [Some(plain), (class == Class::All).then_some(broadcast)].into_iter().flatten()
+    }
+
+    /// Offset and place of the first or last of what stands at an explicit place.
+    pub fn placed_at(&self, end: End, class: Class) -> Option<(u64, Place)> {
+        let found = self.placed(class).filter_map(|placed| placed.at(end));
+        match end {
+            End::Head => found.min_by_key(|(_, place)| *place),
+            End::Tail => found.max_by_key(|(_, place)| *place),
+        }
     }
 
     /// What a scan for fresh records of this class leaves out.
@@ -113,16 +130,20 @@ impl Lane {
         self.end = self.end.max(end);
     }
 
-    /// Marks what is not done of `range`, and was not placed at the front, as broadcast.
+    /// Marks what is not done of `range`, and was given no place of its own, as broadcast.
     fn add_broadcast(&mut self, range: Range<u64>) {
         let range = range.start.max(self.floor)..range.end.max(self.floor);
         let undone: Vec<_> = self.done.gaps_in(range.clone()).collect();
         for part in undone {
             self.broadcast.insert_range(part);
         }
-        if self.front.head().is_some_and(|(offset, _)| offset >= range.start) {
-            for run in self.front.iter() {
+        let [plain, broadcast] = &mut self.placed;
+        for run in plain.remove_range(range.clone()) {
+            if run.is_natural() {
+                broadcast.insert(run);
+            } else {
                 self.broadcast.remove_range(run.first..run.end());
+                plain.insert(run);
             }
         }
         self.hide_broadcast(range);
@@ -189,7 +210,7 @@ impl Lane {
         }
     }
 
-    /// A record that is neither fresh nor at the front is done.
+    /// A record that is neither fresh nor placed is done.
     pub fn finish(&mut self, offset: u64) {
         if offset == self.floor {
             self.floor += 1;
@@ -203,15 +224,19 @@ impl Lane {
         }
     }
 
-    /// All of `range` is done, whatever it was, save for what the queue keeps of it.
-    pub fn finish_range(&mut self, range: Range<u64>) {
+    /// All of `range` is done, whatever it was; tells how many claims end with it.
+    pub fn finish_range(&mut self, range: Range<u64>) -> u64 {
+        let claims = remove_in(&mut self.in_flight, &range);
+        remove_in(&mut self.history, &range);
         let range = range.start.max(self.floor)..range.end;
         if range.is_empty() {
-            return;
+            return claims;
         }
         self.reach(range.end);
         self.take_fresh_range(range.clone());
-        self.front.remove_range(range.clone());
+        for placed in &mut self.placed {
+            placed.remove_range(range.clone());
+        }
         self.broadcast.remove_range(range.clone());
         if range.start == self.floor {
             self.floor = range.end;
@@ -221,6 +246,7 @@ impl Lane {
             self.done.insert_range(range);
         }
         self.forget_hidden();
+        claims
     }
 
     fn settle_floor(&mut self) {
@@ -235,30 +261,52 @@ impl Lane {
         }
     }
 
-    /// The traces in `range` of records that are ready, taken out.
-    pub fn forget_history(&mut self, range: &Range<u64>) -> Vec<Trace> {
-        remove_in(&mut self.history, range)
-    }
-
-    /// Claims in `range` end; tells how many there were.
-    pub fn forget_claims(&mut self, range: &Range<u64>) -> u64 {
-        remove_in(&mut self.in_flight, range).len() as u64
-    }
-
     /// The place of a record that is ready or in flight.
-    pub fn place_of(&self, offset: u64) -> i64 {
-        let traced = self.history.get(&offset).or_else(|| self.in_flight.get(&offset));
-        traced.map(|trace| trace.place).or_else(|| self.front.place_of(offset)).unwrap_or(offset as i64)
+    pub fn place_of(&self, offset: u64) -> Place {
+        let [plain, broadcast] = &self.placed;
+        let flying = self.in_flight.get(&offset).map(|trace| trace.place);
+        flying.or_else(|| plain.place_of(offset)).or_else(|| broadcast.place_of(offset)).unwrap_or(Place::of(offset))
+    }
+
+    /// What is fresh at or below a place is placed, where it is already, so that something can stand behind it.
+    pub fn uncover(&mut self, place: Place) {
+        let Ok(upto) = u64::try_from(place.base) else { return };
+        let upto = upto.saturating_add(1).min(self.end);
+        if upto <= self.cursor {
+            return;
+        }
+        let fresh: Vec<_> = self.gone.gaps_in(self.cursor..upto).collect();
+        self.take_fresh_range(self.cursor..upto);
+        for run in fresh {
+            for plain in self.broadcast.gaps_in(run.clone()) {
+                self.placed[0].insert(PlacedRun::natural(plain));
+            }
+            for broadcast in self.broadcast.runs_in(run) {
+                self.placed[1].insert(PlacedRun::natural(broadcast));
+            }
+        }
+    }
+
+    /// A record that is neither fresh nor placed is ready at its place. Where something stands there, it goes right behind it.
+    pub fn put_back(&mut self, offset: u64, mut place: Place) {
+        let of_kind = usize::from(self.is_broadcast(offset));
+        if let Some(placed) = self.placed.get_mut(of_kind) {
+            while !placed.insert(PlacedRun::single(offset, place)) && place.step < u64::MAX {
+                place.step += 1;
+            }
+        }
     }
 }
 
-/// Takes out the entries in `range`, by whichever way is shorter.
-fn remove_in(traces: &mut HashMap<u64, Trace>, range: &Range<u64>) -> Vec<Trace> {
-    if traces.is_empty() {
-        Vec::new()
-    } else if range.end - range.start <= traces.len() as u64 {
-        range.clone().filter_map(|offset| traces.remove(&offset)).collect()
+/// Takes out the entries in `range`, by whichever way is shorter, and tells how many.
+fn remove_in(traces: &mut HashMap<u64, Trace>, range: &Range<u64>) -> u64 {
+    let before = traces.len();
+    if range.end.saturating_sub(range.start) <= before as u64 {
+        for offset in range.clone() {
+            traces.remove(&offset);
+        }
     } else {
-        traces.extract_if(|offset, _| range.contains(offset)).map(|(_, trace)| trace).collect()
+        traces.retain(|offset, _| !range.contains(offset));
     }
+    (before - traces.len()) as u64
 }

@@ -3,18 +3,24 @@
 //! [`QueueState`] is a pure state machine. Positions go in and out; it has no clock, does no I/O, knows no taker and never sees a
 //! record. What must survive a crash is a [`StateOp`] or stands in a snapshot; claims are neither, so they end with the process.
 
-mod front;
+mod arrange;
 mod lane;
 mod op;
 mod order;
+mod place;
+mod placed;
 mod snapshot;
 mod state;
 
 pub use crate::log::runs::RunSet;
 pub use op::{StateOp, StateOps};
+pub use order::Stretch;
+pub use place::{Place, Side};
 pub use snapshot::SnapshotError;
 pub use state::{Needed, QueueState, Taken, UnknownPartition};
 
+#[cfg(test)]
+mod run_tests;
 #[cfg(test)]
 mod tests;
 

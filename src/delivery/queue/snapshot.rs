@@ -1,20 +1,22 @@
 //! A queue as bytes: what is done, where things were placed, and how often records failed. Claims are left out.
 //!
-//! Version byte, next front place, partitions; for each: floor, end, done, broadcast, front runs, traces. All numbers are varints.
-//! Reading trusts nothing: sets that overlap where they must not are damage.
+//! Version byte, next front place, partitions; for each: floor, end, done, broadcast, runs at places that are not their natural ones,
+//! traces. All numbers are varints. Reading trusts nothing: sets that overlap where they must not are damage.
 
 use bytes::Bytes;
 use hashbrown::HashMap;
 
 use crate::log::record::varint::{Input, put_uvarint, put_varint};
 
-use super::RunSet;
-use super::front::{FrontRun, FrontRuns};
 use super::lane::{Lane, Trace};
+use super::op::{place_of, put_place};
+use super::place::Place;
+use super::placed::PlacedRun;
 use super::state::QueueState;
+use super::{Class, RunSet};
 use crate::log::runs::{OFFSET_MAX, PLACE_MIN};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Why bytes are no queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -61,12 +63,13 @@ fn put_lane(out: &mut Vec<u8>, lane: &Lane) {
     put_uvarint(out, lane.end);
     lane.done.encode(out);
     lane.broadcast.encode(out);
-    let front = front_with_claims(lane);
-    put_uvarint(out, front.len() as u64);
-    for run in front {
+    let runs = placed_with_claims(lane);
+    put_uvarint(out, runs.len() as u64);
+    for run in runs {
         put_uvarint(out, run.first);
         put_uvarint(out, run.count);
-        put_varint(out, run.top);
+        out.push(u8::from(run.falling));
+        put_place(out, run.low);
     }
     let mut traces: Vec<_> = lane.history.iter().chain(&lane.in_flight).collect();
     traces.sort_unstable_by_key(|(offset, _)| **offset);
@@ -78,20 +81,20 @@ fn put_lane(out: &mut Vec<u8>, lane: &Lane) {
     }
 }
 
-/// The front as it will be when all that was taken from it is back.
-fn front_with_claims(lane: &Lane) -> Vec<FrontRun> {
-    let returned = lane.history.iter().filter(|(offset, _)| lane.front.place_of(**offset).is_none());
-    let away = returned.chain(&lane.in_flight).filter(|(_, trace)| trace.place < 0);
-    let away = away.map(|(offset, trace)| FrontRun { first: *offset, count: 1, top: trace.place });
-    let mut runs: Vec<FrontRun> = lane.front.iter().chain(away).collect();
-    runs.sort_unstable_by_key(|run| run.first);
+/// What will stand at a place not its own when all that was taken is back, in the order of the places.
+fn placed_with_claims(lane: &Lane) -> Vec<PlacedRun> {
+    let flying = lane.in_flight.iter().map(|(offset, trace)| PlacedRun::single(*offset, trace.place));
+    let mut runs: Vec<PlacedRun> = lane.placed(Class::All).flat_map(|placed| placed.iter()).chain(flying).collect();
+    runs.sort_unstable_by_key(|run| run.low);
     runs.dedup_by(|next, run| {
-        let joined = run.end() == next.first && run.lowest_place() - 1 == next.top;
-        if joined {
-            run.count += next.count;
+        // What stands at its natural place is not written, and may be of another kind.
+        let joined = if run.is_natural() || next.is_natural() { None } else { run.joined(next) };
+        if let Some(joined) = joined {
+            *run = joined;
         }
-        joined
+        joined.is_some()
     });
+    runs.retain(|run| !run.is_natural());
     runs
 }
 
@@ -114,35 +117,36 @@ fn read_lane(input: &mut Input<'_>, next_front_place: i64) -> Option<Lane> {
     if broadcast.iter().any(|run| done.runs_in(run).next().is_some()) {
         return None;
     }
-    let mut gone = done.clone();
-    let front = read_front(input, floor..end, next_front_place, &mut gone)?;
-    if front.iter().any(|run| broadcast.runs_in(run.first..run.end()).next().is_some()) {
-        return None;
-    }
-    let mut lane = Lane::restored(floor..end, done, gone, broadcast, front);
+    let mut lane = Lane::restored(floor..end, done, broadcast);
+    read_placed(input, &mut lane, next_front_place)?;
     lane.history = read_traces(input, &lane)?;
     Some(lane)
 }
 
-/// Reads the front runs and adds them to what is gone, which must not hold them yet.
-fn read_front(
-    input: &mut Input<'_>,
-    bounds: std::ops::Range<u64>,
-    next_front_place: i64,
-    gone: &mut RunSet,
-) -> Option<FrontRuns> {
-    let count = input.uvarint()?;
-    let mut front = FrontRuns::default();
-    for _ in 0..count {
-        let run = FrontRun { first: input.uvarint()?, count: input.uvarint()?, top: input.varlong()? };
-        let end = run.first.checked_add(run.count)?;
-        let inside = run.count > 0 && run.first >= bounds.start && end <= bounds.end;
-        let placed = inside && run.top < 0 && run.top >= PLACE_MIN && run.lowest_place() > next_front_place;
-        if !placed || gone.insert_range(run.first..end) != run.count || !front.push(run) {
+/// Reads the runs at explicit places, which must be free and hold neither done nor broadcast records.
+fn read_placed(input: &mut Input<'_>, lane: &mut Lane, next_front_place: i64) -> Option<()> {
+    let mut runs = Vec::new();
+    let mut offsets = RunSet::new();
+    for _ in 0..input.uvarint()? {
+        let (first, count, falling) = (input.uvarint()?, input.uvarint()?, input.byte()? == 1);
+        let end = first.checked_add(count)?;
+        let run = PlacedRun { first, count, low: place_of(input)?, falling };
+        let inside = count > 0 && first >= lane.floor && end <= lane.end;
+        let taken = |set: &RunSet| set.runs_in(first..end).next().is_some();
+        if !inside || taken(&lane.done) || taken(&lane.broadcast) || offsets.insert_range(first..end) != count {
             return None;
         }
+        if run.low <= Place::whole(next_front_place) || run.high().base >= end as i64 {
+            return None;
+        }
+        runs.push(run);
     }
-    Some(front)
+    for run in &runs {
+        lane.take_fresh_range(run.first..run.end());
+    }
+    let highest = runs.iter().map(PlacedRun::high).max();
+    highest.into_iter().for_each(|place| lane.uncover(place));
+    runs.into_iter().all(|run| lane.placed[0].insert(run)).then_some(())
 }
 
 fn read_traces(input: &mut Input<'_>, lane: &Lane) -> Option<HashMap<u64, Trace>> {

@@ -151,13 +151,22 @@ impl Unit<'_> {
     /// A record that was appended, even in this unit.
     pub fn read(&mut self, partition: &Arc<Partition>, offset: u64) -> Option<Record> {
         self.close_batch();
-        let limits: &Limits = self.log.limits();
-        let own = self.entry.batch_of(partition, offset);
-        let mut cursor = match own {
-            Some((base_offset, batch)) => RecordCursor::open(&batch, base_offset, limits).ok()?,
-            None => self.log.read(partition, offset, 1, Bound::End).ok()?.first()?.records(limits).ok()?,
+        let kept = self.reading.take().filter(|(id, cursor)| *id == partition.id() && cursor.covers(offset));
+        let mut cursor = match kept {
+            Some((_, cursor)) => cursor,
+            None => self.open_batch(partition, offset)?,
         };
-        cursor.record_at(offset).ok().flatten()
+        let found = cursor.record_at(offset).ok().flatten();
+        self.reading = Some((partition.id(), cursor));
+        found
+    }
+
+    fn open_batch(&self, partition: &Arc<Partition>, offset: u64) -> Option<RecordCursor> {
+        let limits: &Limits = self.log.limits();
+        match self.entry.batch_of(partition, offset) {
+            Some((base_offset, batch)) => RecordCursor::open(&batch, base_offset, limits).ok(),
+            None => self.log.read(partition, offset, 1, Bound::End).ok()?.first()?.records(limits).ok(),
+        }
     }
 
     /// No more records join the batch that was begun.

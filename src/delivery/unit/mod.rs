@@ -4,6 +4,7 @@
 //! goes on; nothing of that may leave the process before the position that [`Unit::commit`] returns is durable.
 
 mod append;
+mod arrange;
 mod queues;
 mod tails;
 mod topics;
@@ -20,7 +21,7 @@ pub use append::{Appended, ProduceError};
 use super::queue::Kind;
 use super::taker::{Claim, Mailbox};
 use super::{QUEUES, Views};
-use crate::log::record::{BatchBuilder, Record};
+use crate::log::record::{BatchBuilder, Record, RecordCursor};
 use crate::log::{Change, Entry, Log, Lsn, Partition, Placement, Signal, StateRecord, Table, Topic, TopicName, Turn};
 
 /// Where a record goes.
@@ -55,6 +56,8 @@ pub struct Unit<'a> {
     changed: SmallVec<[TopicName; 4]>,
     claims: Vec<(Arc<Mailbox>, Claim, IsPop)>,
     announced: Vec<(TopicName, Arc<Record>, bool)>,
+    /// The batch that was read last, and its partition: neighbours cost one step each.
+    reading: Option<(u32, RecordCursor)>,
     done: bool,
 }
 
@@ -75,6 +78,7 @@ impl<'a> Unit<'a> {
             changed: SmallVec::new(),
             claims: Vec::new(),
             announced: Vec::new(),
+            reading: None,
             done: false,
         }
     }

@@ -177,9 +177,16 @@ impl Unit<'_> {
                 let claim = self.take(name, turn.class);
                 self.give(turn, claim, false)
             }
-            Serve::Pop(end) => {
-                let claim = self.pop(name, *end, turn.class).and_then(|position| self.popped(name, position));
-                self.give(turn, claim, true)
+            Serve::Pop { end, count_max } => {
+                let mut given = false;
+                for _ in 0..*count_max {
+                    let claim = self.pop(name, *end, turn.class).and_then(|position| self.popped(name, position));
+                    if !self.give(turn, claim, true) {
+                        break;
+                    }
+                    given = true;
+                }
+                given
             }
             Serve::Move { from, to, to_end } => {
                 let Some(target) = self.log.topic(to) else { return false };
@@ -197,15 +204,6 @@ impl Unit<'_> {
         true
     }
 
-    fn peek(&self, name: &TopicName, end: End, class: Class) -> Option<Position> {
-        let last = self.ready(name, class).checked_sub(1)?;
-        let index = match end {
-            End::Head => 0,
-            End::Tail => last,
-        };
-        self.range(name, class, index, 1).first().copied()
-    }
-
     fn popped(&self, name: &TopicName, position: Position) -> Option<Claim> {
         let view = self.views.queues.get(name)?;
         let partition = view.topic.partition(position.partition)?;
@@ -213,7 +211,7 @@ impl Unit<'_> {
         Some(Claim { queue, partition, position, redelivered: false, delivery_count: 0, lsn })
     }
 
-    fn touched(&mut self, name: &TopicName) {
+    pub(super) fn touched(&mut self, name: &TopicName) {
         if let Some(view) = self.views.queues.get_mut(name) {
             view.version += 1;
         }

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
@@ -27,12 +28,21 @@ struct Gate {
     lsn: Lsn,
 }
 
+/// One or more values that follow one another.
 #[derive(Debug)]
 struct Hole {
     at: u64,
     partition: Arc<Partition>,
-    offset: u64,
+    /// What is left of them.
+    offsets: Range<u64>,
+    falling: bool,
     protocol: Protocol,
+}
+
+impl Hole {
+    fn next(&mut self) -> Option<u64> {
+        if self.falling { self.offsets.next_back() } else { self.offsets.next() }
+    }
 }
 
 /// Where the outbox stood: to take back what a command has written.
@@ -64,8 +74,15 @@ impl Outbox {
 
     /// Puts the value of a record at the end, to be read when its gate is open.
     pub fn value(&mut self, protocol: Protocol, partition: Arc<Partition>, offset: u64) {
-        self.holes.push_back(Hole { at: self.end(), partition, offset, protocol });
-        self.buffer.extend_from_slice(PLACE_HOLDER);
+        self.values(protocol, partition, offset..offset + 1, false);
+    }
+
+    /// Puts the values of neighbouring records at the end, from the highest offset down if they are `falling`.
+    pub fn values(&mut self, protocol: Protocol, partition: Arc<Partition>, offsets: Range<u64>, falling: bool) {
+        if !offsets.is_empty() {
+            self.holes.push_back(Hole { at: self.end(), partition, offsets, falling, protocol });
+            self.buffer.extend_from_slice(PLACE_HOLDER);
+        }
     }
 
     /// Holds back everything written since the last gate until the log is durable up to `lsn`.
@@ -163,10 +180,14 @@ impl Outbox {
             if hole_at.is_none() {
                 return;
             }
-            if let Some(hole) = self.holes.pop_front() {
+            let Some(hole) = self.holes.front_mut() else { return };
+            if let Some(offset) = hole.next() {
+                render(&mut self.stage, reader, hole, offset);
+            }
+            if hole.offsets.is_empty() {
+                self.holes.pop_front();
                 self.buffer.advance(PLACE_HOLDER.len());
                 self.base += PLACE_HOLDER.len() as u64;
-                render(&mut self.stage, reader, &hole);
             }
         }
     }
@@ -196,9 +217,9 @@ impl Outbox {
     }
 }
 
-fn render(out: &mut BytesMut, reader: &mut RecordReader, hole: &Hole) {
+fn render(out: &mut BytesMut, reader: &mut RecordReader, hole: &Hole, offset: u64) {
     let mut writer = ReplyWriter::new(out, hole.protocol);
-    match reader.record(&hole.partition, hole.offset) {
+    match reader.record(&hole.partition, offset) {
         Ok(record) => writer.bulk(mapping::payload(&record)),
         // Retention took it between the command and now: as if it had never been there.
         Err(ReadError::OutOfRange { .. }) => writer.null(),

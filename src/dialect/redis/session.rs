@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::clients::Client;
 use super::wire::Protocol;
-use crate::delivery::{End, Listener, Taker};
+use crate::delivery::{Listener, Taker};
 use crate::log::{Topic, TopicName};
 
 /// The state of one connection, without socket and buffers.
@@ -87,8 +87,8 @@ pub struct Wait {
 pub enum Then {
     /// `BLPOP`, `BRPOP`.
     ReplyKeyAndValue,
-    /// `BLMPOP`: up to `count` elements from this end.
-    ReplyMany { end: End, count: u64 },
+    /// `BLMPOP`.
+    ReplyMany,
     /// `BLMOVE`, `BRPOPLPUSH`: it was moved already.
     ReplyValue,
 }

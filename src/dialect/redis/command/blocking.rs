@@ -46,7 +46,7 @@ fn pop(ctx: &mut Context<'_, '_>, arguments: &[Bytes], end: End) -> Outcome {
             return Ok(Flow::Next);
         }
     }
-    wait_for(ctx, keys, deadline, &Serve::Pop(end), Then::ReplyKeyAndValue)
+    wait_for(ctx, keys, deadline, &Serve::Pop { end, count_max: 1 }, Then::ReplyKeyAndValue)
 }
 
 /// `BLMPOP timeout numkeys key [key ...] LEFT|RIGHT [COUNT count]`.
@@ -63,7 +63,7 @@ pub fn blmpop(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
             return Ok(Flow::Next);
         }
     }
-    wait_for(ctx, keys, deadline, &Serve::Pop(end), Then::ReplyMany { end, count })
+    wait_for(ctx, keys, deadline, &Serve::Pop { end, count_max: count }, Then::ReplyMany)
 }
 
 pub fn blmove(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
@@ -135,35 +135,31 @@ pub fn go_on(ctx: &mut Context<'_, '_>, blocked: &Blocked, cause: Cause) -> Resu
         unit.remove_taker(&wait.name, wait.taker.id());
         wait.taker.drain(&mut claims);
     }
-    match claims.pop() {
-        Some(claim) => deliver(ctx, blocked, &claim)?,
-        None => give_up(ctx, blocked, cause),
+    if claims.is_empty() {
+        give_up(ctx, blocked, cause);
+    } else {
+        deliver(ctx, blocked, &claims);
     }
     Ok(true)
 }
 
 /// Writes the reply with what was taken. A client that has left loses it, as in Redis.
-fn deliver(ctx: &mut Context<'_, '_>, blocked: &Blocked, claim: &Claim) -> Result<(), CommandError> {
-    ctx.round.depend_on(claim.lsn);
-    let at: At = (Arc::clone(&claim.partition), claim.position.offset);
-    let key = blocked.waits.iter().find(|wait| wait.name == claim.queue).map(|wait| wait.key.clone()).unwrap_or_default();
+fn deliver(ctx: &mut Context<'_, '_>, blocked: &Blocked, claims: &[Claim]) {
+    let Some(first) = claims.first() else { return };
+    claims.iter().for_each(|claim| ctx.round.depend_on(claim.lsn));
+    let at = |claim: &Claim| -> At { (Arc::clone(&claim.partition), claim.position.offset) };
+    let key = blocked.waits.iter().find(|wait| wait.name == first.queue).map(|wait| wait.key.clone()).unwrap_or_default();
     match &blocked.then {
-        Then::ReplyKeyAndValue => write_key_and_value(ctx, &key, at),
-        Then::ReplyValue => list::write_value(ctx, at),
-        Then::ReplyMany { end, count } => {
-            let mut elements = vec![at];
-            while (elements.len() as u64) < *count {
-                let Some(at) = list::pop(ctx, &claim.queue, *end)? else { break };
-                elements.push(at);
-            }
+        Then::ReplyKeyAndValue => write_key_and_value(ctx, &key, at(first)),
+        Then::ReplyValue => list::write_value(ctx, at(first)),
+        Then::ReplyMany => {
             let mut reply = ctx.reply();
             reply.array(2);
             reply.bulk(&key);
-            reply.array(elements.len());
-            elements.into_iter().for_each(|at| list::write_value(ctx, at));
+            reply.array(claims.len());
+            claims.iter().for_each(|claim| list::write_value(ctx, at(claim)));
         }
     }
-    Ok(())
 }
 
 /// The reply to a command that got nothing until now.
@@ -185,7 +181,7 @@ fn write_key_and_value(ctx: &mut Context<'_, '_>, key: &[u8], at: At) {
 /// The reply to a command that got nothing.
 fn write_nothing(ctx: &mut Context<'_, '_>, then: &Then) {
     match then {
-        Then::ReplyKeyAndValue | Then::ReplyMany { .. } => ctx.reply().null_array(),
+        Then::ReplyKeyAndValue | Then::ReplyMany => ctx.reply().null_array(),
         Then::ReplyValue => ctx.reply().null(),
     }
 }

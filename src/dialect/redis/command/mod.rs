@@ -11,6 +11,7 @@ pub mod info;
 pub mod introspection;
 pub mod keyspace;
 pub mod list;
+pub mod list_edit;
 pub mod list_move;
 pub mod pubsub;
 pub mod server;

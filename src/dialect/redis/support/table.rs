@@ -6,7 +6,8 @@ use super::flag::{
 };
 use super::{CommandSpec, Group};
 use crate::dialect::redis::command::{
-    blocking, client, config, connection, info, introspection, keyspace, list, list_move, pubsub, server, subcommand, transaction,
+    blocking, client, config, connection, info, introspection, keyspace, list, list_edit, list_move, pubsub, server, subcommand,
+    transaction,
 };
 
 const SESSION: u32 = NOSCRIPT | LOADING | STALE | FAST;
@@ -100,6 +101,9 @@ pub static COMMANDS: &[CommandSpec] = &[
         .flags(LOADING | STALE | FAST)
         .docs("1.0.0", "Returns the Unix timestamp of the last successful save to disk."),
     on_list("lindex", 3, list::lindex).flags(READONLY).docs("1.0.0", "Returns an element from a list by its index."),
+    on_list("linsert", 5, list_edit::linsert)
+        .flags(WRITE | DENYOOM)
+        .docs("2.2.0", "Inserts an element before or after another element in a list."),
     on_list("llen", 2, list::llen).flags(READONLY | FAST).docs("1.0.0", "Returns the length of a list."),
     on_list("lmove", 5, list_move::lmove)
         .flags(WRITE | DENYOOM)
@@ -110,12 +114,19 @@ pub static COMMANDS: &[CommandSpec] = &[
         .counted_keys(1)
         .docs("7.0.0", "Returns multiple elements from the first of several lists that has any, after removing them."),
     on_list("lpop", -2, list::lpop).flags(WRITE | FAST).docs("1.0.0", "Returns the first elements in a list after removing them."),
+    on_list("lpos", -3, list_edit::lpos)
+        .flags(READONLY)
+        .docs("6.0.6", "Returns the index of matching elements in a list."),
     on_list("lpush", -3, list::lpush).flags(WRITE | DENYOOM | FAST).docs("1.0.0", "Prepends one or more elements to a list."),
     on_list("lpushx", -3, list::lpushx)
         .flags(WRITE | DENYOOM | FAST)
         .docs("2.2.0", "Prepends one or more elements to a list only when the list exists."),
     on_list("lrange", 4, list::lrange).flags(READONLY).docs("1.0.0", "Returns a range of elements from a list."),
-    on_list("ltrim", 4, list::ltrim).flags(WRITE).docs("1.0.0", "Removes elements from both ends of a list."),
+    on_list("lrem", 4, list_edit::lrem).flags(WRITE).docs("1.0.0", "Removes elements from a list."),
+    on_list("lset", 4, list_edit::lset)
+        .flags(WRITE | DENYOOM)
+        .docs("1.0.0", "Sets the value of an element in a list by its index."),
+    on_list("ltrim", 4, list_edit::ltrim).flags(WRITE).docs("1.0.0", "Removes elements from both ends of a list."),
     in_transaction("multi", 1, transaction::multi).flags(SESSION | CONTROL).docs("1.2.0", "Starts a transaction."),
     generic("object", -2, subcommand).subcommands(OBJECT).docs("2.2.3", "A container for object introspection commands."),
     generic("persist", 2, keyspace::persist)
