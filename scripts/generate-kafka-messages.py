@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Writes src/dialect/kafka/wire/message/ from Kafka's published message definitions.
 
-    pip download kafka-python --no-deps -d /tmp/kp && unzip -q /tmp/kp/*.whl -d /tmp/kp
-    scripts/generate-kafka-messages.py /tmp/kp/kafka/protocol/schemas/resources
+    mvn dependency:copy -Dartifact=org.apache.kafka:kafka-clients:4.1.0 -DoutputDirectory=/tmp/kc
+    unzip -q /tmp/kc/kafka-clients-4.1.0.jar 'common/message/*' -d /tmp/kc
+    scripts/generate-kafka-messages.py /tmp/kc/common/message
 
 The definitions are facts of the protocol (names, types, versions, defaults); their descriptions are not taken over.
 Run it again when APIS or the definitions change, and commit what it writes.
@@ -15,8 +16,10 @@ import sys
 
 APIS = """Produce Fetch ListOffsets Metadata OffsetCommit OffsetFetch FindCoordinator JoinGroup Heartbeat LeaveGroup
 SyncGroup DescribeGroups ListGroups SaslHandshake ApiVersions CreateTopics DeleteTopics DeleteRecords InitProducerId
-OffsetForLeaderEpoch DescribeConfigs AlterConfigs SaslAuthenticate CreatePartitions DeleteGroups IncrementalAlterConfigs
-OffsetDelete DescribeCluster DescribeTopicPartitions""".split()
+OffsetForLeaderEpoch AddPartitionsToTxn AddOffsetsToTxn EndTxn TxnOffsetCommit DescribeConfigs AlterConfigs SaslAuthenticate
+CreatePartitions DeleteGroups IncrementalAlterConfigs OffsetDelete DescribeCluster DescribeProducers DescribeTransactions
+ListTransactions ConsumerGroupHeartbeat ConsumerGroupDescribe DescribeTopicPartitions ShareGroupHeartbeat
+ShareGroupDescribe""".split()
 
 PRIMITIVES = {"bool": "bool", "int8": "i8", "int16": "i16", "uint16": "u16", "int32": "i32", "uint32": "u32",
               "int64": "i64", "float64": "f64", "uuid": "Uuid", "string": "String", "bytes": "Bytes", "records": "Bytes"}

@@ -21,14 +21,13 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::delivery::group::{GroupSettings, Groups};
-use crate::delivery::{Delivery, StartError};
+use crate::delivery::{Delivery, Observer, StartError};
 use crate::log::Refused;
 use crate::net::{BindError, ConnectionLimit, Dialect, Listener, Shutdown, ShutdownTrigger, raise_open_files_limit};
 use crate::security::UserError;
 use crate::telemetry::Telemetry;
 
-use data_dir::DataDir;
-pub use data_dir::DataDirError;
+pub use data_dir::{DataDir, DataDirError};
 use dialects::Dialects;
 pub use ready::Addresses;
 use side::{Side, Stage};
@@ -83,9 +82,10 @@ impl Gateway {
 
         let delivery = open_delivery(&config, data_dir.path()).await?;
         let groups = Groups::open(delivery.clone(), GroupSettings::default())?;
-        core_metrics::register(&telemetry, &delivery, &groups);
+        let observer = Observer::new(delivery.clone(), groups.clone());
+        core_metrics::register(&telemetry, observer.clone());
         let dialects = Dialects::open(&config, &delivery, &groups, &telemetry)?;
-        side.enter(Stage::Serving(delivery.clone()));
+        side.enter(Stage::Serving(observer));
         data_dir.publish(&addresses)?;
         Ok(Self { config, data_dir, delivery, groups, dialects, listeners, side, addresses })
     }
@@ -110,8 +110,10 @@ impl Gateway {
         serving.start(listeners.kafka, dialects.kafka);
         serving.start(listeners.amqp, dialects.amqp);
         serving.start(listeners.redis, dialects.redis);
-        let mut timers_stopped = stopped;
+        let (mut timers_stopped, mut transactions_stopped) = (stopped.clone(), stopped);
         serving.tasks.spawn(async move { groups.run_timers(timers_stopped.requested()).await });
+        let transactions = delivery.clone();
+        serving.tasks.spawn(async move { transactions.run_transactions(transactions_stopped.requested()).await });
 
         shutdown.requested().await;
         info!("shutting down: no new connections");

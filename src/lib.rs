@@ -13,4 +13,5 @@ pub mod gateway;
 pub mod log;
 pub mod net;
 pub mod security;
+mod sync;
 pub mod telemetry;

@@ -14,3 +14,5 @@ mod hostile;
 mod publishing;
 #[path = "amqp/restart.rs"]
 mod restart;
+#[path = "amqp/views.rs"]
+mod views;

@@ -11,7 +11,13 @@ mod apart;
 mod clients;
 #[path = "crossing/envelope.rs"]
 mod envelope;
+#[path = "crossing/partitions.rs"]
+mod partitions;
+#[path = "crossing/seen.rs"]
+mod seen;
 #[path = "crossing/shared.rs"]
 mod shared;
+#[path = "crossing/streams.rs"]
+mod streams;
 #[path = "crossing/table.rs"]
 mod table;

@@ -11,6 +11,8 @@ mod load;
 #[path = "durability/redis.rs"]
 mod redis;
 mod support;
+#[path = "durability/transactions.rs"]
+mod transactions;
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -31,6 +33,7 @@ struct World {
     gateway: Gateway,
     pace: Arc<Pace>,
     kafka: Arc<kafka::Ledger>,
+    transactions: Arc<transactions::Ledger>,
     amqp: Arc<Mutex<amqp::Ledger>>,
     owners: Vec<redis::Owner>,
     hand_over: redis::HandOver,
@@ -52,7 +55,7 @@ async fn what_was_acknowledged_survives_kills_at_random_moments() {
         let killed = Instant::now();
         block_in_place(|| world.gateway.restart());
         let (restart, verified) = (killed.elapsed(), Instant::now());
-        world.verify().await;
+        world.verify(false).await;
         eprintln!(
             "kill {round} after {after} acknowledgements: started again in {restart:?}, verified in {:?}, at {:?}",
             verified.elapsed(),
@@ -75,12 +78,14 @@ impl World {
                 .start()
         });
         kafka::create_topic(&gateway.kafka()).await;
+        transactions::create_topic(&gateway.kafka()).await;
         amqp::declare(&gateway.amqp()).await;
         let owner = |number: u64| redis::Owner::new(&format!("redis-list-{number}"), load::random(seed, 10 + number));
         Self {
             gateway,
             pace: Pace::new(),
             kafka: Arc::default(),
+            transactions: Arc::default(),
             amqp: Arc::default(),
             owners: (0..LIST_OWNERS).map(owner).collect(),
             hand_over: redis::HandOver::default(),
@@ -117,25 +122,29 @@ impl World {
     }
 
     /// After a restart, while the lasting producers go on.
-    async fn verify(&mut self) {
+    async fn verify(&mut self, is_end: bool) {
         let (amqp_url, redis_url, address) = (self.gateway.amqp(), self.gateway.redis(), self.gateway.kafka());
         for owner in &mut self.owners {
             owner.verify(&redis_url).await;
         }
         self.hand_over.verify(&redis_url, HAND_OVER).await;
         amqp::verify_redelivery(&amqp_url, &self.amqp).await;
-        let ledger = Arc::clone(&self.kafka);
-        tokio::task::spawn_blocking(move || kafka::verify(&address, &ledger)).await.expect("Kafka's records");
+        let (ledger, transactions) = (Arc::clone(&self.kafka), Arc::clone(&self.transactions));
+        let verify = move || {
+            transactions::verify(&address, &transactions, is_end);
+            kafka::verify(&address, &ledger);
+        };
+        tokio::task::spawn_blocking(verify).await.expect("Kafka's records");
     }
 
     /// Everything once more, before and after an end in order.
     async fn verify_at_the_end(&mut self, sent: u64) {
-        self.verify().await;
+        self.verify(true).await;
         block_in_place(|| {
             assert!(self.gateway.terminate().success(), "{}", self.gateway.log());
             self.gateway.restart();
         });
-        self.verify().await;
+        self.verify(true).await;
         let (address, ledger) = (self.gateway.kafka(), Arc::clone(&self.kafka));
         let found = tokio::task::spawn_blocking(move || kafka::verify(&address, &ledger)).await.expect("Kafka's records");
         kafka::verify_exactly_once(&found, sent);
@@ -148,9 +157,10 @@ impl World {
         }
         let lists: u64 = self.owners.iter().map(|owner| owner.answered).sum();
         eprintln!(
-            "{} Kafka records acknowledged, {} read live, {sent} sent exactly once; {} AMQP redeliveries; {lists} list commands",
+            "{} Kafka records acknowledged, {} read live, {sent} sent exactly once; {} transactions committed; {} AMQP redeliveries; {lists} list commands",
             self.kafka.acknowledged(),
             self.kafka.seen(),
+            self.transactions.committed(),
             self.amqp.lock().unwrap().redelivered,
         );
     }
@@ -161,6 +171,7 @@ struct Lasting {
     exact: JoinHandle<u64>,
     plain: JoinHandle<u64>,
     reader: JoinHandle<()>,
+    transactions: JoinHandle<()>,
 }
 
 impl Lasting {
@@ -171,13 +182,16 @@ impl Lasting {
         };
         let (address, pace, ledger) = (world.gateway.kafka(), Arc::clone(&world.pace), Arc::clone(&world.kafka));
         let reader = tokio::task::spawn_blocking(move || kafka::read_live(&address, &pace, &ledger));
-        Self { exact: produce(true), plain: produce(false), reader }
+        let (address, pace, ledger) = (world.gateway.kafka(), Arc::clone(&world.pace), Arc::clone(&world.transactions));
+        let transactions = tokio::task::spawn_blocking(move || transactions::write(&address, seed, &pace, &ledger));
+        Self { exact: produce(true), plain: produce(false), reader, transactions }
     }
 
     /// Lets them finish, and tells how many records were to be there exactly once.
     async fn end(self, pace: &Pace) -> u64 {
         pace.end();
         let _plain = within("the plain producer", self.plain).await.expect("the plain producer");
+        within("the transactional producer", self.transactions).await.expect("the transactional producer");
         within("the live reader", self.reader).await.expect("the live reader");
         within("the idempotent producer", self.exact).await.expect("the idempotent producer")
     }

@@ -1,7 +1,12 @@
 //! The Redis dialect through a real client library, against a gateway of its own: what Redis promises, and what the log adds.
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::unwrap_used)]
 
 mod support;
+
+#[path = "redis/editing.rs"]
+mod editing;
+#[path = "redis/streams.rs"]
+mod streams;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use redis::{Commands, Connection, Value};
-use support::{Gateway, wait_until};
+use support::{Gateway, eventually, http_get, wait_until};
 
 fn connect(gateway: &Gateway) -> Connection {
     let client = redis::Client::open(gateway.redis()).expect("a URL");
@@ -154,6 +159,70 @@ fn a_subscriber_gets_messages_by_name_and_by_pattern_and_no_pushes() {
     assert_eq!(got, expected);
     drop(live);
     assert_eq!(c.lrange::<_, Vec<String>>("news", 0, -1).unwrap(), ["pushed"]);
+}
+
+/// Subscribes to `flood` and never reads.
+fn deaf_subscriber(gateway: &Gateway, c: &mut Connection) -> TcpStream {
+    let url = gateway.redis();
+    let mut deaf = TcpStream::connect(url.trim_start_matches("redis://").trim_end_matches('/')).expect("connect");
+    deaf.write_all(b"SUBSCRIBE flood\r\n").expect("write");
+    wait_until("it listens", || redis::cmd("PUBSUB").arg("NUMSUB").arg("flood").query::<(String, u64)>(c).unwrap().1 == 1);
+    deaf
+}
+
+fn limit_subscribers(c: &mut Connection, limits: &str) {
+    let limits = format!("pubsub {limits}");
+    let _: () = redis::cmd("CONFIG").arg("SET").arg("client-output-buffer-limit").arg(&limits).query(c).unwrap();
+    let shown: (String, String) = redis::cmd("CONFIG").arg("GET").arg("client-output-buffer-limit").query(c).unwrap();
+    assert!(shown.1.ends_with(&limits), "{shown:?}");
+}
+
+#[tokio::test]
+async fn a_subscriber_that_does_not_read_is_cut_counted_and_slows_nobody() {
+    let gateway = Gateway::start();
+    let mut c = connect(&gateway);
+    limit_subscribers(&mut c, "500000 0 0");
+    let _deaf = deaf_subscriber(&gateway, &mut c);
+    let mut quick = connect(&gateway);
+    let (heard, hears) = std::sync::mpsc::channel();
+    let reader = thread::spawn(move || {
+        let mut live = quick.as_pubsub();
+        live.subscribe("flood").unwrap();
+        heard.send(None).expect("somebody waits");
+        for _ in 0..300 {
+            let payload: Vec<u8> = live.get_message().unwrap().get_payload().unwrap();
+            heard.send(payload.first().copied()).expect("somebody waits");
+        }
+    });
+    assert_eq!(hears.recv(), Ok(None));
+    for number in 0..300 {
+        let _: u64 = c.publish("flood", vec![number as u8; 100_000]).unwrap();
+        assert_eq!(hears.recv(), Ok(Some(number as u8)));
+    }
+    reader.join().expect("no panic");
+    let cut = || async {
+        let (_, metrics) = http_get(gateway.addresses().http, "/metrics").await;
+        metrics.contains("trunkline_listeners_cut_total{dialect=\"redis\"} 1").then_some(())
+    };
+    eventually("it is cut and counted", cut).await;
+    wait_until("it no longer listens", || c.publish::<_, _, u64>("flood", "x").unwrap() == 0);
+}
+
+#[test]
+fn a_subscriber_over_the_soft_limit_is_cut_when_its_time_is_over() {
+    let gateway = Gateway::start();
+    let mut c = connect(&gateway);
+    limit_subscribers(&mut c, "0 100000 1");
+    let _deaf = deaf_subscriber(&gateway, &mut c);
+    let waits = |c: &mut Connection| {
+        let line: String = redis::cmd("CLIENT").arg("LIST").arg("TYPE").arg("pubsub").query(c).unwrap();
+        line.split_whitespace().find_map(|field| field.strip_prefix("omem=")?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    wait_until("the sockets are full", || {
+        let _: u64 = c.publish("flood", vec![b'x'; 100_000]).unwrap();
+        waits(&mut c) > 200_000
+    });
+    wait_until("nobody publishes, and still it is cut", || waits(&mut c) == 0);
 }
 
 #[test]

@@ -127,6 +127,11 @@ fn only_the_embedded_log_touches_files() {
         mentions(line, &files).filter(|_| !engine).map(str::to_owned)
     });
     assert_none("in the log, only log/embedded touches files", &found);
+    let found = occurrences(&["log/embedded/"], |file, line| {
+        let seam = file.inside().starts_with("log/embedded/disk/");
+        mentions(line, &files).filter(|_| !seam).map(str::to_owned)
+    });
+    assert_none("in the engine, only the disk it is handed touches files", &found);
 }
 
 #[test]

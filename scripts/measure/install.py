@@ -57,24 +57,28 @@ class Tools:
         """The release build of the gateway."""
         if not self._trunkline:
             say("building the release")
-            self._trunkline = _cargo_build(["--bin", "trunkline"])
+            self._trunkline = _cargo_build("bin", "trunkline")
         return self._trunkline
 
     def bench(self, name):
         """The release build of benches/NAME.rs."""
         if name not in self._benches:
             say(f"building benches/{name}.rs")
-            self._benches[name] = _cargo_build(["--bench", name])
+            self._benches[name] = _cargo_build("bench", name)
         return self._benches[name]
 
 
-def _cargo_build(target):
-    command = ["cargo", "build", "--release", "--message-format=json-render-diagnostics", *target]
+def _cargo_build(kind, name):
+    """The executable of one target. A bench brings the gateway's with it, in either order."""
+    command = ["cargo", "build", "--release", "--message-format=json-render-diagnostics", f"--{kind}", name]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
-        raise Missing(f"cargo cannot build {' '.join(target)}")
-    built = [json.loads(line).get("executable") for line in done.stdout.splitlines() if line.startswith("{")]
-    return [path for path in built if path][-1]
+        raise Missing(f"cargo cannot build --{kind} {name}")
+    for line in done.stdout.splitlines():
+        built = json.loads(line) if line.startswith("{") else {}
+        if built.get("executable") and built["target"]["name"] == name and kind in built["target"]["kind"]:
+            return built["executable"]
+    raise Missing(f"cargo has built no --{kind} {name}")
 
 
 def _apt_install(package):

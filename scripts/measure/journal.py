@@ -1,4 +1,4 @@
-"""The journal against the bare device: what group commit over a shared file makes of append and fdatasync."""
+"""The log alone beside the bare device: what group commit over a shared file makes of it."""
 
 import json
 import subprocess
@@ -8,23 +8,25 @@ from .page import Section, short
 
 
 def measure(run):
-    """The section of the journal."""
-    program = run.tools.bench("journal")
-    say("append and fdatasync, bare and through the journal")
-    arguments = ["--dir", run.fresh("journal"), "--count", str(run.amount(4_000, 200))]
-    done = subprocess.run([program, *arguments], stdout=subprocess.PIPE, check=True)
+    """The section of the log."""
+    program = run.tools.bench("log")
+    say("the log beside the bare device")
+    sizes = ["--row-ms", str(run.amount(2_000, 200)), "--large-mb", str(run.amount(1_024, 64))]
+    done = subprocess.run([program, "--json", "--dir", run.fresh("log"), *sizes], stdout=subprocess.PIPE, check=True)
     results = json.loads(done.stdout)
     section = Section(
-        "Journal: beside the bare device",
-        "Bare: one file, one thread, append and fdatasync, one after the other. Journal: that many writers, each waiting until "
-        "its record is on disk before it appends the next. Not pinned.",
+        "The log: beside the bare device",
+        "Durable appends: that many writers, each waiting until its record is on disk before it appends the next; beside it one "
+        "thread that overwrites a file full of zeros and syncs as many bytes at a time as the log's commits had on average. Not pinned.",
     )
     rows = []
     for row in results["rows"]:
+        latency = " / ".join(str(us) for us in row["latency_us"]) + " us" if any(row["latency_us"]) else "-"
         rows.append([
-            f"{row['size_bytes']} B, {row['writers']} writers",
-            f"{short(row['journal_per_s'])}/s",
-            f"{short(row['bare_per_s'])}/s -> **{row['journal_per_s'] / row['bare_per_s']:.2f}**",
+            row["work"],
+            f"{short(row['log_per_s'])} {row['unit']}/s",
+            f"{row['bare']}: {short(row['bare_per_s'])} {row['unit']}/s -> **{row['log_per_s'] / row['bare_per_s']:.2f}**",
+            latency,
         ])
-    section.table(["work", "journal", "bare append + fdatasync"], rows)
+    section.table(["work", "log", "beside it", "p50 / p99 / p99.9"], rows)
     return section

@@ -61,7 +61,7 @@ def short(number):
 
 def size(number):
     """Bytes in the unit that reads best."""
-    for unit, scale in (("MiB", 1 << 20), ("KiB", 1 << 10)):
+    for unit, scale in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
         if abs(number) >= scale:
             return f"{number / scale:.1f} {unit}"
     return f"{number:.0f} B"
@@ -71,7 +71,7 @@ class Page:
     """All sections of one run."""
 
     def __init__(self, args, began_at):
-        self.command = "scripts/figures " + " ".join(shlex.quote(part) for part in sys.argv[1:])
+        self.command = f"scripts/{os.path.basename(sys.argv[0])} " + " ".join(shlex.quote(part) for part in sys.argv[1:])
         self.began_at = began_at
         self.parts = []
         self.machine = ""
@@ -79,7 +79,7 @@ class Page:
 
     def note_machine(self, run):
         cores = len(os.sched_getaffinity(0))
-        self.machine = f"{platform.machine()}, {cores} cores, Linux {platform.release()}; {run.pins.words()}; best of {run.rounds}"
+        self.machine = f"{platform.machine()}, {cores} cores, Linux {platform.release()}; {run.pins.words()}{run.how_often()}"
 
     def section(self, section):
         self.parts.append(section)
@@ -106,7 +106,7 @@ class Page:
             for headings, rows in section.tables:
                 lines.append("| " + " | ".join(headings) + " |")
                 lines.append("|" + "---|" * len(headings))
-                lines += ["| " + " | ".join(row) + " |" for row in rows]
+                lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
                 lines.append("")
             for note in section.notes:
                 lines += [note, ""]

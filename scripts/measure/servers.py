@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 
 from .process import Server, free_port
 
@@ -11,16 +12,46 @@ class Trunkline(Server):
 
     name = "Trunkline"
 
-    def __init__(self, run):
+    def __init__(self, run, topics=None, **settings):
         self.ports = {dialect: free_port() for dialect in ("kafka", "amqp", "redis", "http")}
         self.ready_port = self.ports["http"]
         directory = run.fresh("trunkline")
-        env = dict(os.environ, TRUNKLINE_DATA_DIR=os.path.join(directory, "data"))
+        self.data = os.path.join(directory, "data")
+        env = dict(os.environ, TRUNKLINE_DATA_DIR=self.data)
         env["TRUNKLINE_LIMITS__CONNECTIONS"] = "20000"
         env["TRUNKLINE_TELEMETRY__LOG_LEVEL"] = "warn"
+        if topics:
+            env["TRUNKLINE_LIMITS__TOPICS"] = str(topics)
+        for name, value in settings.items():
+            env[f"TRUNKLINE_{name.upper()}"] = str(value)
         for dialect, port in self.ports.items():
             env[f"TRUNKLINE_{dialect.upper()}__LISTEN"] = f"127.0.0.1:{port}"
-        self.launch(run.pins.server([run.tools.trunkline(), "serve"]), directory, env)
+        self._launched = (run.pins.server([run.tools.trunkline(), "serve"]), directory, env)
+        self.launch(*self._launched)
+
+    def _await_port(self, began):
+        # All ports are bound before the log is opened; the file is there when clients are served.
+        listening = os.path.join(self.data, "listening.json")
+        while not os.path.exists(listening):
+            if self.process.poll() is not None:
+                raise RuntimeError(f"{self.name} ended at once:\n{self._log_tail()}")
+            if time.monotonic() - began > 1800:
+                self.stop()
+                raise RuntimeError(f"{self.name} does not become ready:\n{self._log_tail()}")
+            time.sleep(0.002)
+
+    def end(self, how):
+        """Ends it by a signal."""
+        self.process.send_signal(how)
+        self.process.wait()
+        self.log.close()
+        listening = os.path.join(self.data, "listening.json")
+        if os.path.exists(listening):
+            os.remove(listening)
+
+    def relaunch(self):
+        """Starts it again on the same directory and ports."""
+        self.launch(*self._launched)
 
     @property
     def kafka(self):

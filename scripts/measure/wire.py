@@ -122,3 +122,6 @@ class _Amqp:
 
 
 DIALECTS = (_Redis, _Amqp, _Kafka)
+
+connect_redis, connect_kafka, connect_amqp = _Redis.connect, _Kafka.connect, _Amqp.connect
+send_amqp, answer_amqp, exactly = _Amqp._send, _Amqp._answer, _exactly

@@ -1,9 +1,10 @@
-//! The HTTP side: metrics, health and readiness, for operators and their machines. It reads, and changes nothing.
+//! The HTTP side: metrics, topics, health and readiness, for operators and their machines. It reads, and changes nothing.
 //!
 //! HTTP is served through the same listener as the dialects, with a limit of its own: a gateway whose connections are all taken
 //! can still be asked how it is.
 
 mod routes;
+mod topics;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tracing::debug;
 
+use crate::delivery::Observer;
 use crate::net::{Dialect, Incoming};
 use crate::telemetry::Telemetry;
 
@@ -26,6 +28,11 @@ const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Whether the gateway can serve, and if not, why.
 pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
+/// Who sees the topics, once the log is open.
+pub type Sight = Arc<dyn Fn() -> Option<Observer> + Send + Sync>;
+/// The time, in milliseconds since 1970.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
 /// What the HTTP listener serves.
 #[derive(Clone)]
 pub struct Admin {
@@ -33,10 +40,10 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Shows `telemetry` and what `readiness` says at the time of the request.
+    /// Shows `telemetry`, and what `readiness` says and `sight` sees at the time of the request.
     #[must_use]
-    pub fn new(telemetry: Telemetry, readiness: Readiness) -> Self {
-        Self { router: routes::router(telemetry, readiness) }
+    pub fn new(telemetry: Telemetry, readiness: Readiness, sight: Sight, clock: Clock) -> Self {
+        Self { router: routes::router(telemetry, readiness, sight, clock) }
     }
 }
 

@@ -7,7 +7,7 @@ use axum::http::{HeaderName, StatusCode};
 use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 
-use super::Readiness;
+use super::{Clock, Readiness, Sight, topics};
 use crate::telemetry::Telemetry;
 
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -15,22 +15,27 @@ const INDEX: &str = "<!doctype html><html lang=en><meta charset=utf-8><title>Tru
 <style>body{font:16px/1.6 system-ui,sans-serif;max-width:40em;margin:3em auto;padding:0 1em}</style>\
 <h1>Trunkline</h1><p>Kafka, AMQP 0-9-1 and Redis clients on one partitioned, durable log.</p><ul>\
 <li><a href=/metrics>/metrics</a>: for Prometheus</li>\
+<li><a href=/api/topics>/api/topics</a>: topics and the views on them, as JSON; one of them at /api/topics/NAME</li>\
 <li><a href=/healthz>/healthz</a>: 200 while the process runs</li>\
 <li><a href=/readyz>/readyz</a>: 200 when clients are served, 503 and the reason when they are not</li></ul></html>\n";
 
 #[derive(Clone)]
-struct Shown {
+pub(super) struct Shown {
     telemetry: Telemetry,
     readiness: Readiness,
+    pub sight: Sight,
+    pub clock: Clock,
 }
 
-pub(super) fn router(telemetry: Telemetry, readiness: Readiness) -> Router {
+pub(super) fn router(telemetry: Telemetry, readiness: Readiness, sight: Sight, clock: Clock) -> Router {
     Router::new()
         .route("/", get(|| async { Html(INDEX) }))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .with_state(Shown { telemetry, readiness })
+        .route(topics::PATH, get(topics::list))
+        .route("/api/topics/{*name}", get(topics::one))
+        .with_state(Shown { telemetry, readiness, sight, clock })
 }
 
 async fn metrics(State(shown): State<Shown>) -> impl IntoResponse {
@@ -58,7 +63,7 @@ mod tests {
         let listener = Listener::bind("http", "127.0.0.1:0").await.expect("bind");
         let (trigger, shutdown) = ShutdownTrigger::new();
         let address = listener.local();
-        let admin = Admin::new(Telemetry::new(10), Arc::new(move || ready.clone()));
+        let admin = Admin::new(Telemetry::new(10), Arc::new(move || ready.clone()), Arc::new(|| None), Arc::new(|| 0));
         tokio::spawn(listener.serve(Arc::new(admin), ConnectionLimit::new(8), shutdown));
         (address, trigger)
     }
@@ -80,6 +85,7 @@ mod tests {
         assert!(get(address, "/readyz").await.ends_with("ready\n"));
         let metrics = get(address, "/metrics").await;
         assert!(metrics.contains("version=0.0.4") && metrics.contains("trunkline_series_dropped 0"), "{metrics}");
+        assert!(get(address, "/api/topics").await.starts_with("HTTP/1.1 503"), "the log is not open");
         assert!(get(address, "/nothing").await.starts_with("HTTP/1.1 404"));
     }
 

@@ -4,6 +4,7 @@ mod check_config;
 mod compare;
 mod flags;
 mod hash_password;
+mod log;
 mod serve;
 
 use std::process::ExitCode;
@@ -33,6 +34,8 @@ enum Command {
     CheckConfig(SettingFlags),
     /// Read a password from standard input and print its hash for [security.users].
     HashPassword,
+    /// Look into a data directory: list, dump, verify, repair, export, import, back up.
+    Log(log::LogArgs),
     /// Run one workload through the delivery models, here or elsewhere, and show what each did with it.
     Compare(Box<crate::compare::Args>),
 }
@@ -43,6 +46,7 @@ Examples:
   trunkline --data-dir /var/lib/trunkline --kafka 0.0.0.0:9092
   TRUNKLINE_REDIS__LISTEN=127.0.0.1:7000 trunkline check-config
   echo 'a password' | trunkline hash-password
+  trunkline log verify --data-dir /var/lib/trunkline
 
 Settings, later ones winning: built-in defaults, config/trunkline.toml (or --config FILE), TRUNKLINE_SECTION__KEY variables,
 flags. config/trunkline.toml lists every key with its unit and default.
@@ -61,6 +65,7 @@ pub fn main() -> ExitCode {
         Some(Command::Serve(settings)) => serve::run(settings),
         Some(Command::CheckConfig(settings)) => check_config::run(settings),
         Some(Command::HashPassword) => hash_password::run(),
+        Some(Command::Log(args)) => log::run(args),
         Some(Command::Compare(args)) => compare::run(*args),
     }
 }

@@ -74,6 +74,21 @@ pub const KEYS: &[Key] = &[
     number("redis.max_bulk_bytes", "bytes", MIB, 512 * MIB, "The longest argument of a command (proto-max-bulk-len)."),
     number("redis.max_subscriber_bytes", "bytes", 64 * KIB, GIB, "A subscriber that is further behind is disconnected."),
     address("http.listen", "Where /metrics, /healthz and /readyz are. Port 0 takes any free port; an empty text turns it off."),
+    Key {
+        name: "log.durability",
+        kind: Kind::Choice(&["fsync", "interval", "os"]),
+        unit: "",
+        about: "What is acknowledged when, unless a topic says otherwise. fsync: on disk. interval: handed to the operating system, \
+                and synced within log.sync_interval_ms. os: handed to the operating system. Both survive kill -9; only fsync \
+                survives a power cut without loss.",
+    },
+    number(
+        "log.sync_interval_ms",
+        "milliseconds",
+        1,
+        3_600_000,
+        "How long what is written with durability interval may stay unsynced.",
+    ),
     number("log.journal_file_bytes", "bytes", MIB, 4 * GIB, "Size at which the journal begins a new file."),
     number("log.journal_retain_bytes", "bytes", MIB, 1024 * GIB, "Journal kept before the oldest file moves to segments."),
     number("log.memory_tail_bytes", "bytes", MIB, 1024 * GIB, "Recent records kept in memory for live readers."),

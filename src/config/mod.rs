@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::log::Durability;
 use crate::telemetry::LogFormat;
 
 pub use error::{ConfigError, Problem};
@@ -80,6 +81,8 @@ pub struct Http {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
+    pub durability: Durability,
+    pub sync_interval_ms: u64,
     pub journal_file_bytes: u64,
     pub journal_retain_bytes: u64,
     pub memory_tail_bytes: u64,
@@ -149,6 +152,8 @@ impl Default for Config {
             },
             http: Http { listen: "127.0.0.1:8080".to_owned() },
             log: Log {
+                durability: Durability::Fsync,
+                sync_interval_ms: 1_000,
                 journal_file_bytes: 64 * MIB_64,
                 journal_retain_bytes: 256 * MIB_64,
                 memory_tail_bytes: 64 * MIB_64,

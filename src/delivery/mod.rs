@@ -3,37 +3,60 @@
 //! A *queue* gives a record to one taker, a *tail* gives every record from now on to everyone who listens, and a *group*
 //! remembers a committed offset a partition. All changes go through a [`Unit`], which is one atomic entry of the journal.
 
+mod flow;
 pub mod group;
+mod kept;
+mod observer;
+mod partitioner;
 pub mod queue;
+mod queues;
 mod reader;
+pub mod series;
 mod tail;
 mod taker;
+pub mod transaction;
 mod unit;
 mod view;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
+pub use flow::{Flow, Meter};
+pub use kept::KeptState;
+pub use observer::{GroupSnapshot, Observer, PartitionSnapshot, QueueSnapshot, TailSnapshot, TopicSnapshot};
+pub use partitioner::{Placing, partition_of};
 pub use queue::{Class, End, Kind, RunSet, Side, Stretch};
 pub use reader::RecordReader;
-pub use tail::{Announcement, Listener, Matcher};
+pub use tail::{Announcement, ByteSet, Form, LagLimits, Listener, Part, Pattern};
 pub use taker::{Claim, Credit, Position, Serve, Taker, TakerId, TakerSpec};
-pub use unit::{Appended, ProduceError, Target, Unit};
-pub use view::QueueSpec;
+pub use unit::{Appended, Asker, ProduceError, Target, Unit};
+pub use view::{QueueSpec, Start, view_name};
 
 use crate::log::record::varint::Input;
-use crate::log::{Change, Keeper, Log, LogSettings, Lsn, Needs, OpenError, Partition, ReadError, Refused, Table, TopicName};
+use crate::log::{
+    Change, Keeper, Log, LogSettings, Lsn, Needs, OpenError, Partition, ReadError, Refused, Signal, Table, TopicName,
+};
 use queue::StateOps;
+use queues::Queues;
+use series::SeriesView;
 use tail::Tails;
+use transaction::{TRANSACTIONS, Transactions};
 use view::View;
 
 /// The states of the queue views.
 const QUEUES: Table = Table("__queues");
+/// The states of the series.
+const SERIES: Table = Table("__series");
 /// Which producer ids are taken.
 const PRODUCERS: Table = Table("__producers");
+/// How often transactions are looked at for those whose time is over.
+const TRANSACTIONS_CHECKED_EVERY: Duration = Duration::from_millis(200);
+/// So many are ended in one step, as others wait for it.
+const TRANSACTIONS_ENDED_AT_ONCE: usize = 16;
 /// The key under which `__queues` says whether the last end was a clean one. No topic has an empty name.
 const CLEAN: Bytes = Bytes::from_static(b"");
 
@@ -45,12 +68,20 @@ pub trait Holder: Send + Sync {
 
 /// Everything that the one lock guards.
 struct Views {
-    queues: HashMap<TopicName, View>,
+    queues: Queues,
+    series: HashMap<TopicName, SeriesView>,
+    /// Who waits for more in a series, by its name.
+    watchers: HashMap<TopicName, Vec<(Watch, Signal)>>,
     tails: Tails,
+    transactions: Transactions,
     next_taker: u64,
     next_producer_id: i64,
     producer_ids_taken: i64,
 }
+
+/// One who waits for more in a series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Watch(u64);
 
 struct Inner {
     log: Log,
@@ -75,6 +106,9 @@ pub enum StartError {
     #[error(transparent)]
     Refused(#[from] Refused),
     /// A table holds what this program did not write.
+    #[error("the state of transactional id {0} is damaged")]
+    Transaction(String),
+    /// A table holds what this program did not write.
     #[error("the state of queue {queue} is damaged: {reason}")]
     Damaged {
         /// Whose state.
@@ -84,30 +118,20 @@ pub enum StartError {
     },
 }
 
-/// A queue view as it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueSnapshot {
-    /// Its name.
-    pub name: TopicName,
-    /// Records that may be taken.
-    pub ready: u64,
-    /// Records taken and not settled.
-    pub in_flight: u64,
-    /// Its takers.
-    pub takers: u32,
-}
-
 impl Delivery {
     /// Opens the log and brings the views back to where they were.
     pub fn open(settings: LogSettings) -> Result<Self, StartError> {
         let log = Log::open(settings)?;
-        for table in [QUEUES, PRODUCERS] {
+        for table in [QUEUES, SERIES, PRODUCERS, TRANSACTIONS] {
             log.open_table(table)?;
         }
         let taken = load_producer_ids(&log)?;
         let views = Views {
             queues: load_queues(&log)?,
+            series: series::load(&log)?,
+            watchers: HashMap::new(),
             tails: Tails::default(),
+            transactions: load_transactions(&log)?,
             next_taker: 0,
             next_producer_id: taken,
             producer_ids_taken: taken,
@@ -128,6 +152,25 @@ impl Delivery {
     pub fn begin(&self) -> Result<Unit<'_>, Refused> {
         self.0.log.admit()?;
         Ok(Unit::new(&self.0.log, self.0.views.lock()))
+    }
+
+    /// Aborts transactions whose time is over, until `shutdown` completes. Without it none ever is.
+    pub async fn run_transactions(&self, shutdown: impl Future<Output = ()>) {
+        tokio::pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => return,
+                () = tokio::time::sleep(TRANSACTIONS_CHECKED_EVERY) => {}
+            }
+            while self.begin().is_ok_and(|mut unit| unit.run_out_transactions(TRANSACTIONS_ENDED_AT_ONCE)) {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Whether an open transaction commits this offset for the group.
+    pub fn is_offset_pending(&self, group: &str, key: &group::OffsetKey) -> bool {
+        self.0.views.lock().transactions.is_pending(group, key)
     }
 
     /// A reader of single records, for one connection.
@@ -158,21 +201,14 @@ impl Delivery {
         self.0.holders.write().push(holder);
     }
 
-    /// All queue views as they stand.
+    /// All queue views as they stand, in no order.
     pub fn queues(&self) -> Vec<QueueSnapshot> {
-        let views = self.0.views.lock();
-        let snapshot = |(name, view): (&TopicName, &View)| QueueSnapshot {
-            name: name.clone(),
-            ready: view.state.ready(Class::All),
-            in_flight: view.state.in_flight(),
-            takers: view.taker_count(),
-        };
-        views.queues.iter().map(snapshot).collect()
+        observer::queues(&self.0.views.lock())
     }
 
     /// Writes the state of all views, so that the next start has nothing to work out, and closes the log. Blocks.
     pub fn close(&self) -> Result<(), Refused> {
-        self.0.checkpoint(Lsn(u64::MAX));
+        self.0.checkpoint(Lsn::MAX);
         let ended = self.mark_clean(true);
         self.0.log.close();
         ended
@@ -205,6 +241,14 @@ impl Inner {
             unit.commit();
             views = self.views.lock();
         }
+        let due = views.series.iter().filter(|(_, view)| view.changed && view.put_at < before);
+        let due: Vec<TopicName> = due.map(|(name, _)| name.clone()).collect();
+        for names in due.chunks(256) {
+            let mut unit = Unit::new(&self.log, views);
+            names.iter().for_each(|name| unit.put_series(name));
+            unit.commit();
+            views = self.views.lock();
+        }
     }
 }
 
@@ -219,13 +263,17 @@ impl Keeper for ViewKeeper {
 
     fn needs(&self, partition: &Partition) -> Needs {
         let Some(inner) = self.0.upgrade() else { return Needs::default() };
-        let mut needs = match inner.views.lock().queues.get(partition.topic_name()) {
-            Some(view) => {
-                let needed = view.state.needed(partition.index());
-                needed.map_or_else(Needs::default, |needed| Needs { floor: needed.floor, except: needed.gone })
-            }
-            None => Needs::nothing(),
+        let of_view = |view: &View| {
+            let needed = view.state.needed(partition.index());
+            needed.map_or_else(Needs::default, |needed| Needs { floor: needed.floor, except: needed.gone })
         };
+        let views = inner.views.lock();
+        let mut needs = views.queues.of_topic(partition.topic_name()).map(of_view).fold(Needs::nothing(), Needs::and);
+        if let Some(view) = views.series.get(partition.topic_name()).filter(|_| partition.index() == 0) {
+            let (floor, except) = view.state.needed();
+            needs = needs.and(Needs { floor, except });
+        }
+        drop(views);
         for holder in inner.holders.read().iter() {
             if let Some(floor) = holder.floor(partition.topic_name(), partition.index()) {
                 needs = needs.and_from(floor);
@@ -244,13 +292,14 @@ fn load_producer_ids(log: &Log) -> Result<i64, StartError> {
     Ok(taken.max().unwrap_or(0))
 }
 
-fn load_queues(log: &Log) -> Result<HashMap<TopicName, View>, StartError> {
+fn load_queues(log: &Log) -> Result<Queues, StartError> {
     let changes = log.read_table(QUEUES)?;
     let marks = changes.iter().filter(|(key, _)| *key == CLEAN);
     let is_recovered = marks.last().is_some_and(|(_, change)| *change != Change::Put(Bytes::from_static(b"clean")));
-    let mut queues = HashMap::new();
+    let mut queues = Queues::default();
     for (key, change) in changes.into_iter().filter(|(key, _)| *key != CLEAN) {
-        let Ok(name) = TopicName::new(key) else { continue };
+        // A name that is kept must not keep the batch that it was read with.
+        let Ok(name) = TopicName::new(Bytes::copy_from_slice(&key)) else { continue };
         let damaged = |reason: String| StartError::Damaged { queue: name.to_string(), reason };
         match change {
             Change::Delete => {
@@ -279,6 +328,21 @@ fn load_queues(log: &Log) -> Result<HashMap<TopicName, View>, StartError> {
     Ok(queues)
 }
 
+fn load_transactions(log: &Log) -> Result<Transactions, StartError> {
+    let mut newest = HashMap::new();
+    for (name, change) in log.read_table(TRANSACTIONS)? {
+        newest.insert(name, change);
+    }
+    let mut transactions = Transactions::default();
+    for (name, change) in newest {
+        let Change::Put(body) = change else { continue };
+        if !transactions.restore(&name, &body) {
+            return Err(StartError::Transaction(String::from_utf8_lossy(&name).into_owned()));
+        }
+    }
+    Ok(transactions)
+}
+
 /// Does again what was done to a view.
 fn apply(view: &mut View, body: &[u8]) -> Result<(), String> {
     let ops = StateOps::decode(&mut Input::new(body)).ok_or("not a set of operations")?;
@@ -292,4 +356,10 @@ fn apply(view: &mut View, body: &[u8]) -> Result<(), String> {
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
+mod observer_tests;
+#[cfg(test)]
+pub mod testing;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transaction_tests;

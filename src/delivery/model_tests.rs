@@ -13,7 +13,7 @@ use rand::{Rng, SeedableRng};
 
 use super::*;
 use crate::log::record::{BATCH_HEADER_BYTES, BatchBuilder, Limits, Record, ValidBatch};
-use crate::log::{Bound, Topic, TopicSettings};
+use crate::log::{Barrier, Bound, Topic, TopicSettings};
 
 /// `TRUNKLINE_TEST_SCHEDULES` runs more of them.
 const SCHEDULES: u64 = 300;
@@ -59,7 +59,7 @@ struct World {
     delivery: Delivery,
     model: Model,
     /// The model after each unit that is not known to be durable, the last one that is in front.
-    history: Vec<(Lsn, Model)>,
+    history: Vec<(Barrier, Model)>,
     values: u64,
     /// What a crash may not cut off.
     synced: Lsn,
@@ -115,8 +115,8 @@ impl World {
             make(&mut unit, queue);
         }
         unit.create_topic(&name(KEPT), 1, TopicSettings { retention_ms: None, ..TopicSettings::default() }).expect("a new topic");
-        let lsn = unit.commit();
-        world.history.push((lsn, world.model.clone()));
+        let barrier = unit.commit();
+        world.history.push((barrier, world.model.clone()));
         world.settle();
         world
     }
@@ -127,8 +127,8 @@ impl World {
             while !self.delivery.log().is_durable(last.0) {
                 std::thread::yield_now();
             }
-            self.synced = self.synced.max(last.0);
-            self.history = vec![(Lsn::NONE, last.1)];
+            self.synced = self.synced.max(last.0.synced());
+            self.history = vec![(Barrier::NONE, last.1)];
         }
     }
 
@@ -140,13 +140,13 @@ impl World {
                 self.delivery.log().retire_oldest().expect("it retires");
                 // A retirement rests on what it has written itself, and on everything before.
                 let end = self.delivery.log().end();
-                self.synced = if self.delivery.log().is_durable(end) { end } else { self.synced };
+                self.synced = if self.delivery.log().is_durable(self.delivery.log().barrier()) { end } else { self.synced };
             }
             5 => self.end_in_order(),
             6 => self.produce(),
             _ => self.unit(),
         }
-        self.history.drain(..self.history.iter().rposition(|(lsn, _)| self.delivery.log().is_durable(*lsn)).unwrap_or(0));
+        self.history.drain(..self.history.iter().rposition(|(barrier, _)| self.delivery.log().is_durable(*barrier)).unwrap_or(0));
     }
 
     fn unit(&mut self) {
@@ -168,9 +168,9 @@ impl World {
                 _ => self.push(&mut unit, &[queue]),
             }
         }
-        let lsn = unit.commit();
-        if lsn > Lsn::NONE {
-            self.history.push((lsn, self.model.clone()));
+        let barrier = unit.commit();
+        if barrier != Barrier::NONE {
+            self.history.push((barrier, self.model.clone()));
         }
     }
 
@@ -293,8 +293,8 @@ impl World {
     fn crash(&mut self) {
         self.crashes += 1;
         let copy = self.home.path().join(self.crashes.to_string());
-        let durable = self.history.iter().rposition(|(lsn, _)| self.delivery.log().is_durable(*lsn)).unwrap_or(0);
-        let synced = self.history.get(durable).map_or(Lsn::NONE, |(lsn, _)| *lsn).max(self.synced);
+        let durable = self.history.iter().rposition(|(barrier, _)| self.delivery.log().is_durable(*barrier)).unwrap_or(0);
+        let synced = self.history.get(durable).map_or(Lsn::NONE, |(barrier, _)| barrier.synced()).max(self.synced);
         // Copied file by file, a directory that a retirement is changing is not quite what it was at any one moment.
         let is_retiring = std::env::var_os("TRUNKLINE_TEST_RETIRING").is_some() && self.random.random_bool(0.5);
         std::thread::scope(|scope| {
@@ -339,7 +339,7 @@ impl World {
         let at = self.history.iter().rposition(|(_, model)| found.fits(model));
         let Some(at) = at else {
             let models: Vec<String> =
-                self.history.iter().map(|(lsn, model)| format!("{lsn:?}: {}", found.unlike(model))).collect();
+                self.history.iter().map(|(barrier, model)| format!("{barrier:?}: {}", found.unlike(model))).collect();
             panic!("recovered is none of {} models:\n{}", models.len(), models.join("\n"));
         };
         let (_, mut model) = self.history.swap_remove(at);
@@ -348,7 +348,7 @@ impl World {
         }
         self.model = model;
         // What was written after it is gone for good, and what is there is durable.
-        self.history = vec![(Lsn::NONE, self.model.clone())];
+        self.history = vec![(Barrier::NONE, self.model.clone())];
         self.synced = Lsn::NONE;
     }
 
@@ -422,7 +422,7 @@ impl Found {
 fn make(unit: &mut Unit<'_>, text: &str) -> Arc<Topic> {
     let name = name(text);
     let topic = unit.create_topic(&name, 1, TopicSettings::consumed("test", true, 1 << 20)).expect("a new topic");
-    unit.open_queue(&name, QueueSpec { topic: name.clone(), durable: true }).expect("the topic is there");
+    unit.open_queue(&name, QueueSpec::new(name.clone(), true)).expect("the topic is there");
     topic
 }
 

@@ -4,12 +4,11 @@
 //! what is in the mailbox and in flight, so a slow taker never hoards.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-
-use parking_lot::Mutex;
+use std::sync::atomic::Ordering;
 
 use super::queue::{Class, End};
-use crate::log::{Lsn, Partition, Signal, TopicName};
+use crate::log::{Barrier, Partition, Signal, TopicName};
+use crate::sync::{AtomicBool, AtomicI64, Mutex};
 
 /// Identifies a taker while the gateway runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,7 +101,7 @@ pub struct Claim {
     /// How often it was delivered before without success.
     pub delivery_count: u32,
     /// It may leave the process once this is durable.
-    pub lsn: Lsn,
+    pub barrier: Barrier,
 }
 
 #[derive(Debug)]
@@ -139,8 +138,11 @@ impl Mailbox {
         }
     }
 
-    pub fn push(&self, claim: Claim) {
-        self.claims.lock().push(claim);
+    /// Puts a claim in. True: the taker does not know of any yet.
+    pub fn push(&self, claim: Claim) -> bool {
+        let mut claims = self.claims.lock();
+        claims.push(claim);
+        claims.len() == 1
     }
 
     /// The queue view is gone.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::log::record::Record;
-use crate::log::{Bound, Signal, Topic, TopicSettings};
+use crate::log::{Barrier, Bound, Signal, Topic, TopicSettings};
 
 struct Place {
     directory: tempfile::TempDir,
@@ -45,7 +45,7 @@ fn record(value: &str) -> Record {
 fn make(unit: &mut Unit<'_>, text: &str) -> Arc<Topic> {
     let name = name(text);
     let topic = unit.create_topic(&name, 1, TopicSettings::consumed("test", true, 1 << 20)).expect("a new topic");
-    unit.open_queue(&name, QueueSpec { topic: name.clone(), durable: true }).expect("the topic is there");
+    unit.open_queue(&name, QueueSpec::new(name.clone(), true)).expect("the topic is there");
     topic
 }
 
@@ -60,8 +60,8 @@ fn push(unit: &mut Unit<'_>, topic: &Arc<Topic>, values: &[&str]) {
 }
 
 /// Waits until what was done is on disk.
-fn settle(delivery: &Delivery, lsn: Lsn) {
-    while !delivery.log().is_durable(lsn) {
+fn settle(delivery: &Delivery, barrier: Barrier) {
+    while !delivery.log().is_durable(barrier) {
         std::thread::yield_now();
     }
 }
@@ -204,7 +204,7 @@ fn a_taker_gets_what_is_durable_and_turns_are_fair() {
         .map(|taker| {
             let mut claims = Vec::new();
             taker.drain(&mut claims);
-            assert!(claims.iter().all(|claim| delivery.log().is_durable(claim.lsn)));
+            assert!(claims.iter().all(|claim| delivery.log().is_durable(claim.barrier)));
             claims.iter().map(|claim| claim.position.offset).collect()
         })
         .collect();
@@ -258,7 +258,7 @@ fn a_move_is_seen_whole_after_a_restart_even_of_what_the_same_unit_pushed() {
 fn listeners_get_what_is_not_a_push_and_queues_keep_broadcasts_apart() {
     let place = Place::new();
     let delivery = place.open();
-    let listener = Listener::new(Signal::default(), 1 << 20);
+    let listener = Listener::new(Signal::default(), LagLimits::new(1 << 20, 0, 0));
     let mut unit = delivery.begin().expect("the log is well");
     let topic = make(&mut unit, "q");
     unit.listen(&listener, name("q"));
@@ -269,7 +269,7 @@ fn listeners_get_what_is_not_a_push_and_queues_keep_broadcasts_apart() {
     assert_eq!((unit.ready(&name("q"), Class::Queued), unit.ready(&name("q"), Class::All)), (2, 3));
     settle(&delivery, unit.commit());
     let mut got = Vec::new();
-    listener.drain(&mut got);
+    listener.take(usize::MAX, &mut got);
     let values: Vec<_> = got.iter().map(|one| one.record.value.clone().expect("a value")).collect();
     assert_eq!(values, ["announced", "plain", "live"]);
     delivery.log().close();

@@ -3,21 +3,23 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use crate::delivery::group::{GroupLag, Groups};
-use crate::delivery::{Delivery, QueueSnapshot};
+use super::vitals::now_ms;
+use crate::delivery::Observer;
+use crate::delivery::group::GroupLag;
 use crate::log::{COMMIT_BOUNDS, LATENCY_BOUNDS_US, LatencySnapshot, LogStats};
 use crate::telemetry::{HistogramSnapshot, Samples, Telemetry};
 
 const US_PER_S: f64 = 1e6;
+const MS_PER_S: f64 = 1e3;
 
-pub(super) fn register(telemetry: &Telemetry, delivery: &Delivery, groups: &Groups) {
-    let (delivery, groups) = (delivery.clone(), groups.clone());
+pub(super) fn register(telemetry: &Telemetry, observer: Observer) {
     telemetry.pull(Box::new(move |samples| {
-        log(samples, &delivery.log().stats());
-        let poisoned = if delivery.log().poisoned().is_some() { 1.0 } else { 0.0 };
+        let the_log = observer.delivery().log();
+        log(samples, &the_log.stats());
+        let poisoned = if the_log.poisoned().is_some() { 1.0 } else { 0.0 };
         samples.gauge("trunkline_log_poisoned", &[], poisoned);
-        queues(samples, delivery.queues());
-        lags(samples, groups.snapshot());
+        queues(samples, &observer);
+        lags(samples, observer.group_lags());
     }));
 }
 
@@ -51,14 +53,21 @@ fn log(samples: &mut Samples, stats: &LogStats) {
 }
 
 /// The deepest views first: they are what the cap on series must not hide.
-fn queues(samples: &mut Samples, mut queues: Vec<QueueSnapshot>) {
+fn queues(samples: &mut Samples, observer: &Observer) {
+    let mut queues = observer.queues();
     queues.sort_by_cached_key(|queue| (Reverse(queue.ready.saturating_add(queue.in_flight)), queue.name.clone()));
-    for queue in &queues {
-        let name = queue.name.to_string();
+    let series_max = samples.series_max();
+    for (rank, queue) in queues.iter().enumerate() {
+        let name = queue.label();
         let labels = [("topic", name.as_str())];
         samples.gauge("trunkline_queue_ready", &labels, queue.ready as f64);
         samples.gauge("trunkline_queue_in_flight", &labels, queue.in_flight as f64);
         samples.gauge("trunkline_queue_takers", &labels, f64::from(queue.takers));
+        samples.counter("trunkline_queue_taken_total", &labels, queue.flow.taken.total() as f64);
+        samples.counter("trunkline_queue_settled_total", &labels, queue.flow.settled.total() as f64);
+        // Looking for it may cost a read: not for what is left out anyway.
+        let age_ms = if rank < series_max { observer.oldest_age_ms(queue, now_ms()) } else { None };
+        samples.gauge("trunkline_queue_oldest_age_seconds", &labels, age_ms.unwrap_or(0) as f64 / MS_PER_S);
     }
 }
 

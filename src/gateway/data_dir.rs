@@ -27,7 +27,7 @@ pub enum DataDirError {
 
 /// A directory held by this process. Another one can hold it when this is dropped.
 #[derive(Debug)]
-pub(super) struct DataDir {
+pub struct DataDir {
     path: PathBuf,
     /// Locked for as long as it is open.
     _lock: File,
@@ -35,7 +35,7 @@ pub(super) struct DataDir {
 
 impl DataDir {
     /// Makes the directory if need be, and holds it.
-    pub(super) fn hold(path: &Path) -> Result<Self, DataDirError> {
+    pub fn hold(path: &Path) -> Result<Self, DataDirError> {
         let failed = |source| DataDirError::Io { path: path.display().to_string(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
         let path = path.canonicalize().map_err(failed)?;
@@ -54,8 +54,18 @@ impl DataDir {
         Ok(held)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    /// Where it is, in full.
+    pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The process that holds a directory, if one does.
+    pub fn holder(path: &Path) -> Option<String> {
+        let mut lock = File::open(path.join(LOCK)).ok()?;
+        match lock.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => Some(holder(&mut lock)),
+            Ok(()) | Err(TryLockError::Error(_)) => None,
+        }
     }
 
     /// Writes the addresses for whoever looks for this gateway. The file appears whole.

@@ -12,6 +12,8 @@ pub(super) fn log(config: &Config, directory: &Path) -> LogSettings {
         directory: directory.to_owned(),
         journal_file_bytes: log.journal_file_bytes,
         journal_retain_bytes: log.journal_retain_bytes,
+        durability: log.durability,
+        sync_interval_ms: log.sync_interval_ms,
         memory_tail_bytes: size(log.memory_tail_bytes),
         segment_bytes: log.segment_bytes,
         topics_max: size(config.limits.topics),

@@ -7,8 +7,9 @@ use parking_lot::RwLock;
 use tokio::task::JoinSet;
 
 use super::finish;
+use super::vitals::now_ms;
 use crate::admin::{self, Admin};
-use crate::delivery::Delivery;
+use crate::delivery::Observer;
 use crate::net::{ConnectionLimit, Listener, ShutdownTrigger};
 use crate::telemetry::Telemetry;
 
@@ -18,7 +19,7 @@ const GRACE: Duration = Duration::from_millis(500);
 /// How far the gateway is, for who asks whether it is ready.
 pub(super) enum Stage {
     Recovering,
-    Serving(Delivery),
+    Serving(Observer),
     Stopping,
 }
 
@@ -37,7 +38,12 @@ impl Side {
         let mut tasks = JoinSet::new();
         if let Some(listener) = listener {
             let asked = Arc::clone(&stage);
-            let admin = Admin::new(telemetry, Arc::new(move || readiness(&asked.read())));
+            let seen = Arc::clone(&stage);
+            let sight = Arc::new(move || match &*seen.read() {
+                Stage::Serving(observer) => Some(observer.clone()),
+                Stage::Recovering | Stage::Stopping => None,
+            });
+            let admin = Admin::new(telemetry, Arc::new(move || readiness(&asked.read())), sight, Arc::new(now_ms));
             tasks.spawn(listener.serve(Arc::new(admin), ConnectionLimit::new(admin::CONNECTIONS_MAX), stopped));
         }
         Self { tasks, stop, stage }
@@ -56,7 +62,7 @@ impl Side {
 fn readiness(stage: &Stage) -> Result<(), String> {
     match stage {
         Stage::Recovering => Err("the log is being recovered".to_owned()),
-        Stage::Serving(delivery) => delivery.log().admit().map_err(|refused| refused.to_string()),
+        Stage::Serving(observer) => observer.delivery().log().admit().map_err(|refused| refused.to_string()),
         Stage::Stopping => Err("shutting down".to_owned()),
     }
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
 
 use super::embedded::Partition;
+use super::lsn::Durability;
 use super::record::BatchBuilder;
 use super::state::{Change, StateRecord, Table};
 use super::topic::Topic;
@@ -40,9 +41,16 @@ pub struct Write {
 }
 
 /// What is there after a crash as a whole, or not at all.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Entry {
     pub(crate) writes: Vec<Write>,
+    durability: Durability,
+}
+
+impl Default for Entry {
+    fn default() -> Self {
+        Self { writes: Vec::new(), durability: Durability::Os }
+    }
 }
 
 impl Entry {
@@ -53,7 +61,19 @@ impl Entry {
 
     /// Adds a body whose offsets were reserved.
     pub(crate) fn add(&mut self, write: Write) {
+        let asked = write.targets.iter().map(|target| target.partition.durability()).max();
+        self.require(asked.unwrap_or_default());
         self.writes.push(write);
+    }
+
+    /// The entry is at least so safe before anything that depends on it leaves.
+    pub(crate) fn require(&mut self, durability: Durability) {
+        self.durability = self.durability.max(durability);
+    }
+
+    /// What must have happened to it before anything that depends on it leaves.
+    pub(crate) fn durability(&self) -> Durability {
+        self.durability
     }
 
     /// The batch that holds an offset of a partition, and the offset it begins at.
@@ -66,12 +86,16 @@ impl Entry {
     }
 
     /// Adds changes of state, in batches of a table each, before everything else: a topic is made before its first record.
+    /// Operations are as safe as the caller [requires](Self::require), everything else is to be on disk.
     pub(crate) fn add_state(
         &mut self,
         records: &[StateRecord],
         topic_of: impl Fn(Table) -> Option<Arc<Topic>>,
         timestamp_ms: i64,
     ) {
+        if records.iter().any(|record| !matches!(record.change, Change::Operation(_))) {
+            self.require(Durability::Fsync);
+        }
         let mut tables: SmallVec<[Table; 4]> = records.iter().map(|record| record.table).collect();
         tables.sort_unstable();
         tables.dedup();

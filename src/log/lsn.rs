@@ -1,46 +1,128 @@
-//! Positions in the journal, and waiting until what lies before one is on disk.
+//! Positions in the journal, and waiting until what lies before one is safe.
 //!
-//! Everything that leaves the process is gated by an [`Lsn`]: a reply, a confirm or a delivery goes out once the journal
-//! is durable up to it.
+//! Everything that leaves the process is held back by a [`Barrier`]: a reply, a confirm or a delivery goes out once the
+//! journal is synced, or where less was asked for written, up to the positions that it names.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
+use std::thread::Thread;
 
-use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::error::Refused;
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex};
 
 /// What wakes a connection. A connection has one and hands out clones.
 pub type Signal = Arc<Notify>;
 
-/// A position in the journal. What was written before it is durable once the journal is synced up to it.
+/// A position in the journal: how many bytes lie before it since the journal began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Lsn(pub u64);
 
 impl Lsn {
-    /// Before everything: always durable.
+    /// Before everything.
     pub const NONE: Self = Self(0);
+    /// Behind everything that will ever be.
+    pub const MAX: Self = Self(u64::MAX);
 }
 
-/// Up to where the journal is durable, who waits for more, and whether it failed.
+/// What must have happened to a record before it is acknowledged and read. Stronger is greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// Handed to the operating system, which writes it to disk when it sees fit: survives the end of the process, not of
+    /// the machine.
+    Os,
+    /// As [`Self::Os`], and synced at least so often as configured.
+    Interval,
+    /// On disk.
+    #[default]
+    Fsync,
+}
+
+/// What the journal must have come to before something may leave the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Barrier {
+    synced: Lsn,
+    written: Lsn,
+}
+
+impl Barrier {
+    /// Nothing is waited for.
+    pub const NONE: Self = Self { synced: Lsn::NONE, written: Lsn::NONE };
+    /// What never comes.
+    pub const NEVER: Self = Self { synced: Lsn::MAX, written: Lsn::MAX };
+
+    /// Everything before a position is as safe as asked.
+    pub(crate) fn at(lsn: Lsn, durability: Durability) -> Self {
+        match durability {
+            Durability::Fsync => Self { synced: lsn, written: Lsn::NONE },
+            Durability::Interval | Durability::Os => Self { synced: Lsn::NONE, written: lsn },
+        }
+    }
+
+    /// The position that must be synced.
+    #[cfg(test)]
+    pub(crate) fn synced(self) -> Lsn {
+        self.synced
+    }
+
+    /// Both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { synced: self.synced.max(other.synced), written: self.written.max(other.written) }
+    }
+
+    /// Whether waiting for this waits for the other, too.
+    pub fn covers(self, other: Self) -> bool {
+        self.and(other) == self
+    }
+}
+
+/// How far the journal had come at one moment.
+///
+/// Whoever looks at several barriers and then waits for those that were not passed must look at one moment: what is passed
+/// between two looks would be neither let out nor waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    synced: Lsn,
+    written: Lsn,
+}
+
+impl Progress {
+    /// Whether what waits for a barrier may leave.
+    pub fn passes(self, barrier: Barrier) -> bool {
+        barrier.synced <= self.synced && barrier.written <= self.written
+    }
+}
+
+/// Up to where the journal is written and synced, who waits for more, and whether it failed.
 #[derive(Debug, Default)]
 pub struct Durable {
     synced: AtomicU64,
+    written: AtomicU64,
+    /// The farthest position that somebody waits to be synced up to.
+    wanted: AtomicU64,
+    /// How many the last sync has woken.
+    woken: AtomicUsize,
     failed: AtomicBool,
     waiting: Mutex<Waiting>,
+    /// Who writes the journal, to be woken when there is something to do.
+    writer: OnceLock<Thread>,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
-    signals: Vec<(Lsn, Signal)>,
+    signals: Vec<(Barrier, Signal)>,
     reason: Option<Arc<str>>,
 }
 
 impl Durable {
     /// Starts with everything before `synced` on disk.
     pub fn new(synced: Lsn) -> Self {
-        Self { synced: AtomicU64::new(synced.0), ..Self::default() }
+        Self { synced: AtomicU64::new(synced.0), written: AtomicU64::new(synced.0), ..Self::default() }
     }
 
     /// Everything before this is on disk.
@@ -48,9 +130,35 @@ impl Durable {
         Lsn(self.synced.load(Ordering::Acquire))
     }
 
-    /// Whether everything before `lsn` is on disk.
-    pub fn is_durable(&self, lsn: Lsn) -> bool {
-        lsn <= self.synced()
+    /// Everything before this was handed to the operating system.
+    pub fn written(&self) -> Lsn {
+        Lsn(self.written.load(Ordering::Acquire))
+    }
+
+    /// Recovery has found everything before this, and nothing behind it.
+    pub fn start_at(&self, lsn: Lsn) {
+        self.written.store(lsn.0, Ordering::Release);
+        self.synced.store(lsn.0, Ordering::Release);
+    }
+
+    /// How far it has come.
+    pub fn progress(&self) -> Progress {
+        Progress { synced: self.synced(), written: self.written() }
+    }
+
+    /// Whether something may leave.
+    pub fn is_durable(&self, barrier: Barrier) -> bool {
+        self.progress().passes(barrier)
+    }
+
+    /// Whether somebody waits for a sync that has not been.
+    pub fn wants_sync(&self) -> bool {
+        self.wanted.load(Ordering::Acquire) > self.synced.load(Ordering::Acquire)
+    }
+
+    /// Whether several wait for the disk at a time: somebody does now, or more than one did until the last sync.
+    pub fn is_crowded(&self) -> bool {
+        self.woken.load(Ordering::Relaxed) > 1 || !self.waiting.lock().signals.is_empty()
     }
 
     /// Why nothing becomes durable any more, if that is so.
@@ -61,46 +169,86 @@ impl Durable {
         self.waiting.lock().reason.clone()
     }
 
-    /// Notifies the signal once, when `lsn` is durable or the journal has failed; at once if that is so already.
-    pub fn wake_at(&self, lsn: Lsn, signal: &Signal) {
-        if !self.is_durable(lsn) {
+    /// The calling thread is the one that writes the journal.
+    pub fn set_writer(&self) {
+        let _ = self.writer.set(std::thread::current());
+    }
+
+    /// Wakes the writer; it looks for what there is to do.
+    pub fn wake_writer(&self) {
+        if let Some(writer) = self.writer.get() {
+            writer.unpark();
+        }
+    }
+
+    /// Has everything before a position synced, even what did not ask for it.
+    pub fn want_sync(&self, lsn: Lsn) {
+        // What nobody can reach is not worth a sync.
+        if lsn < Lsn::MAX && self.wanted.fetch_max(lsn.0, Ordering::AcqRel) < lsn.0 {
+            self.wake_writer();
+        }
+    }
+
+    /// Notifies the signal once, when the barrier is passed or the journal has failed; at once if that is so already.
+    pub fn wake_at(&self, barrier: Barrier, signal: &Signal) {
+        if !self.is_durable(barrier) {
             let mut waiting = self.waiting.lock();
             // Looked at again under the lock: `advance` stores first and then takes it.
-            if !self.is_durable(lsn) && waiting.reason.is_none() {
-                waiting.signals.push((lsn, Arc::clone(signal)));
+            if !self.is_durable(barrier) && waiting.reason.is_none() {
+                waiting.signals.push((barrier, Arc::clone(signal)));
+                drop(waiting);
+                self.want_sync(barrier.synced);
                 return;
             }
         }
         signal.notify_one();
     }
 
-    /// Waits until `lsn` is durable.
-    pub async fn when_durable(&self, lsn: Lsn) -> Result<(), Refused> {
-        while !self.is_durable(lsn) {
+    /// Waits until the barrier is passed.
+    pub async fn when_durable(&self, barrier: Barrier) -> Result<(), Refused> {
+        while !self.is_durable(barrier) {
             if let Some(reason) = self.failure() {
                 return Err(Refused::Poisoned(reason));
             }
             let signal = Signal::default();
-            self.wake_at(lsn, &signal);
+            self.wake_at(barrier, &signal);
             signal.notified().await;
         }
         Ok(())
     }
 
+    /// Everything before `to` was handed to the operating system: wakes who waited for no more than that.
+    pub fn wrote(&self, to: Lsn) {
+        self.written.store(to.0, Ordering::Release);
+        self.wake_due();
+    }
+
+    /// As [`Self::wrote`], where a sync follows and nobody waits for less.
+    pub fn wrote_silently(&self, to: Lsn) {
+        self.written.store(to.0, Ordering::Release);
+    }
+
     /// Everything before `to` is on disk: wakes who waited for it.
     pub fn advance(&self, to: Lsn) {
+        self.written.fetch_max(to.0, Ordering::AcqRel);
         self.synced.store(to.0, Ordering::Release);
+        let woken = self.wake_due();
+        self.woken.store(woken, Ordering::Relaxed);
+    }
+
+    fn wake_due(&self) -> usize {
         let mut due = Vec::new();
-        self.waiting.lock().signals.retain(|(lsn, signal)| {
-            let stays = *lsn > to;
+        self.waiting.lock().signals.retain(|(barrier, signal)| {
+            let stays = !self.is_durable(*barrier);
             if !stays {
                 due.push(Arc::clone(signal));
             }
             stays
         });
-        for signal in due {
+        for signal in &due {
             signal.notify_one();
         }
+        due.len()
     }
 
     /// Nothing will become durable any more: wakes everyone. The first reason stays.
@@ -118,16 +266,20 @@ impl Durable {
 mod tests {
     use super::*;
 
+    fn synced(lsn: u64) -> Barrier {
+        Barrier::at(Lsn(lsn), Durability::Fsync)
+    }
+
     #[tokio::test]
     async fn waiters_wake_in_the_sync_that_covers_them() {
         let durable = Arc::new(Durable::new(Lsn(8)));
         let near = tokio::spawn({
             let durable = Arc::clone(&durable);
-            async move { durable.when_durable(Lsn(16)).await }
+            async move { durable.when_durable(synced(16)).await }
         });
         let far = tokio::spawn({
             let durable = Arc::clone(&durable);
-            async move { durable.when_durable(Lsn(99)).await }
+            async move { durable.when_durable(synced(99)).await }
         });
         while durable.waiting.lock().signals.len() < 2 {
             tokio::task::yield_now().await;
@@ -142,7 +294,20 @@ mod tests {
     #[tokio::test]
     async fn what_is_durable_already_never_waits() {
         let durable = Durable::new(Lsn(8));
-        assert_eq!(durable.when_durable(Lsn::NONE).await, Ok(()));
-        assert_eq!(durable.when_durable(Lsn(8)).await, Ok(()));
+        assert_eq!(durable.when_durable(Barrier::NONE).await, Ok(()));
+        assert_eq!(durable.when_durable(synced(8)).await, Ok(()));
+    }
+
+    #[test]
+    fn who_asks_for_less_does_not_wait_for_the_disk() {
+        let durable = Durable::new(Lsn(8));
+        let weak = Barrier::at(Lsn(16), Durability::Os);
+        durable.wrote(Lsn(16));
+        assert!(durable.is_durable(weak));
+        assert!(!durable.is_durable(synced(16)));
+        assert!(!durable.is_durable(weak.and(synced(9))));
+        assert!(weak.and(synced(9)).covers(synced(9)) && !weak.covers(synced(9)));
+        durable.advance(Lsn(16));
+        assert!(durable.is_durable(weak.and(synced(9))));
     }
 }

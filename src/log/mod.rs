@@ -1,7 +1,7 @@
 //! The log: topics of partitions of records, appended atomically and kept durably.
 //!
 //! This is all that the layers above see of it. It names nothing of files and knows no dialect; Kafka's record batch is its
-//! own format. What is appended is durable once [`Log::is_durable`] says so of the position that the append returned, and
+//! own format. What is appended is durable once [`Log::is_durable`] says so of the barrier that the append returned, and
 //! readers that stay below the durable bound never see what a crash can take back.
 
 mod embedded;
@@ -17,26 +17,29 @@ mod state;
 mod stats;
 mod stored;
 mod topic;
+mod transactions;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-pub use embedded::{Bounds, LogSettings, Partition, replay_any};
+pub use embedded::{Bounds, LogSettings, Partition, inspect, replay_any};
 pub use entry::{Entry, Placement, Write};
 pub use error::{OpenError, ReadError, Refused, TopicError};
-pub use lsn::{Lsn, Signal};
+pub use lsn::{Barrier, Durability, Lsn, Progress, Signal};
 pub use name::{NAME_BYTES_MAX, TopicName};
-pub use producers::{SequenceError, Verdict};
+pub use producers::{ProducerSnapshot, SequenceError, Verdict};
 pub use retention::{Keeper, Needs};
 pub use state::{Change, StateRecord, Table};
 pub use stats::{COMMIT_BOUNDS, CommitSizesSnapshot, LATENCY_BOUNDS_US, LatencySnapshot, LogStats};
 pub use stored::StoredBatch;
-pub use topic::{Cleanup, Topic, TopicId, TopicSettings};
+pub use topic::{Cleanup, Partitioner, Topic, TopicId, TopicSettings};
+pub use transactions::Aborted;
 
 use embedded::Engine;
-use record::{BatchHeader, Limits};
+use record::{BatchHeader, Limits, Outcome};
+use runs::RunSet;
 
 /// What a batch may hold besides the largest record's value: its key and headers, and records that came before it.
 const BATCH_ROOM_BYTES: usize = 1 << 20;
@@ -46,8 +49,21 @@ const BATCH_ROOM_BYTES: usize = 1 << 20;
 pub enum Bound {
     /// What no crash can take back.
     Durable,
+    /// Of that, what lies before the first transaction without an outcome.
+    Stable,
     /// Everything appended. For those whose own output is gated by a later position.
     End,
+}
+
+impl Bounds {
+    /// The offset that a bound stands for.
+    pub fn of(&self, bound: Bound) -> u64 {
+        match bound {
+            Bound::Durable => self.durable,
+            Bound::Stable => self.stable,
+            Bound::End => self.end,
+        }
+    }
 }
 
 /// The turn of the one who writes. Taken again by the same thread it costs nothing.
@@ -102,50 +118,74 @@ impl Log {
         self.engine.topics()
     }
 
+    /// Differs from what it was as soon as a topic or partition came or went: who asks again need not look before.
+    pub fn catalog_version(&self) -> u64 {
+        self.engine.catalog_version()
+    }
+
     /// The batches from the one that holds `from` on, up to `bytes_max` but at least one if there is any below the bound.
     ///
     /// The first may begin before `from`. Nothing at the bound itself: an empty answer.
     pub fn read(&self, partition: &Partition, from: u64, bytes_max: usize, bound: Bound) -> Result<Vec<StoredBatch>, ReadError> {
         let bounds = partition.bounds();
-        let end = match bound {
-            Bound::Durable => bounds.durable,
-            Bound::End => bounds.end,
-        };
-        if from < bounds.log_start || from > end {
+        let end = bounds.of(bound);
+        if from < bounds.log_start || from > bounds.durable.max(end) {
             return Err(ReadError::OutOfRange { offset: from, log_start: bounds.log_start, end });
         }
-        if from == end {
+        if from >= end {
             return Ok(Vec::new());
         }
         self.engine.read(partition, from, bytes_max, end)
     }
 
-    /// The first durable record of this time or later: its offset and timestamp, in milliseconds.
-    pub fn offset_for_time(&self, partition: &Partition, timestamp_ms: i64) -> Result<Option<(u64, i64)>, ReadError> {
+    /// The aborted transactions of a partition that had records in `from..to`, in the order of their markers.
+    pub fn aborted(&self, partition: &Partition, from: u64, to: u64) -> Result<Vec<Aborted>, ReadError> {
+        self.engine.aborted(partition, from, to)
+    }
+
+    /// The first record of this time or later below a bound: its offset and timestamp, in milliseconds.
+    pub fn offset_for_time(
+        &self,
+        partition: &Partition,
+        timestamp_ms: i64,
+        bound: Bound,
+    ) -> Result<Option<(u64, i64)>, ReadError> {
         let bounds = partition.bounds();
+        let end = bounds.of(bound);
         let Some(batch) = self.engine.find_time(partition, timestamp_ms)? else { return Ok(None) };
         for found in batch.records(&self.limits).map_err(|error| corrupt(partition, &batch, &error))? {
             let (offset, record) = found.map_err(|error| corrupt(partition, &batch, &error))?;
-            if record.timestamp_ms >= timestamp_ms && offset >= bounds.log_start && offset < bounds.durable {
+            if record.timestamp_ms >= timestamp_ms && offset >= bounds.log_start && offset < end {
                 return Ok(Some((offset, record.timestamp_ms)));
             }
         }
         Ok(None)
     }
 
-    /// Whether everything before a position is on disk.
-    pub fn is_durable(&self, lsn: Lsn) -> bool {
-        self.engine.durable().is_durable(lsn)
+    /// Whether what waits for a barrier may leave.
+    pub fn is_durable(&self, barrier: Barrier) -> bool {
+        self.engine.durable().is_durable(barrier)
     }
 
-    /// Notifies the signal once, when everything before a position is on disk or never will be; at once if it is.
-    pub fn wake_at(&self, lsn: Lsn, signal: &Signal) {
-        self.engine.durable().wake_at(lsn, signal);
+    /// How far the journal has come.
+    pub fn progress(&self) -> Progress {
+        self.engine.durable().progress()
     }
 
-    /// Waits until everything before a position is on disk.
-    pub async fn when_durable(&self, lsn: Lsn) -> Result<(), Refused> {
-        self.engine.durable().when_durable(lsn).await
+    /// Notifies the signal once, when a barrier is passed or never will be; at once if it is.
+    pub fn wake_at(&self, barrier: Barrier, signal: &Signal) {
+        self.engine.durable().wake_at(barrier, signal);
+    }
+
+    /// Waits until a barrier is passed.
+    pub async fn when_durable(&self, barrier: Barrier) -> Result<(), Refused> {
+        self.engine.durable().when_durable(barrier).await
+    }
+
+    /// Passes the barrier on the calling thread if nobody else waits for the disk: blocks for a sync then. Whether it is
+    /// passed. Only for a task that has nothing else to do until it is, and holds nothing.
+    pub fn press(&self, barrier: Barrier) -> bool {
+        self.engine.press(barrier)
     }
 
     /// Why nothing is accepted any more, if that is so: a write or sync has failed.
@@ -156,6 +196,11 @@ impl Log {
     /// One past the newest entry.
     pub fn end(&self) -> Lsn {
         self.engine.end()
+    }
+
+    /// Passed once everything appended by now is as safe as it asked to be.
+    pub fn barrier(&self) -> Barrier {
+        self.engine.barrier()
     }
 
     /// Whether an entry would be taken now.
@@ -169,7 +214,7 @@ impl Log {
     }
 
     /// Writes one atomic entry whose offsets were reserved. The caller holds the turn.
-    pub fn append(&self, entry: &Entry) -> Result<Lsn, Refused> {
+    pub fn append(&self, entry: &Entry) -> Result<Barrier, Refused> {
         self.engine.append(entry)
     }
 
@@ -236,9 +281,33 @@ impl Log {
         (log_start, self.engine.partition_record(partition))
     }
 
+    /// Leaves out the offsets of a partition before one, which must not lie before its end; the record makes that durable.
+    pub fn skip_to(&self, partition: &Partition, offset: u64) -> StateRecord {
+        partition.with(|state| {
+            if state.log_start == state.end {
+                state.log_start = state.log_start.max(offset);
+            }
+            state.end = state.end.max(offset);
+        });
+        self.engine.partition_record(partition)
+    }
+
     /// What to do with a batch of a producer, and its offsets if it is to be written.
     pub fn reserve(&self, partition: &Partition, header: &BatchHeader, now_ms: i64) -> Result<(Verdict, u64), SequenceError> {
         partition.reserve_batch(header, now_ms)
+    }
+
+    /// The offset of a marker that ends a producer's transaction in a partition, and the records that it decides on. A newer
+    /// epoch than the producer's fences it.
+    pub fn reserve_marker(
+        &self,
+        partition: &Partition,
+        producer_id: i64,
+        epoch: i16,
+        outcome: Outcome,
+        now_ms: i64,
+    ) -> (u64, RunSet) {
+        partition.reserve_marker(producer_id, epoch, outcome, now_ms)
     }
 
     /// Retires the oldest journal file now, if there is more than one. Blocks.
@@ -260,6 +329,8 @@ fn corrupt(partition: &Partition, batch: &StoredBatch, error: &record::BatchErro
     }
 }
 
+#[cfg(test)]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

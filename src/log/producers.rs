@@ -1,13 +1,13 @@
 //! What a partition remembers of its idempotent producers, to drop what comes twice and refuse what leaves a gap (KIP-98,
-//! KIP-360). A pure state machine; time is passed in.
+//! KIP-360), and which of their records belong to a transaction without an outcome. A pure state machine; time is passed in.
 
-use std::collections::HashMap;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::record::BatchHeader;
+use super::runs::RunSet;
 
 /// How many batches of a producer are remembered: as many as it may have in flight.
 const BATCHES_KEPT: usize = 5;
@@ -36,6 +36,9 @@ pub enum SequenceError {
         /// The newest epoch seen.
         current: i16,
     },
+    /// The producer has a transaction open here, and the batch is no part of one.
+    #[error("the producer has an open transaction that the batch is no part of")]
+    OutsideTransaction,
 }
 
 /// What to do with a batch.
@@ -60,6 +63,24 @@ struct Producer {
     epoch: i16,
     batches: VecDeque<Written>,
     timestamp_ms: i64,
+    /// The records of its transaction that has no outcome yet; empty: it has none here.
+    #[serde(default, skip_serializing_if = "RunSet::is_empty")]
+    open: RunSet,
+}
+
+/// A producer as a partition knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProducerSnapshot {
+    /// Its id.
+    pub id: i64,
+    /// The newest epoch that it wrote with.
+    pub epoch: i16,
+    /// The sequence number of its newest record; none: it has written nothing in this epoch.
+    pub last_sequence: Option<i32>,
+    /// When it was last heard of, in milliseconds since 1970.
+    pub timestamp_ms: i64,
+    /// Where its open transaction begins, if it has one here.
+    pub open_from: Option<u64>,
 }
 
 /// All idempotent producers of one partition.
@@ -83,6 +104,9 @@ impl Producers {
         if header.producer_epoch < producer.epoch {
             return Err(SequenceError::Fenced { got: header.producer_epoch, current: producer.epoch });
         }
+        if !header.is_transactional() && !producer.open.is_empty() {
+            return Err(SequenceError::OutsideTransaction);
+        }
         let got = header.base_sequence;
         if header.producer_epoch > producer.epoch {
             return if got == 0 { Ok(Verdict::New) } else { Err(SequenceError::Gap { got, expected: 0 }) };
@@ -91,8 +115,7 @@ impl Producers {
         if let Some(written) = producer.batches.iter().find(|written| written.first == got && written.last == last) {
             return Ok(Verdict::Duplicate(written.offset));
         }
-        let Some(newest) = producer.batches.back() else { return Ok(Verdict::New) };
-        let expected = following(newest.last, 1);
+        let expected = producer.batches.back().map_or(0, |newest| following(newest.last, 1));
         if got == expected {
             Ok(Verdict::New)
         } else if got < expected && expected - got < i32::MAX / 2 {
@@ -102,30 +125,60 @@ impl Producers {
         }
     }
 
-    /// Remembers that the batch with this header was placed at an offset.
-    pub fn wrote(&mut self, header: &BatchHeader, offset: u64, now_ms: i64) {
+    /// Remembers that the batch with this header was placed at an offset. Whether that began a transaction.
+    pub fn wrote(&mut self, header: &BatchHeader, offset: u64, now_ms: i64) -> bool {
         if header.producer_id < 0 {
-            return;
+            return false;
         }
-        let producer = self.by_id.entry(header.producer_id).or_insert_with(|| Producer {
-            epoch: header.producer_epoch,
-            batches: VecDeque::new(),
-            timestamp_ms: now_ms,
-        });
-        if producer.epoch != header.producer_epoch {
-            producer.epoch = header.producer_epoch;
-            producer.batches.clear();
-        }
+        let producer = self.at_epoch(header.producer_id, header.producer_epoch, now_ms);
         if producer.batches.len() == BATCHES_KEPT {
             producer.batches.pop_front();
         }
-        producer.timestamp_ms = now_ms;
         producer.batches.push_back(Written { first: header.base_sequence, last: last_sequence(header), offset });
+        let begins = header.is_transactional() && producer.open.is_empty();
+        if header.is_transactional() {
+            let count = u64::from(header.last_offset_delta.unsigned_abs()) + 1;
+            producer.open.insert_range(offset..offset.saturating_add(count));
+        }
+        begins
     }
 
-    /// Forgets who was silent for a day.
+    /// The producer's transaction has its outcome: the records that it had here. A newer epoch fences older ones.
+    pub fn ended(&mut self, producer_id: i64, epoch: i16, now_ms: i64) -> RunSet {
+        std::mem::take(&mut self.at_epoch(producer_id, epoch, now_ms).open)
+    }
+
+    fn at_epoch(&mut self, producer_id: i64, epoch: i16, now_ms: i64) -> &mut Producer {
+        let fresh = || Producer { epoch, batches: VecDeque::new(), timestamp_ms: now_ms, open: RunSet::new() };
+        let producer = self.by_id.entry(producer_id).or_insert_with(fresh);
+        if producer.epoch != epoch {
+            producer.epoch = epoch;
+            producer.batches.clear();
+        }
+        producer.timestamp_ms = now_ms;
+        producer
+    }
+
+    /// The records of each transaction that has no outcome yet.
+    pub fn open(&self) -> impl Iterator<Item = &RunSet> {
+        self.by_id.values().map(|producer| &producer.open).filter(|runs| !runs.is_empty())
+    }
+
+    /// All producers, in no order.
+    pub fn snapshot(&self) -> impl Iterator<Item = ProducerSnapshot> {
+        self.by_id.iter().map(|(id, producer)| ProducerSnapshot {
+            id: *id,
+            epoch: producer.epoch,
+            last_sequence: producer.batches.back().map(|newest| newest.last),
+            timestamp_ms: producer.timestamp_ms,
+            open_from: producer.open.first(),
+        })
+    }
+
+    /// Forgets who was silent for a day and has no transaction open.
     pub fn expire(&mut self, now_ms: i64) {
-        self.by_id.retain(|_, producer| now_ms.saturating_sub(producer.timestamp_ms) < EXPIRY_MS);
+        let is_heard = |producer: &Producer| now_ms.saturating_sub(producer.timestamp_ms) < EXPIRY_MS;
+        self.by_id.retain(|_, producer| is_heard(producer) || !producer.open.is_empty());
     }
 }
 
@@ -191,5 +244,22 @@ mod tests {
         assert!(!producers.is_empty());
         producers.expire(1000 + EXPIRY_MS);
         assert!(producers.is_empty());
+    }
+
+    #[test]
+    fn a_transaction_holds_its_records_and_its_producer_until_it_ends() {
+        let in_transaction = |epoch, sequence, count| BatchHeader { attributes: 0x10, ..header(epoch, sequence, count) };
+        let mut producers = Producers::default();
+        assert!(producers.wrote(&in_transaction(3, 0, 2), 10, 0));
+        assert!(!producers.wrote(&in_transaction(3, 2, 1), 15, 0));
+        assert_eq!(producers.check(&header(3, 3, 1)), Err(SequenceError::OutsideTransaction));
+        producers.expire(i64::MAX);
+        assert_eq!(producers.ended(9, 3, 0).iter().collect::<Vec<_>>(), [10..12, 15..16]);
+        assert_eq!(producers.check(&in_transaction(3, 3, 1)), Ok(Verdict::New));
+        assert!(producers.wrote(&in_transaction(3, 3, 1), 20, 0));
+        assert_eq!(producers.ended(9, 4, 0).first(), Some(20));
+        assert_eq!(producers.check(&in_transaction(3, 4, 1)), Err(SequenceError::Fenced { got: 3, current: 4 }));
+        assert_eq!(producers.check(&in_transaction(4, 1, 1)), Err(SequenceError::Gap { got: 1, expected: 0 }));
+        assert_eq!(producers.check(&in_transaction(4, 0, 1)), Ok(Verdict::New));
     }
 }

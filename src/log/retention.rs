@@ -21,18 +21,26 @@ impl Needs {
 
     /// Also needs everything from an offset on.
     pub fn and_from(self, floor: u64) -> Self {
-        if self.floor == u64::MAX {
-            return Self { floor, except: RunSet::default() };
+        self.and(Self { floor, except: RunSet::default() })
+    }
+
+    /// What either of two needs.
+    pub fn and(self, other: Self) -> Self {
+        let (low, high) = if self.floor <= other.floor { (self, other) } else { (other, self) };
+        if high.floor == u64::MAX {
+            return low;
         }
-        let mut except = self.except;
-        if floor > self.floor {
-            // Between the two floors the exceptions hold; above, everything is needed.
-            let last = except.last().map_or(0, |last| last + 1);
-            except.remove_range(floor..last.max(floor));
-            return Self { floor: self.floor, except };
+        let mut except = RunSet::default();
+        // Below the higher floor only the lower one has a say; above, an exception must be one of both.
+        for run in low.except.runs_in(low.floor..high.floor) {
+            except.insert_range(run);
         }
-        // Between the two floors everything is needed, and so it is above.
-        Self { floor, except: RunSet::default() }
+        for run in high.except.iter() {
+            for both in low.except.runs_in(run) {
+                except.insert_range(both);
+            }
+        }
+        Self { floor: low.floor, except }
     }
 
     /// Whether some offset of the range is needed.
@@ -49,4 +57,30 @@ pub trait Keeper: Send + Sync {
 
     /// What views need of a partition.
     fn needs(&self, partition: &Partition) -> Needs;
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn needs() -> impl Strategy<Value = Needs> {
+        let except = proptest::collection::btree_set(0_u64..40, 0..20);
+        (0_u64..40, except, any::<bool>()).prop_map(|(floor, except, is_nothing)| match is_nothing && floor < 4 {
+            true => Needs::nothing(),
+            false => Needs { floor, except: except.into_iter().filter(|offset| *offset > floor).collect() },
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn two_together_need_what_either_needs(one in needs(), other in needs()) {
+            let both = one.clone().and(other.clone());
+            for offset in 0..60 {
+                let expected = one.any(offset, offset + 1) || other.any(offset, offset + 1);
+                prop_assert_eq!(both.any(offset, offset + 1), expected, "{}", offset);
+            }
+        }
+    }
 }

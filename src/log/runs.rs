@@ -5,6 +5,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::log::record::varint::{Input, put_uvarint};
 
 /// No offset in a set reaches this, so that arithmetic on offsets and places cannot overflow.
@@ -237,6 +240,36 @@ impl RunSet {
             at = end;
         }
         Some(set)
+    }
+}
+
+/// In text formats: for each run its distance from the end of the one before, and its length, all in one list.
+impl Serialize for RunSet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut at = 0;
+        serializer.collect_seq(self.iter().flat_map(|run| {
+            let pair = [run.start - at, run.end - run.start];
+            at = run.end;
+            pair
+        }))
+    }
+}
+
+impl<'de> Deserialize<'de> for RunSet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let numbers = Vec::<u64>::deserialize(deserializer)?;
+        let mut set = RunSet::new();
+        let mut at = 0_u64;
+        for pair in numbers.chunks(2) {
+            let range = match pair {
+                [gap, length] => at.checked_add(*gap).and_then(|start| Some(start..start.checked_add(*length)?)),
+                _ => None,
+            };
+            let range = range.filter(|range| range.end <= OFFSET_MAX).ok_or_else(|| D::Error::custom("not a set of offsets"))?;
+            at = range.end;
+            set.insert_range(range);
+        }
+        Ok(set)
     }
 }
 

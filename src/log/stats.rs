@@ -132,12 +132,16 @@ pub struct JournalStats {
 }
 
 impl JournalStats {
-    /// Counts one write and its sync.
-    pub fn synced(&self, bytes: u64, write: Duration, sync: Duration) {
-        self.syncs.fetch_add(1, Ordering::Relaxed);
+    /// Counts one write.
+    pub fn wrote(&self, bytes: u64, time: Duration) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.write.record(write);
-        self.sync.record(sync);
+        self.write.record(time);
+    }
+
+    /// Counts one sync.
+    pub fn synced(&self, time: Duration) {
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.sync.record(time);
         self.commits.record(self.entries.load(Ordering::Relaxed));
     }
 }

@@ -1,12 +1,13 @@
 //! Topics: a name, an identity, settings, and partitions.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
 use super::embedded::Partition;
+use super::lsn::Durability;
 use super::name::TopicName;
 
 /// The identity of one incarnation of a topic; a topic deleted and made again has another (KIP-516).
@@ -38,6 +39,23 @@ pub enum Cleanup {
     Consumed,
 }
 
+/// Which partition a record goes to that its writer has not chosen one for. What the writer chooses counts first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Partitioner {
+    /// Records of one key to one partition, the one that Kafka's Java client picks; those without a key as by [`Self::Sticky`].
+    #[default]
+    Key,
+    /// The first, whatever the record: the writer chooses.
+    Given,
+    /// Each in turn.
+    RoundRobin,
+    /// One until it has been given a batch's worth of bytes, then the next.
+    Sticky,
+    /// Any.
+    Random,
+}
+
 /// What a topic was made with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopicSettings {
@@ -52,6 +70,12 @@ pub struct TopicSettings {
     /// Whether records carry the time of their append instead of the producer's.
     #[serde(default)]
     pub log_append_time: bool,
+    /// What is acknowledged when; none: as configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durability: Option<Durability>,
+    /// Where records go that come without a partition.
+    #[serde(default)]
+    pub partitioner: Partitioner,
     /// Whether it is there after a restart.
     pub durable: bool,
     /// Who made it: a dialect's name, or `log`.
@@ -66,6 +90,8 @@ impl Default for TopicSettings {
             retention_bytes: None,
             max_message_bytes: 1 << 20,
             log_append_time: false,
+            durability: None,
+            partitioner: Partitioner::Key,
             durable: true,
             origin: "log".to_owned(),
         }
@@ -94,12 +120,14 @@ pub struct Topic {
     partitions: RwLock<Vec<Arc<Partition>>>,
     settings: RwLock<TopicSettings>,
     deleted: AtomicBool,
+    /// What was spread over its partitions, in whatever its partitioner counts.
+    spread: AtomicU64,
 }
 
 impl Topic {
     pub(crate) fn new(name: TopicName, id: TopicId, partitions: Vec<Arc<Partition>>, settings: TopicSettings) -> Self {
         let (partitions, settings) = (RwLock::new(partitions), RwLock::new(settings));
-        Self { name, id, partitions, settings, deleted: AtomicBool::new(false) }
+        Self { name, id, partitions, settings, deleted: AtomicBool::new(false), spread: AtomicU64::new(0) }
     }
 
     /// Its name.
@@ -135,6 +163,16 @@ impl Topic {
     /// The largest record batch, in bytes.
     pub fn max_message_bytes(&self) -> usize {
         self.settings.read().max_message_bytes as usize
+    }
+
+    /// Where records go that come without a partition.
+    pub fn partitioner(&self) -> Partitioner {
+        self.settings.read().partitioner
+    }
+
+    /// Counts something that is spread over the partitions, and tells how much it was before.
+    pub fn spread_by(&self, amount: u64) -> u64 {
+        self.spread.fetch_add(amount, Ordering::Relaxed)
     }
 
     /// Whether its records carry the time of their append.

@@ -52,8 +52,8 @@ fn append(log: &Log, partition: &Arc<Partition>, value: &str) {
         max_timestamp_ms: 7,
         is_broadcast: false,
     });
-    let lsn = log.append(&entry).expect("it is taken");
-    while !log.is_durable(lsn) {
+    let barrier = log.append(&entry).expect("it is taken");
+    while !log.is_durable(barrier) {
         std::thread::yield_now();
     }
 }
@@ -118,7 +118,7 @@ fn an_index_entry_without_its_batch_hides_nothing() {
         append(&log, &partition(&log), "h");
         retire_some(&log);
         assert!(values(&log).ends_with("gh"), "{}", values(&log));
-        assert_eq!(log.offset_for_time(&partition(&log), 8).expect("it reads"), None);
+        assert_eq!(log.offset_for_time(&partition(&log), 8, Bound::Durable).expect("it reads"), None);
         log.close();
     }
 }
@@ -153,8 +153,8 @@ fn reading_a_deleted_topic_whose_journal_file_is_gone_ends() {
     let partition = partition(&log);
     let mut entry = Entry::default();
     entry.add_state(&log.delete_topic(&name()).expect("it is there"), |table| log.open_table(table).ok(), 0);
-    let lsn = log.append(&entry).expect("it is taken");
-    while !log.is_durable(lsn) {
+    let barrier = log.append(&entry).expect("it is taken");
+    while !log.is_durable(barrier) {
         std::thread::yield_now();
     }
     retire_some(&log);
@@ -174,8 +174,8 @@ fn a_deletion_is_kept_as_long_as_segments_hold_what_it_deletes() {
         let records: Vec<_> = changes.into_iter().map(record).collect();
         let mut entry = Entry::default();
         entry.add_state(&records, |table| log.open_table(table).ok(), 0);
-        let lsn = log.append(&entry).expect("it is taken");
-        while !log.is_durable(lsn) {
+        let barrier = log.append(&entry).expect("it is taken");
+        while !log.is_durable(barrier) {
             std::thread::yield_now();
         }
     };

@@ -19,6 +19,7 @@ struct Handles {
     records_out: Counter,
     bytes_out: Counter,
     live_only: Counter,
+    listeners_cut: Counter,
     protocol_errors: Counter,
 }
 
@@ -34,6 +35,7 @@ impl DialectMetrics {
             records_out: Counter::noop(),
             bytes_out: Counter::noop(),
             live_only: Counter::noop(),
+            listeners_cut: Counter::noop(),
             protocol_errors: Counter::noop(),
         }))
     }
@@ -50,6 +52,7 @@ impl DialectMetrics {
             records_out: counter("trunkline_records_out_total"),
             bytes_out: counter("trunkline_record_bytes_out_total"),
             live_only: counter("trunkline_records_live_only_total"),
+            listeners_cut: counter("trunkline_listeners_cut_total"),
             protocol_errors: counter("trunkline_protocol_errors_total"),
         }))
     }
@@ -69,6 +72,11 @@ impl DialectMetrics {
     /// `records` reached those who listened and were not logged.
     pub fn records_live_only(&self, records: u64) {
         self.0.live_only.increment(records);
+    }
+
+    /// A client that listened fell too far behind and was disconnected.
+    pub fn listener_cut(&self) {
+        self.0.listeners_cut.increment(1);
     }
 
     /// A client broke the protocol so that its connection had to be closed.

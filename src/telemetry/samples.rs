@@ -31,6 +31,11 @@ impl Samples {
         Self { families: BTreeMap::new(), series_max, dropped: 0 }
     }
 
+    /// How many series a family shows at most.
+    pub fn series_max(&self) -> usize {
+        self.series_max
+    }
+
     /// Adds the value of a gauge. A name that is not in [`super::METRICS`] is left out.
     pub fn gauge(&mut self, name: &'static str, labels: &[(&str, &str)], value: f64) {
         self.push(name, labels, value);

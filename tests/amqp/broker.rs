@@ -35,7 +35,7 @@ impl Broker {
         Self::on(tempfile::tempdir().unwrap(), settings).await
     }
 
-    async fn on(directory: TempDir, settings: Settings) -> Self {
+    pub async fn on(directory: TempDir, settings: Settings) -> Self {
         let log = LogSettings { directory: directory.path().to_owned(), ..LogSettings::default() };
         let delivery = Delivery::open(log).unwrap();
         let amqp = Amqp::open(delivery.clone(), settings, Arc::new(Open), DialectMetrics::new("amqp")).unwrap();

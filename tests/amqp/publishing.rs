@@ -4,6 +4,8 @@ use lapin::options::*;
 use lapin::types::{AMQPValue, FieldArray, FieldTable, LongString};
 use lapin::{BasicProperties, Channel, Confirmation, ExchangeKind};
 
+use trunkline::dialect::amqp::Settings;
+
 use crate::broker::*;
 
 async fn bound(channel: &Channel, kind: ExchangeKind, bindings: &[(&str, &str)]) {
@@ -200,6 +202,20 @@ async fn a_transaction_is_seen_at_commit_and_not_before() {
 }
 
 #[tokio::test]
+async fn a_transaction_with_a_fault_in_it_leaves_nothing() {
+    let broker = Broker::start().await;
+    let (connection, channel) = broker.channel().await;
+    let other = connection.create_channel().await.unwrap();
+    declare(&channel, "tx").await;
+    channel.tx_select().await.unwrap();
+    drop(channel.basic_publish("".into(), "tx".into(), BasicPublishOptions::default(), b"good", persistent()).await.unwrap());
+    let foreign = persistent().with_user_id("somebody".into());
+    drop(channel.basic_publish("".into(), "tx".into(), BasicPublishOptions::default(), b"bad", foreign).await.unwrap());
+    assert_eq!(reply(channel.tx_commit().await).0, 406);
+    assert_eq!(ready(&other, "tx").await, 0);
+}
+
+#[tokio::test]
 async fn what_cannot_be_published_closes_the_channel() {
     let broker = Broker::start().await;
     let (connection, channel) = broker.channel().await;
@@ -212,4 +228,27 @@ async fn what_cannot_be_published_closes_the_channel() {
     let sent = channel.basic_publish("".into(), "q".into(), BasicPublishOptions::default(), b"", properties).await.unwrap();
     assert_eq!(reply(sent.await).0, 406);
     assert!(connection.status().connected());
+}
+
+/// On a disk that is done at once, a sync may end between any two looks at what waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_confirm_waits_for_the_next_heartbeat() {
+    let memory = std::path::Path::new("/dev/shm");
+    let directory = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    let broker = Broker::on(directory.unwrap(), Settings::default()).await;
+    let mut publishers = tokio::task::JoinSet::new();
+    for publisher in 0..4 {
+        let (connection, channel) = broker.channel().await;
+        publishers.spawn(async move {
+            let queue = format!("q{publisher}");
+            declare(&channel, &queue).await;
+            confirms(&channel).await;
+            for _ in 0..2000 {
+                publish(&channel, "", &queue, b"m", persistent()).await;
+            }
+            drop(connection);
+        });
+    }
+    let all = async { while publishers.join_next().await.is_some_and(|done| done.is_ok()) {} };
+    tokio::time::timeout(std::time::Duration::from_secs(20), all).await.expect("a heartbeat comes every 60 seconds");
 }

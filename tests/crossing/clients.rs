@@ -39,7 +39,7 @@ impl Meeting {
 
     // ---- Kafka ----
 
-    fn kafka(&self) -> ClientConfig {
+    pub fn kafka(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.gateway.kafka());
         config

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::groups::{Groups, check_name};
-use super::offsets::{Committed, OffsetKey};
+use super::offsets::{Committed, OffsetKey, OffsetTable};
 use super::request::Caller;
 use super::{GroupError, State};
-use crate::log::{Lsn, TopicId};
+use crate::log::{Barrier, TopicId, TopicName};
 
 /// One offset to commit.
 #[derive(Debug, Clone)]
@@ -44,7 +44,7 @@ pub struct OffsetAnswers {
     /// One an offset.
     pub results: Vec<Result<(), OffsetError>>,
     /// Nothing of this may leave the process before this position is durable.
-    pub lsn: Lsn,
+    pub barrier: Barrier,
 }
 
 impl Groups {
@@ -74,11 +74,20 @@ impl Groups {
                 accepted.push((key, Some(Committed { offset, leader_epoch, metadata, committed_at_ms, topic_id })));
             }));
         }
-        let lsn = self.write(group, accepted)?;
-        Ok(OffsetAnswers { results, lsn })
+        let barrier = self.write(group, accepted)?;
+        Ok(OffsetAnswers { results, barrier })
     }
 
-    fn accept(&self, offset: &NewOffset) -> Result<TopicId, OffsetError> {
+    /// Whether this sender may be shown what is committed. Members of managed groups have to be in their current epoch.
+    ///
+    /// # Errors
+    /// [`GroupError::UnknownMember`], [`GroupError::StaleMember`].
+    pub fn check_fetch(&self, group: &str, caller: &Caller) -> Result<(), GroupError> {
+        let table = self.shared.table.lock();
+        table.get(group).and_then(|entry| entry.group.managed()).map_or(Ok(()), |managed| managed.check_fetch(caller))
+    }
+
+    pub(super) fn accept(&self, offset: &NewOffset) -> Result<TopicId, OffsetError> {
         if offset.metadata.len() > self.shared.settings.offset_metadata_bytes_max {
             return Err(OffsetError::MetadataTooLarge);
         }
@@ -92,19 +101,19 @@ impl Groups {
 
     /// What the group has committed for each key, in order, and when that may be told. Offsets of a topic that was deleted
     /// are gone, even if a topic of that name was made again.
-    pub fn committed(&self, group: &str, keys: &[OffsetKey]) -> (Vec<Option<Committed>>, Lsn) {
+    pub fn committed(&self, group: &str, keys: &[OffsetKey]) -> (Vec<Option<Committed>>, Barrier) {
         let ids: Vec<_> = keys.iter().map(|key| self.topic_id(key)).collect();
         let offsets = self.shared.offsets.read();
-        let Some(of_group) = offsets.group(group) else { return (vec![None; keys.len()], Lsn::NONE) };
+        let Some(of_group) = offsets.group(group) else { return (vec![None; keys.len()], Barrier::NONE) };
         let found = keys.iter().zip(ids).map(|(key, id)| of_group.by_key.get(key).filter(|c| Some(c.topic_id) == id).cloned());
-        (found.collect(), of_group.lsn)
+        (found.collect(), of_group.barrier)
     }
 
     /// Everything that the group has committed, by topic and partition, and when that may be told.
-    pub fn all_committed(&self, group: &str) -> (Vec<(OffsetKey, Committed)>, Lsn) {
+    pub fn all_committed(&self, group: &str) -> (Vec<(OffsetKey, Committed)>, Barrier) {
         let keys = self.shared.offsets.read().keys(group);
-        let (found, lsn) = self.committed(group, &keys);
-        (keys.into_iter().zip(found).filter_map(|(key, c)| Some((key, c?))).collect(), lsn)
+        let (found, barrier) = self.committed(group, &keys);
+        (keys.into_iter().zip(found).filter_map(|(key, c)| Some((key, c?))).collect(), barrier)
     }
 
     /// Forgets offsets, but not of topics that a member wants (KIP-496). The answer to each, in order.
@@ -128,15 +137,15 @@ impl Groups {
         let changes: Vec<_> =
             keys.iter().zip(&results).filter(|(k, r)| r.is_ok() && held(k)).map(|(k, _)| (k.clone(), None)).collect();
         drop(offsets);
-        let lsn = self.write(group, changes)?;
-        Ok(OffsetAnswers { results, lsn })
+        let barrier = self.write(group, changes)?;
+        Ok(OffsetAnswers { results, barrier })
     }
 
     /// Forgets a group that has no members, with its offsets.
     ///
     /// # Errors
     /// [`GroupError::NotFound`], [`GroupError::NotEmpty`], [`GroupError::Unavailable`].
-    pub fn delete(&self, group: &Arc<str>) -> Result<Lsn, GroupError> {
+    pub fn delete(&self, group: &Arc<str>) -> Result<Barrier, GroupError> {
         check_name(group)?;
         let mut table = self.shared.table.lock();
         let entry = table.get(group).ok_or(GroupError::NotFound)?;
@@ -149,10 +158,17 @@ impl Groups {
 
     /// How far every group is behind, by group, topic and partition.
     pub fn snapshot(&self) -> Vec<GroupLag> {
+        self.lags(|offsets| offsets.iter().map(owned).collect())
+    }
+
+    /// How far every group is behind in the partitions of a topic.
+    pub fn snapshot_of(&self, topic: &TopicName) -> Vec<GroupLag> {
+        self.lags(|offsets| offsets.of_topic(topic).map(owned).collect())
+    }
+
+    fn lags(&self, select: impl FnOnce(&OffsetTable) -> Vec<OwnedOffset>) -> Vec<GroupLag> {
         let mut ends = BTreeMap::new();
-        let offsets = self.shared.offsets.read();
-        let all: Vec<_> = offsets.iter().map(|(g, k, c)| (g.clone(), k.clone(), c.offset, c.topic_id)).collect();
-        drop(offsets);
+        let all = select(&self.shared.offsets.read());
         let mut lags = Vec::with_capacity(all.len());
         for (group, key, committed, topic_id) in all {
             let end = *ends.entry(key.clone()).or_insert_with(|| self.end_of(&key, topic_id));
@@ -165,6 +181,13 @@ impl Groups {
         let topic = self.shared.delivery.log().topic(&key.topic).filter(|t| t.id() == topic_id)?;
         Some(topic.partition(key.partition)?.bounds().durable)
     }
+}
+
+/// A group, a key, the committed offset, and the topic that it was committed in.
+type OwnedOffset = (Arc<str>, OffsetKey, u64, TopicId);
+
+fn owned((group, key, committed): (&Arc<str>, &OffsetKey, &Committed)) -> OwnedOffset {
+    (group.clone(), key.clone(), committed.offset, committed.topic_id)
 }
 
 /// How far one group is behind in one partition.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::machine::{Group, State};
+use super::membership::GroupKind;
 use super::request::{InstanceName, MemberId};
 use crate::log::TopicName;
 
@@ -14,8 +15,10 @@ use crate::log::TopicName;
 pub struct GroupListing {
     /// Its name.
     pub name: Arc<str>,
-    /// Empty for a group that never had members.
-    pub kind: Arc<str>,
+    /// Who assigns in it.
+    pub kind: GroupKind,
+    /// What sort of work it shares out, as its members say; empty for a group that never had members.
+    pub work: Arc<str>,
     /// Where it stands.
     pub state: State,
 }
@@ -51,7 +54,7 @@ pub struct MemberDescription {
 impl Group {
     /// Name, kind and state.
     pub fn listing(&self, name: &Arc<str>) -> GroupListing {
-        GroupListing { name: name.clone(), kind: self.kind.clone().unwrap_or_default(), state: self.state }
+        GroupListing { name: name.clone(), kind: GroupKind::Led, work: self.kind.clone().unwrap_or_default(), state: self.state }
     }
 
     /// Everything about the group and its members.

@@ -41,6 +41,24 @@ pub enum GroupError {
     /// The group still has members.
     #[error("the group is not empty")]
     NotEmpty,
+    /// A member's epoch is not the one that the group has given it: it has to start over (KIP-848).
+    #[error("the member's epoch is not the one that the group gave it")]
+    FencedEpoch,
+    /// Offsets are committed or asked for under an epoch that the member has not any more, or not yet (KIP-848).
+    #[error("the member's epoch is not the current one")]
+    StaleMember,
+    /// The instance name is still another member's, who has not left.
+    #[error("another member still has this instance name")]
+    Unreleased,
+    /// There is no such assignor.
+    #[error("there is no such assignor; there are uniform and range")]
+    UnknownAssignor,
+    /// What should be a regular expression is none, or one that is too big.
+    #[error("the pattern of topics is no regular expression, or too big a one")]
+    InvalidPattern,
+    /// A text or the number of topics is beyond what a member may say.
+    #[error("the member says more than it may")]
+    TooLong,
     /// The groups are going down, or the log takes no more.
     #[error("the groups are not available")]
     Unavailable,

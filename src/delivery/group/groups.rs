@@ -12,11 +12,13 @@ use tokio::time::Instant;
 
 use super::commits::wall_clock_ms;
 use super::journal::Floors;
+use super::managed::{Beat, BeatAnswer, ManagedDescription, Sharing};
 use super::offsets::OffsetTable;
 use super::request::{Caller, Departure, Join, Joined, MemberId, Sync, Synced};
 use super::table::GroupTable;
 use super::{GroupDescription, GroupError, GroupListing, GroupSettings};
 use crate::delivery::{Delivery, StartError};
+use crate::log::Barrier;
 
 /// Longest group name, in bytes: what Kafka's record of an offset can hold.
 const NAME_BYTES_MAX: usize = i16::MAX as usize;
@@ -101,7 +103,8 @@ impl Groups {
         let now_ms = self.now_ms();
         let mut table = self.shared.table.lock();
         // A heartbeat only puts deadlines off, so no alarm has to be set for it.
-        table.get_mut(group).ok_or(GroupError::UnknownMember)?.group.heartbeat(caller, now_ms)
+        let led = table.get_mut(group).and_then(|entry| entry.group.led_mut());
+        led.ok_or(GroupError::UnknownMember)?.heartbeat(caller, now_ms)
     }
 
     /// Members go. One answer each, in order.
@@ -119,9 +122,33 @@ impl Groups {
         self.shared.table.lock().iter().map(|(name, entry)| entry.group.listing(name)).collect()
     }
 
-    /// One group, `None` if there is no such group.
+    /// One group that a member leads, `None` if there is no such group.
     pub fn describe(&self, group: &Arc<str>) -> Option<GroupDescription> {
-        self.shared.table.lock().get(group).map(|entry| entry.group.describe(group))
+        self.shared.table.lock().get(group)?.group.led().map(|led| led.describe(group))
+    }
+
+    /// One managed group, `None` if there is no such group. Not to be told before the position is durable.
+    pub fn describe_managed(&self, group: &Arc<str>, sharing: Sharing) -> Option<(ManagedDescription, Barrier)> {
+        let table = self.shared.table.lock();
+        let entry = table.get(group)?;
+        let managed = entry.group.managed().filter(|managed| managed.sharing() == sharing)?;
+        Some((managed.describe(entry.group.listing(group)), entry.kept))
+    }
+
+    /// A member of a managed group comes, goes, or shows that it is there. The answer may be told once the position is durable:
+    /// then no crash can give its partitions to another as if it had never had them.
+    ///
+    /// # Errors
+    /// As the group answers, see [`super::Managed::beat`]; besides, a bad name, one group too many, a join into a group of
+    /// another kind that is not empty ([`GroupError::NotFound`]), or [`GroupError::Unavailable`] if the log takes no more.
+    pub fn beat(&self, group: &Arc<str>, sharing: Sharing, beat: &Beat) -> Result<(BeatAnswer, Barrier), GroupError> {
+        check_name(group)?;
+        self.shared.delivery.log().admit().map_err(|_refused| GroupError::Unavailable)?;
+        let log = self.shared.delivery.log();
+        self.in_table_kept(
+            |table, now_ms| table.beat(group, sharing, beat, log, now_ms),
+            |table, answer| Ok((answer?, table.get(group).map_or(Barrier::NONE, |entry| entry.kept))),
+        )
     }
 
     /// Keeps time for all groups until `shutdown` completes. Without it nobody's wait ends.
@@ -157,11 +184,17 @@ impl Groups {
 
     /// Runs something under the lock, and tells the timer task if it is to wake earlier than it thinks.
     fn in_table<T>(&self, call: impl FnOnce(&mut GroupTable, u64) -> T) -> T {
+        self.in_table_kept(call, |_, result| result)
+    }
+
+    /// The same, with a second look when what changed has its position in the journal.
+    fn in_table_kept<T, U>(&self, call: impl FnOnce(&mut GroupTable, u64) -> T, then: impl FnOnce(&GroupTable, T) -> U) -> U {
         let now_ms = self.now_ms();
         let mut table = self.shared.table.lock();
         let before = table.next_alarm_ms();
         let result = call(&mut table, now_ms);
         self.save(&mut table);
+        let result = then(&table, result);
         let after = table.next_alarm_ms();
         drop(table);
         if after.is_some_and(|after| before.is_none_or(|before| after < before)) {

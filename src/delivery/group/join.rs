@@ -34,7 +34,9 @@ impl Group {
         let id = join.instance.as_ref().and_then(|name| self.statics.get(name)).unwrap_or(&join.member_id);
         let member = self.members.get(id);
         match self.state {
-            State::Empty | State::Dead => self.pending.len() < max || self.pending.contains_key(id),
+            State::Empty | State::Dead | State::Assigning | State::Reconciling => {
+                self.pending.len() < max || self.pending.contains_key(id)
+            }
             State::PreparingRebalance => {
                 let stays = |m: &Member| m.joining.is_some() || m.instance.is_some();
                 member.is_some_and(stays) || self.members.values().filter(|m| stays(m)).count() < max
@@ -85,7 +87,7 @@ impl Group {
             // A leader that joins again asks for a round, for reasons that its metadata need not show.
             State::Stable if same && !self.is_leader(id) => self.answer_again(id, ticket, step),
             State::Stable => self.rejoin(join, ticket, step),
-            State::Empty | State::Dead => return Err(GroupError::UnknownMember),
+            State::Empty | State::Dead | State::Assigning | State::Reconciling => return Err(GroupError::UnknownMember),
         }
         Ok(())
     }

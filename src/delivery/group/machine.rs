@@ -16,11 +16,15 @@ use super::{GroupError, GroupSettings};
 /// A round that cannot finish is looked at again after at least this long.
 const POSTPONE_MIN_MS: u64 = 100;
 
-/// Where a group stands. The names are Kafka's.
+/// Where a group stands, whoever assigns in it. The names are Kafka's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// No members; it may still have committed offsets.
     Empty,
+    /// Managed: something changed since targets were last worked out.
+    Assigning,
+    /// Managed: not every member has what it is to have.
+    Reconciling,
     /// Waits for its members to join.
     PreparingRebalance,
     /// Waits for the leader's assignment.
@@ -87,6 +91,11 @@ impl Group {
         }
     }
 
+    /// An empty group whose epochs go on from this one.
+    pub(super) fn going_on(settings: Arc<GroupSettings>, epoch: i32) -> Self {
+        Self { epoch, ..Self::new(settings) }
+    }
+
     /// Where the group stands.
     pub fn state(&self) -> State {
         self.state
@@ -131,7 +140,7 @@ impl Group {
         match self.state {
             State::PreparingRebalance => self.finish_joins_if_complete(step),
             State::Empty | State::CompletingRebalance | State::Stable => self.prepare(step),
-            State::Dead => {}
+            State::Dead | State::Assigning | State::Reconciling => {}
         }
     }
 

@@ -77,21 +77,21 @@ fn take_topic_id(bytes: &mut Bytes) -> Option<TopicId> {
     None
 }
 
-fn put_short(out: &mut BytesMut, bytes: &[u8]) {
+pub(super) fn put_short(out: &mut BytesMut, bytes: &[u8]) {
     out.put_u16(u16::try_from(bytes.len()).unwrap_or(u16::MAX));
     out.put_slice(bytes);
 }
 
-fn take_short(bytes: &mut Bytes) -> Option<Bytes> {
+pub(super) fn take_short(bytes: &mut Bytes) -> Option<Bytes> {
     let length = usize::from(bytes.try_get_u16().ok()?);
     take(bytes, length)
 }
 
-fn take(bytes: &mut Bytes, length: usize) -> Option<Bytes> {
+pub(super) fn take(bytes: &mut Bytes, length: usize) -> Option<Bytes> {
     (length <= bytes.len()).then(|| bytes.split_to(length))
 }
 
-fn put_varint(out: &mut BytesMut, mut value: u64) {
+pub(super) fn put_varint(out: &mut BytesMut, mut value: u64) {
     while value >= 0x80 {
         out.put_u8((value & 0x7f) as u8 | 0x80);
         value >>= 7;
@@ -99,7 +99,7 @@ fn put_varint(out: &mut BytesMut, mut value: u64) {
     out.put_u8(value as u8);
 }
 
-fn take_varint(bytes: &mut Bytes) -> Option<u64> {
+pub(super) fn take_varint(bytes: &mut Bytes) -> Option<u64> {
     let mut value = 0;
     for shift in (0..35).step_by(7) {
         let byte = bytes.try_get_u8().ok()?;

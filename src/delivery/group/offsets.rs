@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::log::{Lsn, TopicId, TopicName};
+use crate::log::{Barrier, TopicId, TopicName};
 
 /// Where an offset is committed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,7 +36,7 @@ pub struct Committed {
 #[derive(Debug)]
 pub(super) struct GroupOffsets {
     pub(super) by_key: BTreeMap<OffsetKey, Committed>,
-    pub(super) lsn: Lsn,
+    pub(super) barrier: Barrier,
 }
 
 /// The offsets of all groups.
@@ -47,7 +47,7 @@ pub(super) struct OffsetTable {
 
 impl OffsetTable {
     pub(super) fn put(&mut self, group: &Arc<str>, key: OffsetKey, committed: Committed) {
-        let empty = || GroupOffsets { by_key: BTreeMap::new(), lsn: Lsn::NONE };
+        let empty = || GroupOffsets { by_key: BTreeMap::new(), barrier: Barrier::NONE };
         self.groups.entry(group.clone()).or_insert_with(empty).by_key.insert(key, committed);
     }
 
@@ -58,9 +58,9 @@ impl OffsetTable {
     }
 
     /// The group's latest change has this position in the journal.
-    pub(super) fn changed_at(&mut self, group: &str, lsn: Lsn) {
+    pub(super) fn changed_at(&mut self, group: &str, barrier: Barrier) {
         if let Some(offsets) = self.groups.get_mut(group) {
-            offsets.lsn = offsets.lsn.max(lsn);
+            offsets.barrier = offsets.barrier.and(barrier);
         }
     }
 
@@ -83,6 +83,14 @@ impl OffsetTable {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &OffsetKey, &Committed)> {
         self.groups.iter().flat_map(|(name, offsets)| offsets.by_key.iter().map(move |(key, c)| (name, key, c)))
+    }
+
+    /// What every group has committed in the partitions of a topic.
+    pub(super) fn of_topic(&self, topic: &TopicName) -> impl Iterator<Item = (&Arc<str>, &OffsetKey, &Committed)> {
+        let [first, last] = [0, u32::MAX].map(|partition| OffsetKey { topic: topic.clone(), partition });
+        self.groups.iter().flat_map(move |(name, offsets)| {
+            offsets.by_key.range(first.clone()..=last.clone()).map(move |(key, committed)| (name, key, committed))
+        })
     }
 
     /// The lowest offset that any group has committed in this partition. What was committed in a topic of that name that is

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::scenarios::{ask, caller};
 use super::*;
 use crate::delivery::Delivery;
-use crate::log::{LogSettings, Lsn, TopicName, TopicSettings};
+use crate::log::{Barrier, LogSettings, TopicName, TopicSettings};
 
 struct Place(tempfile::TempDir);
 
@@ -28,7 +28,7 @@ fn topic(name: &str) -> TopicName {
     TopicName::new(name.to_owned()).unwrap()
 }
 
-fn make(delivery: &Delivery, name: &str, partitions: u32) -> Lsn {
+fn make(delivery: &Delivery, name: &str, partitions: u32) -> Barrier {
     let mut unit = delivery.begin().unwrap();
     unit.create_topic(&topic(name), partitions, TopicSettings::consumed("test", true, 1 << 20)).unwrap();
     unit.commit()
@@ -72,9 +72,9 @@ async fn a_committed_offset_is_there_after_a_restart() {
     let (g, groups) = (Arc::from("g"), Groups::open(delivery.clone(), settings()).unwrap());
     let first = groups.commit(&g, &stranger(), vec![at("orders", 0, 5), at("orders", 1, 7)]).unwrap();
     let second = groups.commit(&g, &stranger(), vec![at("orders", 0, 6)]).unwrap();
-    assert!(second.lsn > first.lsn);
-    assert_eq!(groups.committed("g", &[key("orders", 0)]).1, second.lsn, "what is shown is gated by what it shows");
-    delivery.log().when_durable(second.lsn).await.unwrap();
+    assert!(second.barrier != first.barrier && second.barrier.covers(first.barrier));
+    assert_eq!(groups.committed("g", &[key("orders", 0)]).1, second.barrier, "what is shown is gated by what it shows");
+    delivery.log().when_durable(second.barrier).await.unwrap();
     drop(groups);
     delivery.close().unwrap();
     drop(delivery);

@@ -12,7 +12,7 @@ impl Group {
             member.touch(now_ms);
         }
         match self.state {
-            State::Empty | State::Dead => Err(GroupError::UnknownMember),
+            State::Empty | State::Dead | State::Assigning | State::Reconciling => Err(GroupError::UnknownMember),
             State::PreparingRebalance => Err(GroupError::Rebalancing),
             State::CompletingRebalance | State::Stable => Ok(()),
         }
@@ -116,7 +116,7 @@ impl Group {
     /// A missing member starts a round; an id that lapsed can only let one finish.
     fn after_removal(&mut self, any_member: bool, step: &mut Step) {
         match self.state {
-            State::Empty | State::Dead => {}
+            State::Empty | State::Dead | State::Assigning | State::Reconciling => {}
             State::PreparingRebalance => self.rebalance(step),
             State::CompletingRebalance | State::Stable if any_member => self.rebalance(step),
             State::CompletingRebalance | State::Stable => {}

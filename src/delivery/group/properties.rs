@@ -170,7 +170,9 @@ impl World {
         }
         for (id, member) in &group.members {
             let waits_in_place = match group.state {
-                State::Empty | State::Dead | State::Stable => member.joining.is_none() && member.syncing.is_none(),
+                State::Empty | State::Dead | State::Assigning | State::Reconciling | State::Stable => {
+                    member.joining.is_none() && member.syncing.is_none()
+                }
                 State::PreparingRebalance => member.syncing.is_none(),
                 State::CompletingRebalance => member.joining.is_none(),
             };

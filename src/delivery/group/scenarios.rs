@@ -443,7 +443,7 @@ fn a_description_shows_work_only_when_stable() {
     let mut story = Story::stable(&["a", "b"]);
     let name = Arc::from("g");
     let told = story.group.describe(&name);
-    assert_eq!((told.listing.state, &*told.strategy, &*told.listing.kind), (State::Stable, "range", "consumer"));
+    assert_eq!((told.listing.state, &*told.strategy, &*told.listing.work), (State::Stable, "range", "consumer"));
     assert_eq!((told.members[1].assignment.clone(), told.members[1].metadata.clone()), ("b".into(), "about range".into()));
     story.join(ask("a", ""));
     let told = story.group.describe(&name);

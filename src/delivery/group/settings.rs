@@ -10,6 +10,12 @@ pub struct GroupSettings {
     pub session_timeout_min_ms: u32,
     /// Longest session timeout that a member may ask for.
     pub session_timeout_max_ms: u32,
+    /// How long a member of a managed group may be silent (`group.consumer.session.timeout.ms`).
+    pub managed_session_timeout_ms: u32,
+    /// How often members of managed groups are told to come (`group.consumer.heartbeat.interval.ms`).
+    pub managed_heartbeat_interval_ms: u32,
+    /// How often is looked for topics that match a pattern, at most.
+    pub pattern_refresh_interval_ms: u64,
     /// How long a join of a new member may wait before the member counts as gone.
     pub new_member_timeout_ms: u32,
     /// Members of one group.
@@ -30,6 +36,9 @@ impl Default for GroupSettings {
             initial_rebalance_delay_ms: 100,
             session_timeout_min_ms: 6_000,
             session_timeout_max_ms: 1_800_000,
+            managed_session_timeout_ms: 45_000,
+            managed_heartbeat_interval_ms: 5_000,
+            pattern_refresh_interval_ms: 5_000,
             new_member_timeout_ms: 300_000,
             members_max: 2_000,
             groups_max: 100_000,

@@ -21,7 +21,7 @@ impl Group {
             return Err(GroupError::Mismatch);
         }
         match self.state {
-            State::Empty | State::Dead => return Err(GroupError::UnknownMember),
+            State::Empty | State::Dead | State::Assigning | State::Reconciling => return Err(GroupError::UnknownMember),
             State::PreparingRebalance => return Err(GroupError::Rebalancing),
             State::CompletingRebalance => self.await_assignment(id, sync, ticket, step),
             State::Stable => self.answer_sync(id, ticket, step),

@@ -9,20 +9,34 @@ use tokio::sync::oneshot;
 
 use super::group_record::KeptGroup;
 use super::machine::Group;
+use super::managed::{Beat, BeatAnswer, Catalog, Intent, KeptParts, Managed, Sharing};
+use super::membership::Membership;
 use super::request::{Join, Joined, Reply, Step, Sync, Synced, Ticket};
 use super::{GroupError, GroupSettings};
+use crate::log::Barrier;
 
 pub(super) type Answer<T> = oneshot::Receiver<Result<T, GroupError>>;
 type Waiting<T> = HashMap<Ticket, oneshot::Sender<Result<T, GroupError>>>;
 
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) group: Group,
+    pub(super) group: Membership,
+    /// It was of another kind when it was last kept.
+    pub(super) switched: bool,
+    /// Where the journal has what was last kept of a managed group: nobody hears of it before that is durable.
+    pub(super) kept: Barrier,
     /// When the group is due in [`GroupTable::alarms`].
     alarm_ms: Option<u64>,
     /// Since when nobody uses it, on the clock of steps. Meaningful while the group is idle.
     pub(super) idle_since_ms: u64,
     was_idle: bool,
+}
+
+impl Entry {
+    fn new(group: Membership, idle_since_ms: u64) -> Self {
+        let was_idle = group.is_idle();
+        Self { group, switched: false, kept: Barrier::NONE, alarm_ms: None, idle_since_ms, was_idle }
+    }
 }
 
 #[derive(Debug)]
@@ -79,7 +93,7 @@ impl GroupTable {
 
     fn insert(&mut self, name: &Arc<str>, now_ms: u64) -> &mut Entry {
         let settings = &self.settings;
-        let empty = || Entry { group: Group::new(settings.clone()), alarm_ms: None, idle_since_ms: now_ms, was_idle: true };
+        let empty = || Entry::new(Membership::Led(Group::new(settings.clone())), now_ms);
         self.groups.entry(name.clone()).or_insert_with(empty)
     }
 
@@ -93,11 +107,57 @@ impl GroupTable {
     pub(super) fn restore(&mut self, name: &Arc<str>, kept: KeptGroup, now_ms: u64) {
         let idle_since_ms = u64::try_from(kept.since_ms).unwrap_or(0).min(now_ms);
         let group = Group::restore(kept, self.settings.clone(), now_ms);
-        let was_idle = group.is_idle();
+        self.put_back(name, Membership::Led(group), idle_since_ms, now_ms);
+    }
+
+    /// Puts a managed group back as it was kept. Nothing says how long it has been idle, so that counts from now on.
+    pub(super) fn restore_managed(&mut self, name: &Arc<str>, kept: KeptParts, now_ms: u64) {
+        let group = Managed::restore(kept, self.settings.clone(), now_ms);
+        self.put_back(name, Membership::Managed(group), now_ms, now_ms);
+    }
+
+    fn put_back(&mut self, name: &Arc<str>, group: Membership, idle_since_ms: u64, now_ms: u64) {
         let idle_since_ms = self.groups.get(name).map_or(idle_since_ms, |entry| entry.idle_since_ms.max(idle_since_ms));
         self.remove(name);
-        self.groups.insert(name.clone(), Entry { group, alarm_ms: None, idle_since_ms, was_idle });
+        self.groups.insert(name.clone(), Entry::new(group, idle_since_ms));
         self.set_alarm(name, now_ms);
+    }
+
+    /// A member of a managed group. Only a join makes a group.
+    pub(super) fn beat(
+        &mut self,
+        name: &Arc<str>,
+        sharing: Sharing,
+        beat: &Beat,
+        catalog: &dyn Catalog,
+        now_ms: u64,
+    ) -> Result<BeatAnswer, GroupError> {
+        let joins = beat.intent == Intent::Join;
+        let known = self.groups.contains_key(name);
+        if !known && !joins {
+            return Err(GroupError::UnknownMember);
+        }
+        let settings = self.settings.clone();
+        let entry = self.ensure(name, now_ms)?;
+        let kind = entry.group.kind();
+        if joins && !entry.group.become_managed(&settings, sharing) {
+            return Err(GroupError::NotFound);
+        }
+        entry.switched |= known && kind != entry.group.kind();
+        let answer = match &mut entry.group {
+            Membership::Managed(group) if group.sharing() == sharing => group.beat(beat, catalog, now_ms),
+            Membership::Managed(_) | Membership::Led(_) => Err(GroupError::UnknownMember),
+        };
+        self.finish(name, Step::at(now_ms));
+        self.drop_unmade(name, known);
+        answer
+    }
+
+    /// A group that was made for a request that came to nothing goes with it.
+    fn drop_unmade(&mut self, name: &Arc<str>, known: bool) {
+        if !known && self.groups.get(name).is_some_and(|entry| entry.group.is_idle()) {
+            self.remove(name);
+        }
     }
 
     /// Only a join without a member id makes a group.
@@ -108,13 +168,18 @@ impl GroupTable {
         }
         let ticket = self.next_ticket();
         let mut step = Step::at(now_ms);
-        self.ensure(name, now_ms)?.group.join(join, ticket, &mut step);
+        let settings = self.settings.clone();
+        let entry = self.ensure(name, now_ms)?;
+        let kind = entry.group.kind();
+        if !entry.group.become_led(&settings) {
+            return Err(GroupError::Mismatch);
+        }
+        entry.switched |= known && kind != entry.group.kind();
+        entry.group.led_mut().ok_or(GroupError::Mismatch)?.join(join, ticket, &mut step);
         let (sender, answer) = oneshot::channel();
         self.joins.insert(ticket, sender);
         self.finish(name, step);
-        if !known && self.groups.get(name).is_some_and(|entry| entry.group.is_idle()) {
-            self.remove(name);
-        }
+        self.drop_unmade(name, known);
         Ok(answer)
     }
 
@@ -122,7 +187,7 @@ impl GroupTable {
         let ticket = self.next_ticket();
         let entry = self.groups.get_mut(name).ok_or(GroupError::UnknownMember)?;
         let mut step = Step::at(now_ms);
-        entry.group.sync(sync, ticket, &mut step);
+        entry.group.led_mut().ok_or(GroupError::UnknownMember)?.sync(sync, ticket, &mut step);
         let (sender, answer) = oneshot::channel();
         self.syncs.insert(ticket, sender);
         self.finish(name, step);
@@ -130,7 +195,12 @@ impl GroupTable {
     }
 
     /// Any other call into a group that may give answers to others.
-    pub(super) fn step<T>(&mut self, name: &Arc<str>, now_ms: u64, call: impl FnOnce(&mut Group, &mut Step) -> T) -> Option<T> {
+    pub(super) fn step<T>(
+        &mut self,
+        name: &Arc<str>,
+        now_ms: u64,
+        call: impl FnOnce(&mut Membership, &mut Step) -> T,
+    ) -> Option<T> {
         let entry = self.groups.get_mut(name)?;
         let mut step = Step::at(now_ms);
         let result = call(&mut entry.group, &mut step);
@@ -141,7 +211,7 @@ impl GroupTable {
     /// Looks at every group whose time has come.
     pub(super) fn tick(&mut self, now_ms: u64) {
         while let Some((_, name)) = self.alarms.first().filter(|(at, _)| *at <= now_ms).cloned() {
-            self.step(&name, now_ms, Group::tick);
+            self.step(&name, now_ms, Membership::tick);
         }
     }
 
@@ -265,12 +335,12 @@ mod tests {
         let (mut before, name) = (table(), Arc::from("g"));
         lead(&mut before, &name, "a");
         assert_eq!(before.take_unsaved(), [Arc::clone(&name)]);
-        let kept = before.get("g").unwrap().group.keep(20);
+        let kept = before.get("g").unwrap().group.led().unwrap().keep(20);
 
         let mut after = table();
         after.restore(&name, kept, 1_000);
         let member = caller("a", 1);
-        assert_eq!(after.get_mut("g").unwrap().group.heartbeat(&member, 2_000), Ok(()));
+        assert_eq!(after.get_mut("g").unwrap().group.led_mut().unwrap().heartbeat(&member, 2_000), Ok(()));
         let sync = Sync { caller: member, kind: None, strategy: None, assignments: Vec::new() };
         let mut synced = after.sync(&name, &sync, 2_000).unwrap();
         assert_eq!(synced.try_recv().unwrap().unwrap().assignment, "work");
@@ -281,7 +351,7 @@ mod tests {
         let (mut before, name) = (table(), Arc::from("g"));
         lead(&mut before, &name, "a");
         let mut after = table();
-        after.restore(&name, before.get("g").unwrap().group.keep(20), 1_000);
+        after.restore(&name, before.get("g").unwrap().group.led().unwrap().keep(20), 1_000);
         after.tick(11_000);
         assert!(after.get("g").unwrap().group.is_idle());
         assert_eq!(after.get("g").unwrap().idle_since_ms, 11_000);

@@ -19,8 +19,7 @@ impl QueueState {
         self.change(partition, |lane| {
             lane.reach(offset + 1);
             lane.uncover(place);
-            if let Some(trace) = lane.in_flight.get_mut(&offset) {
-                trace.place = place;
+            if lane.in_flight.set_place(offset, place) {
                 placed = true;
             } else if !lane.is_done(offset) {
                 let moved = lane.placed.iter_mut().any(|placed| placed.remove(offset));
@@ -57,7 +56,7 @@ impl QueueState {
     /// Neighbours matter within one base alone: the next whole place is a bound in any case.
     fn free_place(&self, partition: u32, at: Place, side: Side) -> Option<Place> {
         let lane = self.lanes.get(partition as usize)?;
-        let flying = lane.in_flight.values().map(|trace| trace.place);
+        let flying = lane.in_flight.iter().map(|(_, trace)| trace.place);
         match side {
             Side::Before => {
                 let whole = if at.step > 0 { Place::whole(at.base) } else { Place::whole(at.base).back() };

@@ -6,10 +6,9 @@
 
 use std::ops::Range;
 
-use hashbrown::HashMap;
-
 use super::place::Place;
 use super::placed::{Placed, PlacedRun};
+use super::traces::Traces;
 use super::{Class, End, Kind, RunSet};
 
 /// Below this many runs `hidden` is cheap to build again, and is dropped when nothing needs it.
@@ -39,14 +38,16 @@ pub(super) struct Lane {
     pub done: RunSet,
     /// Not fresh, above the cursor.
     pub gone: RunSet,
+    /// Of what is gone: held back until it is known whether it counts.
+    pub held: RunSet,
     /// Written with [`Kind::Broadcast`] and not done.
     pub broadcast: RunSet,
     hidden: Option<Box<RunSet>>,
     /// What stands at an explicit place; broadcast records apart.
     pub placed: [Placed; 2],
-    pub in_flight: HashMap<u64, Trace>,
+    pub in_flight: Traces,
     /// Traces of records that are ready.
-    pub history: HashMap<u64, Trace>,
+    pub history: Traces,
 }
 
 impl Lane {
@@ -189,6 +190,35 @@ impl Lane {
         self.settle_cursor();
     }
 
+    /// Whatever of `range` is fresh waits until it is delivered or done.
+    pub fn hold(&mut self, range: Range<u64>) {
+        let fresh: Vec<_> = self.gone.gaps_in(range.start.max(self.cursor)..range.end.min(self.end)).collect();
+        for part in fresh {
+            self.take_fresh_range(part.clone());
+            self.held.insert_range(part);
+        }
+    }
+
+    /// Whatever of `range` is held is fresh, at its own place: the cursor goes back to it.
+    pub fn deliver(&mut self, range: Range<u64>) {
+        let parts: Vec<_> = self.held.runs_in(range).collect();
+        for part in parts {
+            self.held.remove_range(part.clone());
+            if part.start < self.cursor && self.placed.iter().any(|placed| !placed.is_empty()) {
+                // What is placed comes before what is fresh, so among it this is placed too, where it is already.
+                part.for_each(|offset| self.put_back(offset, Place::of(offset)));
+                continue;
+            }
+            let passed = part.start..self.cursor;
+            self.cursor = self.cursor.min(part.start);
+            for passed_over in [Some(&mut self.gone), self.hidden.as_deref_mut()].into_iter().flatten() {
+                passed_over.insert_range(passed.clone());
+                passed_over.remove_range(part.clone());
+            }
+        }
+        self.settle_cursor();
+    }
+
     /// Moves the cursor over what is gone.
     fn settle_cursor(&mut self) {
         if let Some(end) = self.gone.take_run_from(self.cursor) {
@@ -226,8 +256,8 @@ impl Lane {
 
     /// All of `range` is done, whatever it was; tells how many claims end with it.
     pub fn finish_range(&mut self, range: Range<u64>) -> u64 {
-        let claims = remove_in(&mut self.in_flight, &range);
-        remove_in(&mut self.history, &range);
+        let claims = self.in_flight.remove_in(&range).len() as u64;
+        self.history.remove_in(&range);
         let range = range.start.max(self.floor)..range.end;
         if range.is_empty() {
             return claims;
@@ -238,6 +268,7 @@ impl Lane {
             placed.remove_range(range.clone());
         }
         self.broadcast.remove_range(range.clone());
+        self.held.remove_range(range.clone());
         if range.start == self.floor {
             self.floor = range.end;
             self.done.remove_below(self.floor);
@@ -296,17 +327,4 @@ impl Lane {
             }
         }
     }
-}
-
-/// Takes out the entries in `range`, by whichever way is shorter, and tells how many.
-fn remove_in(traces: &mut HashMap<u64, Trace>, range: &Range<u64>) -> u64 {
-    let before = traces.len();
-    if range.end.saturating_sub(range.start) <= before as u64 {
-        for offset in range.clone() {
-            traces.remove(&offset);
-        }
-    } else {
-        traces.retain(|offset, _| !range.contains(offset));
-    }
-    (before - traces.len()) as u64
 }

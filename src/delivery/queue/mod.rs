@@ -11,6 +11,7 @@ mod place;
 mod placed;
 mod snapshot;
 mod state;
+mod traces;
 
 pub use crate::log::runs::RunSet;
 pub use op::{StateOp, StateOps};
@@ -18,7 +19,10 @@ pub use order::Stretch;
 pub use place::{Place, Side};
 pub use snapshot::SnapshotError;
 pub use state::{Needed, QueueState, Taken, UnknownPartition};
+pub use traces::FailureSpread;
 
+#[cfg(test)]
+mod held_tests;
 #[cfg(test)]
 mod run_tests;
 #[cfg(test)]

@@ -4,7 +4,6 @@
 //! traces. All numbers are varints. Reading trusts nothing: sets that overlap where they must not are damage.
 
 use bytes::Bytes;
-use hashbrown::HashMap;
 
 use crate::log::record::varint::{Input, put_uvarint, put_varint};
 
@@ -13,6 +12,7 @@ use super::op::{place_of, put_place};
 use super::place::Place;
 use super::placed::PlacedRun;
 use super::state::QueueState;
+use super::traces::Traces;
 use super::{Class, RunSet};
 use crate::log::runs::{OFFSET_MAX, PLACE_MIN};
 
@@ -68,7 +68,7 @@ fn put_lane(out: &mut Vec<u8>, lane: &Lane) {
     for run in runs {
         put_uvarint(out, run.first);
         put_uvarint(out, run.count);
-        out.push(u8::from(run.falling));
+        out.push(u8::from(run.falling && run.count > 1));
         put_place(out, run.low);
     }
     let mut traces: Vec<_> = lane.history.iter().chain(&lane.in_flight).collect();
@@ -149,9 +149,9 @@ fn read_placed(input: &mut Input<'_>, lane: &mut Lane, next_front_place: i64) ->
     runs.into_iter().all(|run| lane.placed[0].insert(run)).then_some(())
 }
 
-fn read_traces(input: &mut Input<'_>, lane: &Lane) -> Option<HashMap<u64, Trace>> {
+fn read_traces(input: &mut Input<'_>, lane: &Lane) -> Option<Traces> {
     let count = input.uvarint()?;
-    let mut traces = HashMap::new();
+    let mut traces = Traces::default();
     for _ in 0..count {
         let offset = input.uvarint().filter(|offset| *offset < lane.end && !lane.is_done(*offset))?;
         let acquired = u32::try_from(input.uvarint()?).ok()?;

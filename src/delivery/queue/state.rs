@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use super::lane::{Lane, Trace};
 use super::place::Place;
 use super::placed::PlacedRun;
-use super::{Class, End, Kind, RunSet, StateOp};
+use super::{Class, End, FailureSpread, Kind, RunSet, StateOp};
 use crate::log::runs::{OFFSET_MAX, PLACE_MIN};
 
 /// A record that was taken.
@@ -117,6 +117,18 @@ impl QueueState {
         self.in_flight
     }
 
+    /// How often the records that are ready or in flight came back as failed.
+    pub fn failures(&self) -> FailureSpread {
+        let mut spread = FailureSpread::default();
+        for traces in self.lanes.iter().flat_map(|lane| [&lane.history, &lane.in_flight]) {
+            spread.add(traces.spread());
+        }
+        // Most records have never been taken, and nothing is remembered of them.
+        let [never, failed @ ..] = &mut spread.0;
+        *never = (self.ready(Class::All) + self.in_flight).saturating_sub(failed.iter().sum());
+        spread
+    }
+
     /// What must not be removed from a partition; `None` for a partition that the queue does not have.
     pub fn needed(&self, partition: u32) -> Option<Needed> {
         let lane = self.lanes.get(partition as usize)?;
@@ -137,6 +149,16 @@ impl QueueState {
     /// Offsets that hold nothing for this view: before its beginning, or a control record.
     pub fn pass(&mut self, partition: u32, base: u64, count: u64) {
         self.finish_range(partition, base..base.saturating_add(count).min(OFFSET_MAX));
+    }
+
+    /// What is ready of `range` waits: nobody takes it before it is delivered, nobody ever if it is passed.
+    pub fn hold(&mut self, partition: u32, range: Range<u64>) {
+        self.change(partition, |lane| lane.hold(range));
+    }
+
+    /// What is held of `range` is ready, each record at its own place.
+    pub fn deliver(&mut self, partition: u32, range: Range<u64>) {
+        self.change(partition, |lane| lane.deliver(range));
     }
 
     /// The log no longer holds what is below `to`. Tells how many records the queue lost that way.
@@ -227,7 +249,13 @@ impl QueueState {
 
     /// Accepts everything that is ready; what is in flight stays. Tells how many records that were, and what to keep of it.
     pub fn purge(&mut self, class: Class) -> (u64, StateOp) {
-        let below = |lane: &Lane| (lane.end, lane.in_flight.keys().copied().collect::<RunSet>());
+        let below = |lane: &Lane| {
+            let mut kept = lane.held.clone();
+            for offset in lane.in_flight.keys() {
+                kept.insert(*offset);
+            }
+            (lane.end, kept)
+        };
         let partitions = (0_u32..).zip(self.lanes.iter().map(below)).map(|(p, (end, kept))| (p, end, kept)).collect();
         let before = self.ready(class);
         let op = StateOp::Purge { class, partitions };
@@ -288,9 +316,8 @@ impl QueueState {
             }
             let place = lane.place_of(offset);
             let traces = if lane.in_flight.contains_key(&offset) { &mut lane.in_flight } else { &mut lane.history };
-            let trace = traces.entry(offset).or_insert(Trace { place, acquired: 0, delivered: 0 });
-            trace.delivered = delivered;
-            trace.acquired = trace.acquired.max(delivered);
+            let acquired = traces.get(&offset).map_or(0, |trace| trace.acquired).max(delivered);
+            traces.insert(offset, Trace { place, acquired, delivered });
         });
     }
 
@@ -397,7 +424,7 @@ impl QueueState {
         let of_lane = |lane: &Lane| {
             let sets = [&lane.done, &lane.gone, &lane.broadcast].map(|set| set.run_count().next_multiple_of(11) * 16);
             let placed = lane.placed(Class::All).map(super::placed::Placed::memory_bytes);
-            let traces = (lane.in_flight.capacity() + lane.history.capacity()) * size_of::<(u64, Trace)>();
+            let traces = (lane.in_flight.len() + lane.history.len()) * size_of::<(u64, Trace)>();
             size_of::<Lane>() + sets.iter().sum::<usize>() + placed.sum::<usize>() + traces
         };
         size_of::<Self>() + self.lanes.iter().map(of_lane).sum::<usize>()

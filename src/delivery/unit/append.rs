@@ -7,10 +7,12 @@ use smallvec::{SmallVec, smallvec};
 use thiserror::Error;
 
 use super::{Open, Target, Unit};
+use crate::delivery::partitioner::{Placing, partition_of};
 use crate::delivery::queue::{Class, End, Kind, Taken};
 use crate::delivery::taker::Position;
-use crate::log::record::{BatchBuilder, BatchError, BatchHeader, Limits, Record, RecordCursor, ValidBatch};
-use crate::log::{Bound, Partition, Placement, SequenceError, Topic, TopicName, Verdict, Write};
+use crate::delivery::transaction::{Producer, TransactionError};
+use crate::log::record::{BatchBuilder, BatchError, BatchHeader, Record, RecordCursor, ValidBatch};
+use crate::log::{Bound, Entry, Log, Partition, Placement, SequenceError, Topic, TopicName, Verdict, Write};
 
 /// A batch is closed at this size, so that reading one record of it stays cheap, in bytes.
 const BATCH_BYTES: usize = 64 << 10;
@@ -41,6 +43,9 @@ pub enum ProduceError {
     /// It does not follow what its producer wrote before.
     #[error(transparent)]
     Sequence(#[from] SequenceError),
+    /// It is no part of an open transaction of its producer.
+    #[error(transparent)]
+    Transaction(#[from] TransactionError),
     /// There is no such partition.
     #[error("no such partition")]
     UnknownPartition,
@@ -71,8 +76,9 @@ impl Unit<'_> {
         open.max_timestamp_ms = open.max_timestamp_ms.max(record.timestamp_ms);
         for (partition, offset) in partitions.iter().zip(&offsets) {
             self.appended(partition, *offset, 1, kind);
+            self.series_appended(partition, *offset, 1, kind);
         }
-        if kind != Kind::Queued {
+        if kind != Kind::Queued && self.stamp.is_none() {
             for target in targets {
                 self.hear(target.topic.name(), record);
             }
@@ -102,6 +108,11 @@ impl Unit<'_> {
         if bytes.len() > limit_bytes {
             return Err(ProduceError::TooLarge { bytes: bytes.len(), limit_bytes });
         }
+        let is_transactional = header.is_transactional();
+        if is_transactional {
+            let producer = Producer { id: header.producer_id, epoch: header.producer_epoch };
+            self.check_transaction(topic, partition.index(), producer)?;
+        }
         self.close_batch();
         let (verdict, base_offset) = self.log.reserve(&partition, header, self.now_ms)?;
         if matches!(verdict, Verdict::Duplicate(_)) {
@@ -116,7 +127,15 @@ impl Unit<'_> {
             is_broadcast: false,
         });
         self.appended(&partition, base_offset, span, Kind::Plain);
-        if self.views.tails.hears(topic.name()) {
+        // What may still be aborted is no part of a series.
+        let kind = if is_transactional { Kind::Broadcast } else { Kind::Plain };
+        self.series_appended(&partition, base_offset, u64::from(span), kind);
+        if is_transactional {
+            // Nobody takes or hears it before its transaction is committed.
+            self.views.queues.each_of_topic(topic.name(), |_, view| {
+                view.state.hold(partition.index(), base_offset..base_offset + u64::from(span));
+            });
+        } else if self.receivers(topic.name()) > 0 {
             self.hear_batch(topic.name(), bytes, base_offset);
         }
         Ok(Appended { base_offset, is_duplicate: false })
@@ -142,7 +161,9 @@ impl Unit<'_> {
                 self.append_front(to, &record);
             }
             End::Tail => {
-                self.append(&[Target { topic: Arc::clone(to), partition: 0 }], &record, Kind::Queued);
+                let bytes = record.value.as_ref().map_or(0, Bytes::len);
+                let partition = partition_of(to, &Placing { given: None, key: record.key.as_deref(), bytes });
+                self.append(&[Target { topic: Arc::clone(to), partition }], &record, Kind::Queued);
             }
         }
         Some(record)
@@ -151,22 +172,7 @@ impl Unit<'_> {
     /// A record that was appended, even in this unit.
     pub fn read(&mut self, partition: &Arc<Partition>, offset: u64) -> Option<Record> {
         self.close_batch();
-        let kept = self.reading.take().filter(|(id, cursor)| *id == partition.id() && cursor.covers(offset));
-        let mut cursor = match kept {
-            Some((_, cursor)) => cursor,
-            None => self.open_batch(partition, offset)?,
-        };
-        let found = cursor.record_at(offset).ok().flatten();
-        self.reading = Some((partition.id(), cursor));
-        found
-    }
-
-    fn open_batch(&self, partition: &Arc<Partition>, offset: u64) -> Option<RecordCursor> {
-        let limits: &Limits = self.log.limits();
-        match self.entry.batch_of(partition, offset) {
-            Some((base_offset, batch)) => RecordCursor::open(&batch, base_offset, limits).ok(),
-            None => self.log.read(partition, offset, 1, Bound::End).ok()?.first()?.records(limits).ok(),
-        }
+        read(self.log, &self.entry, &mut self.reading, partition, offset)
     }
 
     /// No more records join the batch that was begun.
@@ -184,29 +190,49 @@ impl Unit<'_> {
 
     /// Tells the queue views of a topic that records were appended.
     fn appended(&mut self, partition: &Partition, base_offset: u64, span: u32, kind: Kind) {
-        let views = &mut *self.views;
-        let name = partition.topic_name();
-        if let Some(view) = views.queues.get_mut(name) {
+        let stirred = &mut self.stirred;
+        self.views.queues.each_of_topic(partition.topic_name(), |name, view| {
             view.state.extend(partition.index(), base_offset, u64::from(span), kind);
             view.version += 1;
-            if self.stirred.last() != Some(name) {
-                self.stirred.push(name.clone());
+            if stirred.last() != Some(name) {
+                stirred.push(name.clone());
             }
-        }
+        });
     }
 
     fn hear(&mut self, name: &TopicName, record: &Record) {
-        if self.views.tails.hears(name) {
-            self.announced.push((name.clone(), Arc::new(record.clone()), false));
-        }
+        let heard = self.views.tails.hear(name, || Arc::new(record.clone()));
+        self.heard.extend(heard.map(|heard| (heard, false)));
     }
 
-    fn hear_batch(&mut self, name: &TopicName, batch: &Bytes, base_offset: u64) {
+    pub(super) fn hear_batch(&mut self, name: &TopicName, batch: &Bytes, base_offset: u64) {
         let Ok(records) = RecordCursor::open(batch, base_offset, self.log.limits()) else { return };
         for (_, record) in records.flatten() {
-            self.announced.push((name.clone(), Arc::new(record), false));
+            let heard = self.views.tails.hear(name, || Arc::new(record));
+            self.heard.extend(heard.map(|heard| (heard, false)));
         }
     }
+}
+
+/// Reads a record of the log, or of an entry that is not in it yet, and keeps the batch.
+pub(super) fn read(
+    log: &Log,
+    entry: &Entry,
+    reading: &mut Option<(u32, RecordCursor)>,
+    partition: &Partition,
+    offset: u64,
+) -> Option<Record> {
+    let kept = reading.take().filter(|(id, cursor)| *id == partition.id() && cursor.covers(offset));
+    let mut cursor = match kept {
+        Some((_, cursor)) => cursor,
+        None => match entry.batch_of(partition, offset) {
+            Some((base_offset, batch)) => RecordCursor::open(&batch, base_offset, log.limits()).ok()?,
+            None => log.read(partition, offset, 1, Bound::End).ok()?.first()?.records(log.limits()).ok()?,
+        },
+    };
+    let found = cursor.record_at(offset).ok().flatten();
+    *reading = Some((partition.id(), cursor));
+    found
 }
 
 impl Open {

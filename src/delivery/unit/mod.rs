@@ -5,9 +5,12 @@
 
 mod append;
 mod arrange;
+mod cohorts;
 mod queues;
+mod series;
 mod tails;
 mod topics;
+mod transactions;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,12 +20,15 @@ use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 
 pub use append::{Appended, ProduceError};
+pub use cohorts::Asker;
 
 use super::queue::Kind;
+use super::series::Stamp;
+use super::tail::Heard;
 use super::taker::{Claim, Mailbox};
 use super::{QUEUES, Views};
-use crate::log::record::{BatchBuilder, Record, RecordCursor};
-use crate::log::{Change, Entry, Log, Lsn, Partition, Placement, Signal, StateRecord, Table, Topic, TopicName, Turn};
+use crate::log::record::{BatchBuilder, RecordCursor};
+use crate::log::{Barrier, Change, Entry, Log, Partition, Placement, StateRecord, Table, Topic, TopicName, Turn};
 
 /// Where a record goes.
 #[derive(Debug, Clone)]
@@ -55,14 +61,22 @@ pub struct Unit<'a> {
     /// Queue views with changes to write.
     changed: SmallVec<[TopicName; 4]>,
     claims: Vec<(Arc<Mailbox>, Claim, IsPop)>,
-    announced: Vec<(TopicName, Arc<Record>, bool)>,
+    /// What listeners get; live: without waiting for this unit.
+    heard: Vec<(Heard, IsLive)>,
     /// The batch that was read last, and its partition: neighbours cost one step each.
     reading: Option<(u32, RecordCursor)>,
+    /// The stamp of the record that is being appended, if it has one.
+    stamp: Option<Stamp>,
+    /// Series with changes to write, and names whose watchers are to be woken.
+    changed_series: SmallVec<[TopicName; 1]>,
+    watched: SmallVec<[TopicName; 1]>,
     done: bool,
 }
 
 /// Whether a claim was accepted in this unit, so that it waits for the unit itself.
 type IsPop = bool;
+/// Whether a record is announced and not written.
+type IsLive = bool;
 
 impl<'a> Unit<'a> {
     pub(super) fn new(log: &'a Log, views: MutexGuard<'a, Views>) -> Self {
@@ -77,8 +91,11 @@ impl<'a> Unit<'a> {
             stirred: SmallVec::new(),
             changed: SmallVec::new(),
             claims: Vec::new(),
-            announced: Vec::new(),
+            heard: Vec::new(),
             reading: None,
+            stamp: None,
+            changed_series: SmallVec::new(),
+            watched: SmallVec::new(),
             done: false,
         }
     }
@@ -89,37 +106,38 @@ impl<'a> Unit<'a> {
     }
 
     /// Writes everything as one entry. What depends on it waits for the returned position.
-    pub fn commit(mut self) -> Lsn {
+    pub fn commit(mut self) -> Barrier {
         self.finish()
     }
 
     /// A position that covers everything that was seen or done until now, by anyone.
     ///
     /// What was read in a unit that wrote nothing may not be durable yet; its answer waits for this.
-    pub fn seen(&self) -> Lsn {
-        self.log.end()
+    pub fn seen(&self) -> Barrier {
+        self.log.barrier()
     }
 
-    fn finish(&mut self) -> Lsn {
+    fn finish(&mut self) -> Barrier {
         if std::mem::replace(&mut self.done, true) {
-            return Lsn::NONE;
+            return Barrier::NONE;
         }
         self.serve();
         self.close_batch();
         self.collect_ops();
+        self.collect_series_ops();
         if !self.states.is_empty() {
             let log = self.log;
             self.entry.add_state(&self.states, |table| log.open_table(table).ok(), self.now_ms);
         }
         // A failure poisons the log: nobody is answered any more, so nothing that was changed here can be told.
-        let lsn = self.log.append(&self.entry).unwrap_or(Lsn(u64::MAX));
+        let barrier = self.log.append(&self.entry).unwrap_or(Barrier::NEVER);
         for name in &self.changed {
             if let Some(view) = self.views.queues.get_mut(name) {
                 view.changed = true;
             }
         }
-        self.hand_out(lsn);
-        lsn
+        self.hand_out(barrier);
+        barrier
     }
 
     fn collect_ops(&mut self) {
@@ -129,6 +147,8 @@ impl<'a> Unit<'a> {
             let Some(view) = self.views.queues.get_mut(name) else { continue };
             let ops = std::mem::take(&mut view.ops);
             if view.spec.durable && !ops.is_empty() {
+                let asked = view.topic.partitions().iter().map(|partition| partition.durability()).max();
+                self.entry.require(asked.unwrap_or_default());
                 let mut body = Vec::new();
                 ops.encode(&mut body);
                 let change = Change::Operation(body.into());
@@ -138,31 +158,25 @@ impl<'a> Unit<'a> {
     }
 
     /// Gives claims and announcements to whom they are for, to go out once they are durable.
-    fn hand_out(&mut self, lsn: Lsn) {
-        let mut signals: SmallVec<[(Lsn, Signal); 8]> = SmallVec::new();
-        let mut wake = |lsn: Lsn, signal: &Signal| {
-            let known = signals.iter_mut().find(|(_, present)| Arc::ptr_eq(present, signal));
-            match known {
-                Some((later, _)) => *later = lsn.max(*later),
-                None => signals.push((lsn, Arc::clone(signal))),
-            }
-        };
-        let end = self.log.end();
+    fn hand_out(&mut self, barrier: Barrier) {
         for (mailbox, mut claim, is_pop) in self.claims.drain(..) {
-            claim.lsn = match is_pop {
-                true => lsn,
-                false if claim.position.offset < claim.partition.bounds().durable => Lsn::NONE,
-                false => end,
+            claim.barrier = match is_pop {
+                true => barrier,
+                false => claim.partition.barrier_of(claim.position.offset).unwrap_or(barrier),
             };
-            wake(claim.lsn, &mailbox.spec.signal);
-            mailbox.push(claim);
+            let barrier = claim.barrier;
+            // Who has something in the mailbox already is woken for that, and waits for the rest himself.
+            if mailbox.push(claim) {
+                self.log.wake_at(barrier, &mailbox.spec.signal);
+            }
         }
-        for (name, record, is_live) in self.announced.drain(..) {
-            let lsn = if is_live { Lsn::NONE } else { lsn };
-            self.views.tails.announce(&name, &record, lsn, |signal| wake(lsn, signal));
+        for name in &self.watched {
+            let watchers = self.views.watchers.get(name);
+            watchers.into_iter().flatten().for_each(|(_, signal)| self.log.wake_at(barrier, signal));
         }
-        for (lsn, signal) in signals {
-            self.log.wake_at(lsn, &signal);
+        for (heard, is_live) in self.heard.drain(..) {
+            let barrier = if is_live { Barrier::NONE } else { barrier };
+            self.views.tails.announce(heard, barrier, self.now_ms, |signal| self.log.wake_at(barrier, signal));
         }
     }
 

@@ -7,17 +7,19 @@ use crate::delivery::QUEUES;
 use crate::delivery::queue::{Class, End, Taken};
 use crate::delivery::taker::{Claim, Mailbox, Position, Serve, Taker, TakerId, TakerSpec};
 use crate::delivery::view::{QueueSpec, Turn, View};
-use crate::log::{Change, Lsn, StateRecord, TopicError, TopicName};
+use crate::log::{Barrier, Change, Lsn, StateRecord, TopicError, TopicName};
 
 impl Unit<'_> {
-    /// Opens a queue view on a topic, from its log start on, unless it is open.
+    /// Opens a queue view on a topic unless it is open. Its name is the topic's, or one that [`view_name`] gave.
+    ///
+    /// [`view_name`]: crate::delivery::view_name
     pub fn open_queue(&mut self, name: &TopicName, spec: QueueSpec) -> Result<(), TopicError> {
         if self.views.queues.contains_key(name) {
             return Ok(());
         }
         let topic = self.log.topic(&spec.topic).ok_or(TopicError::Unknown)?;
         let durable = spec.durable;
-        let view = View::new(topic, spec);
+        let view = View::new(self.log, topic, spec);
         if durable {
             let change = Change::Put(view.put());
             self.states.push(StateRecord { table: QUEUES, key: name.to_bytes(), change });
@@ -43,7 +45,12 @@ impl Unit<'_> {
 
     /// The names of all open queue views, in no order.
     pub fn queue_names(&self) -> Vec<TopicName> {
-        self.views.queues.keys().cloned().collect()
+        self.views.queues.names().cloned().collect()
+    }
+
+    /// The names of the queue views of a topic beside its default one.
+    pub fn named_views_of(&self, topic: &TopicName) -> Vec<TopicName> {
+        self.views.queues.named_views_of(topic).to_vec()
     }
 
     /// Closes a queue view for good and cancels its takers. Its topic stays.
@@ -79,6 +86,7 @@ impl Unit<'_> {
     pub fn purge(&mut self, name: &TopicName, class: Class) -> u64 {
         let Some(view) = self.views.queues.get_mut(name) else { return 0 };
         let (count, op) = view.state.purge(class);
+        view.count_settled(count, self.now_ms);
         view.ops.push(op);
         self.touched(name);
         count
@@ -89,6 +97,8 @@ impl Unit<'_> {
         let view = self.views.queues.get_mut(name)?;
         let Taken { partition, offset, .. } = view.state.pop(end, class)?;
         view.ops.accept(partition, offset);
+        view.count_taken(1, self.now_ms);
+        view.count_settled(1, self.now_ms);
         self.touched(name);
         Some(Position { partition, offset })
     }
@@ -104,11 +114,10 @@ impl Unit<'_> {
     pub fn take(&mut self, name: &TopicName, class: Class) -> Option<Claim> {
         let view = self.views.queues.get_mut(name)?;
         let taken = view.state.take(class)?;
+        view.count_taken(1, self.now_ms);
         view.version += 1;
         let mut claim = claim_of(name, view, &taken)?;
-        if taken.offset >= claim.partition.bounds().durable {
-            claim.lsn = Lsn(self.log.end().0 + u64::from(!self.entry.is_empty() || self.open.is_some()));
-        }
+        claim.barrier = claim.partition.barrier_of(taken.offset).unwrap_or(Barrier::NONE);
         Some(claim)
     }
 
@@ -131,11 +140,14 @@ impl Unit<'_> {
     /// Settles records for good.
     pub fn accept(&mut self, name: &TopicName, at: &[Position]) {
         let Some(view) = self.views.queues.get_mut(name) else { return };
+        let mut settled = 0;
         for position in at {
             if view.state.accept(position.partition, position.offset) {
                 view.ops.accept(position.partition, position.offset);
+                settled += 1;
             }
         }
+        view.count_settled(settled, self.now_ms);
         self.touched(name);
     }
 
@@ -207,8 +219,8 @@ impl Unit<'_> {
     fn popped(&self, name: &TopicName, position: Position) -> Option<Claim> {
         let view = self.views.queues.get(name)?;
         let partition = view.topic.partition(position.partition)?;
-        let (queue, lsn) = (name.clone(), Lsn::NONE);
-        Some(Claim { queue, partition, position, redelivered: false, delivery_count: 0, lsn })
+        let (queue, barrier) = (name.clone(), Barrier::NONE);
+        Some(Claim { queue, partition, position, redelivered: false, delivery_count: 0, barrier })
     }
 
     pub(super) fn touched(&mut self, name: &TopicName) {
@@ -228,6 +240,6 @@ fn claim_of(name: &TopicName, view: &View, taken: &Taken) -> Option<Claim> {
         position: Position { partition: taken.partition, offset: taken.offset },
         redelivered: taken.redelivered,
         delivery_count: taken.delivered,
-        lsn: Lsn::NONE,
+        barrier: Barrier::NONE,
     })
 }

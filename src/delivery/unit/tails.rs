@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Unit;
-use crate::delivery::tail::{Listener, Matcher};
+use crate::delivery::tail::{Listener, Pattern};
 use crate::log::TopicName;
 use crate::log::record::Record;
 
@@ -20,21 +20,23 @@ impl Unit<'_> {
         self.views.tails.unlisten(listener, name);
     }
 
-    /// From now on the listener gets what is written to names that match. `pattern` identifies the matcher.
-    pub fn listen_pattern(&mut self, listener: &Listener, pattern: Bytes, matches: Matcher) {
-        self.views.tails.listen_pattern(listener, pattern, matches);
+    /// From now on the listener gets what is written to names that match. `text` identifies the pattern, which
+    /// is asked for if nobody has listened to it yet.
+    pub fn listen_pattern(&mut self, listener: &Listener, text: Bytes, pattern: impl FnOnce() -> Pattern) {
+        self.views.tails.listen_pattern(listener, text, pattern);
     }
 
     /// It no longer does.
-    pub fn unlisten_pattern(&mut self, listener: &Listener, pattern: &Bytes) {
-        self.views.tails.unlisten_pattern(listener, pattern);
+    pub fn unlisten_pattern(&mut self, listener: &Listener, text: &Bytes) {
+        self.views.tails.unlisten_pattern(listener, text);
     }
 
     /// Hands a record to who listens, without writing it, and returns how many got it.
     pub fn announce(&mut self, name: &TopicName, record: &Record) -> u64 {
         let receivers = self.receivers(name);
         if receivers > 0 {
-            self.announced.push((name.clone(), Arc::new(record.clone()), true));
+            let heard = self.views.tails.hear(name, || Arc::new(record.clone()));
+            self.heard.extend(heard.map(|heard| (heard, true)));
         }
         receivers
     }
@@ -47,6 +49,11 @@ impl Unit<'_> {
     /// Names that are listened to directly, and by how many.
     pub fn live_names(&self) -> Vec<(TopicName, u64)> {
         self.views.tails.names()
+    }
+
+    /// How many listen to a name directly.
+    pub fn listeners(&self, name: &TopicName) -> u64 {
+        self.views.tails.listeners(name)
     }
 
     /// How many patterns are listened to.

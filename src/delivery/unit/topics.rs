@@ -24,12 +24,16 @@ impl Unit<'_> {
         Ok(topic)
     }
 
-    /// Deletes a topic with its records, and the queue view of its name.
+    /// Deletes a topic with its records and all its queue views.
     pub fn delete_topic(&mut self, name: &TopicName) -> Result<(), TopicError> {
         self.close_batch();
         let records = self.log.delete_topic(name)?;
         self.states.extend(records);
+        for view in self.named_views_of(name) {
+            self.drop_queue(&view);
+        }
         self.drop_queue(name);
+        self.drop_series(name);
         Ok(())
     }
 
@@ -37,9 +41,7 @@ impl Unit<'_> {
     pub fn add_partitions(&mut self, name: &TopicName, total: u32) -> Result<(), TopicError> {
         let record = self.log.add_partitions(name, total)?;
         self.states.push(record);
-        if let Some(view) = self.views.queues.get_mut(name) {
-            view.catch_up();
-        }
+        self.views.queues.each_of_topic(name, |_, view| view.catch_up());
         Ok(())
     }
 
@@ -54,11 +56,26 @@ impl Unit<'_> {
     pub fn trim(&mut self, topic: &Arc<Topic>, partition: &Partition, to: u64) -> u64 {
         let (log_start, record) = self.log.trim(partition, to);
         self.states.push(record);
-        if let Some(view) = self.views.queues.get_mut(topic.name()) {
+        self.views.queues.each_of_topic(topic.name(), |_, view| {
             view.state.advance_log_start(partition.index(), log_start);
             view.version += 1;
+        });
+        if let Some(view) = self.views.series.get_mut(topic.name()) {
+            view.catch_up();
         }
         log_start
+    }
+
+    /// Leaves out the offsets of a partition before one, in all views: the next record gets that offset.
+    pub fn skip_to(&mut self, partition: &Partition, offset: u64) {
+        self.close_batch();
+        let end = partition.bounds().end;
+        let record = self.log.skip_to(partition, offset);
+        self.states.push(record);
+        if let Some(view) = self.views.queues.get_mut(partition.topic_name()) {
+            view.state.pass(partition.index(), end, offset.saturating_sub(end));
+            view.version += 1;
+        }
     }
 
     /// An id for a producer that no other ever had.

@@ -18,11 +18,19 @@ use crate::log::record::Record;
 impl Session {
     /// Moves out everything that may go by now, and asks to be woken for the rest.
     pub fn advance(&mut self) {
+        self.move_out();
+        while self.arm() {
+            self.move_out();
+        }
+    }
+
+    fn move_out(&mut self) {
+        self.progress = self.log.progress();
         if let Some(reason) = self.log.poisoned().filter(|_| self.life == Life::Open) {
             self.refuse_all(&reason);
         }
         self.drop_lost_consumers();
-        while let Some(reply) = self.outbox.next_open(&self.log) {
+        while let Some(reply) = self.outbox.next_open(self.progress) {
             match reply {
                 Reply::Frames(frames) => self.outbox.ready().unsplit(frames),
                 Reply::Got(got) => self.render_got(got),
@@ -37,7 +45,6 @@ impl Session {
             let round = Round::new(&delivery, &topology);
             self.finish_round(round);
         }
-        self.arm();
     }
 
     /// The log has failed: nothing that waits will ever be durable.
@@ -56,7 +63,7 @@ impl Session {
         for channel in self.channels.iter_mut() {
             let number = channel.number;
             let Some(confirms) = channel.confirms_mut() else { continue };
-            if let Some((delivery_tag, multiple)) = confirms.take_durable(|lsn| self.log.is_durable(lsn)) {
+            if let Some((delivery_tag, multiple)) = confirms.take_durable(|barrier| self.progress.passes(barrier)) {
                 put_method(self.outbox.ready(), number, BasicAck { delivery_tag, multiple });
             }
         }
@@ -82,7 +89,7 @@ impl Session {
         if consumer.held.is_empty() {
             consumer.collect(&mut self.claims);
         }
-        while let Some(claim) = consumer.held.front().filter(|claim| self.log.is_durable(claim.lsn)) {
+        while let Some(claim) = consumer.held.front().filter(|claim| self.progress.passes(claim.barrier)) {
             if self.outbox.bytes().len() >= limit {
                 return;
             }

@@ -9,7 +9,7 @@ use super::consumer::Consumer;
 use super::content::{Content, Publish};
 use super::unsettled::{Delivery, Unsettled};
 use crate::delivery::Credit;
-use crate::log::Lsn;
+use crate::log::Barrier;
 
 /// Whether a channel talks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub enum Mode {
 pub struct Confirms {
     last_tag: u64,
     /// The last publish of a round, and what it waits for.
-    waiting: VecDeque<(u64, Lsn)>,
+    waiting: VecDeque<(u64, Barrier)>,
     confirmed: u64,
     /// Publishes of this round, and whether one of them must be durable first.
     round: Option<bool>,
@@ -47,16 +47,16 @@ impl Confirms {
     }
 
     /// Ends the round: its publishes wait for the position.
-    pub fn settle_round(&mut self, lsn: Lsn) {
+    pub fn settle_round(&mut self, barrier: Barrier) {
         if let Some(durable) = self.round.take() {
-            self.waiting.push_back((self.last_tag, if durable { lsn } else { Lsn::NONE }));
+            self.waiting.push_back((self.last_tag, if durable { barrier } else { Barrier::NONE }));
         }
     }
 
     /// The tag to confirm now and whether it stands for several.
-    pub fn take_durable(&mut self, is_durable: impl Fn(Lsn) -> bool) -> Option<(u64, bool)> {
+    pub fn take_durable(&mut self, is_durable: impl Fn(Barrier) -> bool) -> Option<(u64, bool)> {
         let mut last = None;
-        while let Some((tag, _)) = self.waiting.front().filter(|(_, lsn)| is_durable(*lsn)) {
+        while let Some((tag, _)) = self.waiting.front().filter(|(_, barrier)| is_durable(*barrier)) {
             last = Some(*tag);
             self.waiting.pop_front();
         }
@@ -77,8 +77,8 @@ impl Confirms {
     }
 
     /// What the first unconfirmed publish waits for.
-    pub fn waits_for(&self) -> Option<Lsn> {
-        self.waiting.front().map(|(_, lsn)| *lsn)
+    pub fn waits_for(&self) -> Option<Barrier> {
+        self.waiting.front().map(|(_, barrier)| *barrier)
     }
 
     /// Publishes without a confirm.
@@ -260,19 +260,25 @@ impl Channels {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::{Durability, Lsn};
+
+    fn barrier(lsn: u64) -> Barrier {
+        Barrier::at(Lsn(lsn), Durability::Fsync)
+    }
 
     #[test]
     fn confirms_of_a_round_are_one_and_wait_for_it() {
         let mut confirms = Confirms::default();
         confirms.published(true);
         confirms.published(false);
-        confirms.settle_round(Lsn(5));
+        let (first, second) = (barrier(5), barrier(9));
+        confirms.settle_round(first);
         confirms.published(true);
-        confirms.settle_round(Lsn(9));
-        confirms.settle_round(Lsn(10));
-        assert_eq!(confirms.take_durable(|lsn| lsn < Lsn(5)), None);
-        assert_eq!(confirms.waits_for(), Some(Lsn(5)));
-        assert_eq!(confirms.take_durable(|lsn| lsn <= Lsn(5)), Some((2, true)));
+        confirms.settle_round(second);
+        confirms.settle_round(barrier(10));
+        assert_eq!(confirms.take_durable(|barrier| barrier == Barrier::NONE), None);
+        assert_eq!(confirms.waits_for(), Some(first));
+        assert_eq!(confirms.take_durable(|barrier| barrier == first), Some((2, true)));
         assert_eq!(confirms.unconfirmed(), 1);
         assert_eq!(confirms.take_durable(|_| true), Some((3, false)));
         assert_eq!(confirms.take_durable(|_| true), None);
@@ -282,7 +288,7 @@ mod tests {
     fn transient_publishes_wait_for_nothing() {
         let mut confirms = Confirms::default();
         confirms.published(false);
-        confirms.settle_round(Lsn(5));
-        assert_eq!(confirms.take_durable(|lsn| lsn == Lsn::NONE), Some((1, false)));
+        confirms.settle_round(Barrier::NEVER);
+        assert_eq!(confirms.take_durable(|barrier| barrier == Barrier::NONE), Some((1, false)));
     }
 }

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use bytes::{Bytes, BytesMut};
 
 use super::wire::{Properties, Table, TableBuilder, Value};
+use crate::delivery::Placing;
 use crate::log::record::{Header, Record};
 
 /// Exchange that the message was published to; absent for the default exchange.
@@ -20,6 +21,8 @@ pub const PROPERTIES: &[u8] = b"amqp.properties";
 const RESERVED: &[u8] = b"amqp.";
 /// The message header that becomes, and is made from, the record's key.
 pub const RECORD_KEY: &[u8] = b"x-record-key";
+/// The message header that asks for a partition.
+pub const RECORD_PARTITION: &[u8] = b"x-record-partition";
 /// The message header that says that a record has no value at all.
 pub const RECORD_NULL: &[u8] = b"x-record-null";
 /// The message header with a record's time in milliseconds.
@@ -57,6 +60,18 @@ pub fn fill_record(record: &mut Record, message: &Message, view: &Properties<'_>
             }
         }
         push_application_headers(record, message, view);
+    }
+}
+
+/// What the partition of a message is chosen by, where there are several: the partition that it asks for, its record's key, or the
+/// routing key that it was published to an exchange with. On the default exchange that is the name of the queue, and says nothing.
+pub fn placing<'r>(record: &'r Record, message: &'r Message, view: &Properties<'_>) -> Placing<'r> {
+    let asked = view.headers.and_then(|headers| Table(headers).get(RECORD_PARTITION)?.integer());
+    let routing_key = Some(&message.routing_key[..]).filter(|key| !message.exchange.is_empty() && !key.is_empty());
+    Placing {
+        given: asked.and_then(|partition| u32::try_from(partition).ok()),
+        key: record.key.as_deref().or(routing_key),
+        bytes: message.body.len(),
     }
 }
 

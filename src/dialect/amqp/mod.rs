@@ -35,6 +35,17 @@ use handshake::{Handshake, HandshakeError};
 use session::{Session, Shared};
 use topology::{ConnectionId, Topology};
 
+/// Whether a record of the dialect's own state decodes; what other tables hold passes.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_state(table: &str, key: &[u8], value: &[u8]) -> Result<(), String> {
+    if table != round::TABLE.0 {
+        return Ok(());
+    }
+    topology::stored::Stored::decode(key, value).map(drop).map_err(|error| format!("a declaration: {error}"))
+}
+
 /// Who made the topics that are made here.
 const ORIGIN: &str = "amqp";
 
@@ -86,9 +97,9 @@ impl Amqp {
         metrics: DialectMetrics,
     ) -> Result<Self, StartError> {
         let log = delivery.log().clone();
-        let topology = Topology::load(delivery.state(round::TABLE)?, |vhost, name| {
-            let view = routes::name_in(&routes::prefix_of(vhost)?, name)?;
-            log.topic(&view).map(|_| view)
+        let topology = Topology::load(delivery.state(round::TABLE)?, |vhost, name, arguments| {
+            let place = routes::place_in(&routes::prefix_of(vhost)?, name, arguments)?;
+            log.topic(&place.topic).map(|_| place)
         });
         Ok(Self { shared: Shared { settings, delivery, topology: Arc::new(Mutex::new(topology)), metrics }, users })
     }

@@ -8,7 +8,7 @@ use bytes::{Buf, BytesMut};
 
 use super::wire::{Method, put_method};
 use crate::delivery::Claim;
-use crate::log::{Log, Lsn};
+use crate::log::{Barrier, Progress};
 
 /// What a reply waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Gate {
     /// The unit of work that is being done; becomes a position when it is committed.
     Round,
     /// A position of the journal.
-    At(Lsn),
+    At(Barrier),
 }
 
 /// A reply that waits.
@@ -80,33 +80,33 @@ impl Outbox {
 
     /// A record to render when its gate opens.
     pub fn push_got(&mut self, got: Got) {
-        self.gated.push_back((Gate::At(got.claim.lsn), Reply::Got(got)));
+        self.gated.push_back((Gate::At(got.claim.barrier), Reply::Got(got)));
     }
 
     /// Gives the replies of this round the position that its unit of work was committed at.
-    pub fn settle_round(&mut self, lsn: Lsn) {
+    pub fn settle_round(&mut self, barrier: Barrier) {
         for (gate, _) in self.gated.iter_mut().rev() {
             if *gate == Gate::Round {
-                *gate = Gate::At(lsn);
+                *gate = Gate::At(barrier);
             }
         }
     }
 
     /// The next reply whose gate is open.
-    pub fn next_open(&mut self, log: &Log) -> Option<Reply> {
+    pub fn next_open(&mut self, progress: Progress) -> Option<Reply> {
         let open = match self.gated.front()?.0 {
             Gate::Open => true,
             Gate::Round => false,
-            Gate::At(lsn) => log.is_durable(lsn),
+            Gate::At(barrier) => progress.passes(barrier),
         };
         if open { self.gated.pop_front().map(|(_, reply)| reply) } else { None }
     }
 
     /// The position that the first waiting reply waits for.
-    pub fn waits_for(&self) -> Option<Lsn> {
+    pub fn waits_for(&self) -> Option<Barrier> {
         match self.gated.front()?.0 {
-            Gate::Open | Gate::Round => Some(Lsn::NONE),
-            Gate::At(lsn) => Some(lsn),
+            Gate::Open | Gate::Round => Some(Barrier::NONE),
+            Gate::At(barrier) => Some(barrier),
         }
     }
 

@@ -7,7 +7,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::error::Fault;
 use super::topology::Topology;
 use crate::delivery::{Delivery, Position, Unit};
-use crate::log::{Lsn, Table, TopicName};
+use crate::log::{Barrier, Table, TopicName};
 
 /// The keyed state that holds durable declarations.
 pub const TABLE: Table = Table("__amqp");
@@ -57,12 +57,12 @@ impl<'a> Round<'a> {
     }
 
     /// Ends the round. The position that everything in it is durable at.
-    pub fn finish(mut self) -> Lsn {
+    pub fn finish(mut self) -> Barrier {
         if self.accepted_of.is_some() {
             // Begun by `accept` already.
             let _ = self.work();
         }
-        let Some(mut work) = self.work else { return Lsn::NONE };
+        let Some(mut work) = self.work else { return Barrier::NONE };
         for (key, value) in work.topology.take_changes() {
             work.unit.put_state(TABLE, key, value);
         }
@@ -70,6 +70,6 @@ impl<'a> Round<'a> {
         drop(topology);
         // A reply may tell of what somebody else has done and not synced yet.
         let seen = unit.seen();
-        unit.commit().max(seen)
+        unit.commit().and(seen)
     }
 }

@@ -9,10 +9,11 @@ use super::error::{Fault, Named};
 use super::exchange::QueueId;
 use super::mapping::Message;
 use super::round::Work;
-use super::topology::Routed;
+use super::topology::arguments::TOPIC;
+use super::topology::{Place, Routed};
 use super::wire::table::array_values;
 use super::wire::{Properties, Table, Value};
-use crate::delivery::Target;
+use crate::delivery::{Placing, Target, partition_of, view_name};
 use crate::log::{Topic, TopicName};
 
 /// The last route of a connection, and scratch space to find the next.
@@ -28,7 +29,6 @@ pub struct Routes {
     /// What all targets take, in bytes.
     bytes_max: usize,
     routed: Routed,
-    turn: u32,
 }
 
 /// Keys beside the routing key, from the headers `CC` and `BCC`.
@@ -61,15 +61,22 @@ impl Routes {
             };
             self.remember(work, message, by_key_alone && !has_more_keys);
         }
-        if self.spreads {
-            self.spread();
-        }
         Ok(&self.targets)
     }
 
     /// Where the last message went.
     pub fn targets(&self) -> &[Target] {
         &self.targets
+    }
+
+    /// Chooses the partitions of the last route's targets, where they have several. `placing` is asked for if so.
+    pub fn place<'r>(&mut self, placing: impl FnOnce() -> Placing<'r>) {
+        if self.spreads {
+            let placing = placing();
+            for target in &mut self.targets {
+                target.partition = partition_of(&target.topic, &placing);
+            }
+        }
     }
 
     /// The largest message that all targets of the last route take, in bytes.
@@ -97,13 +104,6 @@ impl Routes {
         }
     }
 
-    fn spread(&mut self) {
-        self.turn = self.turn.wrapping_add(1);
-        for target in &mut self.targets {
-            target.partition = self.turn % target.topic.partition_count().max(1);
-        }
-    }
-
     fn add(&mut self, topic: Arc<Topic>) {
         self.targets.push(Target { topic, partition: 0 });
     }
@@ -118,7 +118,7 @@ impl Routes {
     fn by_name(&mut self, work: &mut Work<'_>, vhost: &[u8], prefix: &[u8], message: &Message, headers: Table<'_>) -> bool {
         for key in std::iter::once(&message.routing_key[..]).chain(more_keys(headers)) {
             let topic = match work.topology.queue_id(vhost, key).and_then(|id| work.topology.queue(id)) {
-                Some(queue) => work.unit.topic(&queue.view),
+                Some(queue) => work.unit.topic(&queue.place.topic),
                 None => name_in(prefix, key).and_then(|name| work.unit.topic(&name)),
             };
             if let Some(topic) = topic {
@@ -152,9 +152,16 @@ impl Routes {
     }
 
     fn add_queues(&mut self, work: &Work<'_>, routed: &[QueueId]) {
-        for id in routed {
-            let Some(topic) = work.topology.queue(*id).and_then(|queue| work.unit.topic(&queue.view)) else { continue };
-            self.add(topic);
+        let queues = || routed.iter().filter_map(|id| work.topology.queue(*id));
+        // Queues have topics of their own, unless some are views of one.
+        let shares = queues().any(|queue| queue.place.is_named());
+        for queue in queues() {
+            let Some(topic) = work.unit.topic(&queue.place.topic) else { continue };
+            if shares {
+                self.add_once(topic);
+            } else {
+                self.add(topic);
+            }
         }
     }
 }
@@ -171,6 +178,18 @@ pub fn name_in(prefix: &[u8], name: &[u8]) -> Option<TopicName> {
     TopicName::new(full).ok().filter(|name| !name.is_internal())
 }
 
+/// Where the records of a queue of this name and these arguments (the bytes of a table) are; none if a name is not one.
+pub fn place_in(prefix: &[u8], name: &[u8], arguments: &[u8]) -> Option<Place> {
+    let own = name_in(prefix, name)?;
+    let Some(topic) = Table(arguments).get(TOPIC.as_bytes()) else { return Some(Place::of(own)) };
+    let topic = name_in(prefix, topic.text()?)?;
+    if topic == own {
+        return Some(Place::of(own));
+    }
+    let view = view_name(&topic, name).ok()?;
+    Some(Place { topic, view })
+}
+
 /// What the names of a virtual host begin with in the log.
 pub fn prefix_of(vhost: &[u8]) -> Option<Bytes> {
     match vhost {
@@ -184,11 +203,23 @@ pub fn prefix_of(vhost: &[u8]) -> Option<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::amqp::wire::TableBuilder;
 
     #[test]
     fn a_virtual_host_is_a_prefix() {
         assert_eq!(prefix_of(b"/"), Some(Bytes::new()));
         assert_eq!(prefix_of(b"team"), Some(Bytes::from_static(b"team/")));
         assert_eq!((prefix_of(b""), prefix_of(b"__log")), (None, None));
+    }
+
+    #[test]
+    fn a_queue_is_the_view_of_its_own_topic_or_of_the_one_it_names() {
+        let of = |topic: &'static [u8]| TableBuilder::new().entry(b"x-topic", Value::Text(topic)).finish();
+        let plain = place_in(b"team/", b"q", b"").unwrap();
+        assert_eq!((plain.topic.as_bytes(), plain.is_named()), (&b"team/q"[..], false));
+        let named = place_in(b"team/", b"q", &of(b"orders")).unwrap();
+        assert_eq!((named.topic.as_bytes(), named.is_named()), (&b"team/orders"[..], true));
+        assert!(!place_in(b"", b"q", &of(b"q")).unwrap().is_named());
+        assert_eq!((place_in(b"", b"q", &of(b"")), place_in(b"", b"q", &of(b"__log"))), (None, None));
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use super::Settings;
 use super::channel::{Channel, Channels, Phase};
@@ -19,7 +20,7 @@ use super::wire::method::{BasicPublish, ChannelClose, ConnectionClose};
 use super::wire::{ContentHeader, Frame, FrameKind, Method, next_frame};
 use crate::delivery::{Claim, Delivery, RecordReader};
 use crate::log::record::Record;
-use crate::log::{Log, Lsn, Signal};
+use crate::log::{Barrier, Log, Progress, Signal};
 use crate::telemetry::DialectMetrics;
 
 /// Where a connection stands.
@@ -65,7 +66,9 @@ pub struct Session {
     pub(super) life: Life,
     pub(super) counted: Counted,
     metrics: DialectMetrics,
-    armed: Lsn,
+    /// How far the journal had come when things were last moved out.
+    pub(super) progress: Progress,
+    armed: SmallVec<[Barrier; 2]>,
 }
 
 /// What a session shares with the others of its dialect.
@@ -99,7 +102,8 @@ impl Session {
             life: Life::Open,
             counted: Counted::default(),
             metrics: shared.metrics.clone(),
-            armed: Lsn::NONE,
+            progress: Progress::default(),
+            armed: SmallVec::new(),
         }
     }
 
@@ -169,11 +173,11 @@ impl Session {
     /// Ends a round: gives credit, commits, and lets what waits know the position.
     pub(super) fn finish_round(&mut self, mut round: Round<'_>) {
         self.give_credit(&mut round);
-        let lsn = round.finish();
-        self.outbox.settle_round(lsn);
+        let barrier = round.finish();
+        self.outbox.settle_round(barrier);
         for number in self.published.drain(..) {
             if let Some(confirms) = self.channels.get(number).and_then(Channel::confirms_mut) {
-                confirms.settle_round(lsn);
+                confirms.settle_round(barrier);
             }
         }
         let counted = std::mem::take(&mut self.counted);
@@ -297,18 +301,35 @@ impl Session {
         self.life = Life::Closing;
     }
 
-    /// Asks to be woken when the first thing that waits may go.
-    pub(super) fn arm(&mut self) {
-        let waits = |lsn: &Lsn| !self.log.is_durable(*lsn);
+    /// Asks to be woken when the first thing that waits may go; true: it may already.
+    pub(super) fn arm(&mut self) -> bool {
+        let waits = |barrier: &Barrier| !self.progress.passes(*barrier);
         let replies = self.outbox.waits_for();
         let confirms = self.channels.iter().filter_map(|channel| channel.confirms()?.waits_for());
-        let held =
-            self.channels.iter().flat_map(|channel| &channel.consumers).filter_map(|consumer| Some(consumer.held.front()?.lsn));
-        let first = replies.into_iter().chain(confirms).chain(held).filter(waits).min();
-        if let Some(first) = first.filter(|first| *first != self.armed) {
-            self.armed = first;
-            self.log.wake_at(first, &self.signal);
+        let held = self
+            .channels
+            .iter()
+            .flat_map(|channel| &channel.consumers)
+            .filter_map(|consumer| Some(consumer.held.front()?.barrier));
+        let mut first = SmallVec::<[Barrier; 2]>::new();
+        for barrier in replies.into_iter().chain(confirms).chain(held).filter(waits) {
+            if !first.iter().any(|known| barrier.covers(*known)) {
+                first.retain(|known| !known.covers(barrier));
+                first.push(barrier);
+            }
         }
+        if self.outbox.bytes().is_empty()
+            && let [only] = first.as_slice()
+            && !self.armed.contains(only)
+            && self.log.press(*only)
+        {
+            return true;
+        }
+        for barrier in first.iter().filter(|barrier| !self.armed.contains(barrier)) {
+            self.log.wake_at(*barrier, &self.signal);
+        }
+        self.armed = first;
+        false
     }
 
     /// Gives back memory of an idle connection.

@@ -14,7 +14,7 @@ use super::wire::header::{finish_response, start_response};
 use super::wire::{Message, RequestHeader, encode};
 use crate::delivery::Delivery;
 use crate::delivery::group::Groups;
-use crate::log::{Log, Lsn};
+use crate::log::{Barrier, Log};
 
 /// What a handler knows of who asks.
 pub struct Client {
@@ -36,7 +36,7 @@ pub struct Call {
 /// A response frame and what has to be durable before it is sent.
 pub struct Reply {
     pub frame: BytesMut,
-    pub after: Lsn,
+    pub after: Barrier,
 }
 
 /// What becomes of a request.
@@ -81,12 +81,12 @@ impl Call {
     }
 
     /// The response as a frame.
-    pub fn reply<M: Message>(&self, response: &M, after: Lsn) -> Reply {
+    pub fn reply<M: Message>(&self, response: &M, after: Barrier) -> Reply {
         self.reply_with(M::FLEXIBLE, 64, after, |out| encode(response, out, self.version()))
     }
 
     /// A response whose body is written in place.
-    pub fn reply_with(&self, first_flexible: i16, bytes: usize, after: Lsn, body: impl FnOnce(&mut BytesMut)) -> Reply {
+    pub fn reply_with(&self, first_flexible: i16, bytes: usize, after: Barrier, body: impl FnOnce(&mut BytesMut)) -> Reply {
         let mut frame = BytesMut::with_capacity(bytes);
         let flexible = self.version() >= first_flexible;
         let start = start_response(&mut frame, self.header.api_key, flexible, self.header.correlation_id);

@@ -170,6 +170,9 @@ impl Connection {
                 if log.poisoned().is_some() {
                     return Err(Ended::Journal);
                 }
+                if log.press(reply.after) {
+                    continue;
+                }
                 if !self.synced_asked {
                     self.synced_asked = true;
                     log.wake_at(reply.after, &self.synced);

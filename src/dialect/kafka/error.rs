@@ -2,7 +2,8 @@
 //! wildcard: a new error below has to find its code here before it compiles.
 
 use crate::delivery::ProduceError;
-use crate::delivery::group::{GroupError, OffsetError};
+use crate::delivery::group::{GroupError, OffsetError, TransactionalCommitError};
+use crate::delivery::transaction::TransactionError;
 use crate::log::record::BatchError;
 use crate::log::{ReadError, Refused, SequenceError, TopicError};
 
@@ -40,6 +41,9 @@ pub enum ErrorCode {
     DuplicateSequenceNumber = 46,
     InvalidProducerEpoch = 47,
     InvalidTxnState = 48,
+    InvalidProducerIdMapping = 49,
+    InvalidTransactionTimeout = 50,
+    OperationNotAttempted = 55,
     KafkaStorageError = 56,
     SaslAuthenticationFailed = 58,
     NonEmptyGroup = 68,
@@ -52,9 +56,17 @@ pub enum ErrorCode {
     FencedInstanceId = 82,
     GroupSubscribedToTopic = 86,
     InvalidRecord = 87,
+    UnstableOffsetCommit = 88,
+    ProducerFenced = 90,
     UnknownTopicId = 100,
+    TransactionalIdNotFound = 105,
+    FencedMemberEpoch = 110,
+    UnreleasedInstanceId = 111,
+    UnsupportedAssignor = 112,
+    StaleMemberEpoch = 113,
     MismatchedEndpointType = 114,
     UnsupportedEndpointType = 115,
+    InvalidRegularExpression = 128,
 }
 
 impl ErrorCode {
@@ -80,6 +92,10 @@ impl From<&ProduceError> for ErrorCode {
             ProduceError::Sequence(SequenceError::Gap { .. }) => Self::OutOfOrderSequenceNumber,
             ProduceError::Sequence(SequenceError::Old(_)) => Self::DuplicateSequenceNumber,
             ProduceError::Sequence(SequenceError::Fenced { .. }) => Self::InvalidProducerEpoch,
+            ProduceError::Sequence(SequenceError::OutsideTransaction) => Self::InvalidTxnState,
+            // What Kafka answers to a batch; it has another code for requests about the transaction itself.
+            ProduceError::Transaction(TransactionError::Fenced) => Self::InvalidProducerEpoch,
+            ProduceError::Transaction(error) => error.into(),
             ProduceError::UnknownPartition => Self::UnknownTopicOrPartition,
             ProduceError::KeyMissing => Self::InvalidRecord,
         }
@@ -100,7 +116,38 @@ impl From<&GroupError> for ErrorCode {
             GroupError::InvalidSessionTimeout => Self::InvalidSessionTimeout,
             GroupError::Full | GroupError::TooManyGroups => Self::GroupMaxSizeReached,
             GroupError::NotEmpty => Self::NonEmptyGroup,
+            GroupError::FencedEpoch => Self::FencedMemberEpoch,
+            GroupError::Unreleased => Self::UnreleasedInstanceId,
+            GroupError::UnknownAssignor => Self::UnsupportedAssignor,
+            GroupError::StaleMember => Self::StaleMemberEpoch,
+            GroupError::InvalidPattern => Self::InvalidRegularExpression,
+            GroupError::TooLong => Self::InvalidRequest,
             GroupError::Unavailable => Self::CoordinatorNotAvailable,
+        }
+    }
+}
+
+impl From<&TransactionError> for ErrorCode {
+    fn from(error: &TransactionError) -> Self {
+        match error {
+            TransactionError::InvalidName => Self::InvalidRequest,
+            TransactionError::NotFound => Self::TransactionalIdNotFound,
+            TransactionError::UnknownProducer => Self::InvalidProducerIdMapping,
+            TransactionError::Fenced => Self::ProducerFenced,
+            TransactionError::InvalidState => Self::InvalidTxnState,
+            TransactionError::InvalidTimeout => Self::InvalidTransactionTimeout,
+            TransactionError::TooMany => Self::PolicyViolation,
+            TransactionError::Unavailable => Self::CoordinatorNotAvailable,
+        }
+    }
+}
+
+impl From<&TransactionalCommitError> for ErrorCode {
+    fn from(error: &TransactionalCommitError) -> Self {
+        match error {
+            TransactionalCommitError::Group(error) => error.into(),
+            TransactionalCommitError::Transaction(TransactionError::Fenced) => Self::InvalidProducerEpoch,
+            TransactionalCommitError::Transaction(error) => error.into(),
         }
     }
 }
@@ -193,6 +240,12 @@ mod tests {
             (ErrorCode::DuplicateSequenceNumber, ResponseError::DuplicateSequenceNumber),
             (ErrorCode::InvalidProducerEpoch, ResponseError::InvalidProducerEpoch),
             (ErrorCode::InvalidTxnState, ResponseError::InvalidTxnState),
+            (ErrorCode::InvalidProducerIdMapping, ResponseError::InvalidProducerIdMapping),
+            (ErrorCode::InvalidTransactionTimeout, ResponseError::InvalidTransactionTimeout),
+            (ErrorCode::OperationNotAttempted, ResponseError::OperationNotAttempted),
+            (ErrorCode::UnstableOffsetCommit, ResponseError::UnstableOffsetCommit),
+            (ErrorCode::ProducerFenced, ResponseError::ProducerFenced),
+            (ErrorCode::TransactionalIdNotFound, ResponseError::TransactionalIdNotFound),
             (ErrorCode::KafkaStorageError, ResponseError::KafkaStorageError),
             (ErrorCode::SaslAuthenticationFailed, ResponseError::SaslAuthenticationFailed),
             (ErrorCode::NonEmptyGroup, ResponseError::NonEmptyGroup),
@@ -206,6 +259,10 @@ mod tests {
             (ErrorCode::GroupSubscribedToTopic, ResponseError::GroupSubscribedToTopic),
             (ErrorCode::InvalidRecord, ResponseError::InvalidRecord),
             (ErrorCode::UnknownTopicId, ResponseError::UnknownTopicId),
+            (ErrorCode::FencedMemberEpoch, ResponseError::FencedMemberEpoch),
+            (ErrorCode::UnreleasedInstanceId, ResponseError::UnreleasedInstanceId),
+            (ErrorCode::UnsupportedAssignor, ResponseError::UnsupportedAssignor),
+            (ErrorCode::StaleMemberEpoch, ResponseError::StaleMemberEpoch),
             (ErrorCode::MismatchedEndpointType, ResponseError::MismatchedEndpointType),
             (ErrorCode::UnsupportedEndpointType, ResponseError::UnsupportedEndpointType),
         ];

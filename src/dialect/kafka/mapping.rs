@@ -8,8 +8,9 @@ use bytes::{Bytes, BytesMut};
 use super::error::ErrorCode;
 use super::wire::Uuid;
 use crate::delivery::group::{Caller, InstanceName};
+use crate::delivery::transaction::{Producer, State, TransactionError};
 use crate::log::record::{BATCH_HEADER_BYTES, BatchHeader};
-use crate::log::{Log, Partition, Topic, TopicId, TopicName};
+use crate::log::{Bound, Log, Partition, Topic, TopicId, TopicName};
 
 /// The longest name that Kafka gives a topic, in bytes.
 const NAME_BYTES_MAX: usize = 249;
@@ -64,6 +65,11 @@ pub fn append_time_batch(batch: &Bytes, now_ms: i64) -> Bytes {
     stamped.freeze()
 }
 
+/// Up to where a reader of this isolation level may look: 0 reads what is not committed, 1 only what is.
+pub fn to_bound(isolation_level: i8) -> Bound {
+    if isolation_level == 1 { Bound::Stable } else { Bound::Durable }
+}
+
 /// An offset as the wire has it.
 pub fn wire_offset(offset: u64) -> i64 {
     i64::try_from(offset).unwrap_or(i64::MAX)
@@ -79,9 +85,32 @@ pub fn wire_id(topic: &Topic) -> Uuid {
     Uuid(topic.id().0)
 }
 
+/// A producer as requests about its transaction name it.
+pub fn to_producer(id: i64, epoch: i16) -> Producer {
+    Producer { id, epoch }
+}
+
 /// Who sends a request to its group. A Kafka generation is an epoch.
 pub fn to_caller(member_id: String, group_instance_id: Option<String>, generation_id: i32) -> Caller {
     Caller { member_id: Arc::from(member_id), instance: to_instance(group_instance_id), epoch: generation_id }
+}
+
+/// A producer that was fenced is told so in a way that its version understands (KIP-588).
+pub fn transaction_error(error: &TransactionError, knows_fenced: bool) -> ErrorCode {
+    match error {
+        TransactionError::Fenced if !knows_fenced => ErrorCode::InvalidProducerEpoch,
+        error => error.into(),
+    }
+}
+
+/// Kafka's names of what a transactional id is doing.
+pub fn state_name(state: State) -> &'static str {
+    match state {
+        State::Empty => "Empty",
+        State::Ongoing => "Ongoing",
+        State::CompleteCommit => "CompleteCommit",
+        State::CompleteAbort => "CompleteAbort",
+    }
 }
 
 /// The instance name of a static member; old clients send an empty one for none.

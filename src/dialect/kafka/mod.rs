@@ -8,6 +8,7 @@ mod connection;
 mod error;
 mod handler;
 mod mapping;
+mod places;
 mod sasl;
 mod subscription;
 pub mod support;

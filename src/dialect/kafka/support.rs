@@ -3,17 +3,21 @@
 
 use super::wire::Message;
 use super::wire::message::{
-    alter_configs::AlterConfigsRequest, api_versions::ApiVersionsRequest, create_partitions::CreatePartitionsRequest,
+    add_offsets_to_txn::AddOffsetsToTxnRequest, add_partitions_to_txn::AddPartitionsToTxnRequest,
+    alter_configs::AlterConfigsRequest, api_versions::ApiVersionsRequest, consumer_group_describe::ConsumerGroupDescribeRequest,
+    consumer_group_heartbeat::ConsumerGroupHeartbeatRequest, create_partitions::CreatePartitionsRequest,
     create_topics::CreateTopicsRequest, delete_groups::DeleteGroupsRequest, delete_records::DeleteRecordsRequest,
     delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
-    describe_groups::DescribeGroupsRequest, describe_topic_partitions::DescribeTopicPartitionsRequest, fetch::FetchRequest,
-    find_coordinator::FindCoordinatorRequest, heartbeat::HeartbeatRequest,
+    describe_groups::DescribeGroupsRequest, describe_producers::DescribeProducersRequest,
+    describe_topic_partitions::DescribeTopicPartitionsRequest, describe_transactions::DescribeTransactionsRequest,
+    end_txn::EndTxnRequest, fetch::FetchRequest, find_coordinator::FindCoordinatorRequest, heartbeat::HeartbeatRequest,
     incremental_alter_configs::IncrementalAlterConfigsRequest, init_producer_id::InitProducerIdRequest,
     join_group::JoinGroupRequest, leave_group::LeaveGroupRequest, list_groups::ListGroupsRequest,
-    list_offsets::ListOffsetsRequest, metadata::MetadataRequest, offset_commit::OffsetCommitRequest,
-    offset_delete::OffsetDeleteRequest, offset_fetch::OffsetFetchRequest, offset_for_leader_epoch::OffsetForLeaderEpochRequest,
-    produce::ProduceRequest, sasl_authenticate::SaslAuthenticateRequest, sasl_handshake::SaslHandshakeRequest,
-    sync_group::SyncGroupRequest,
+    list_offsets::ListOffsetsRequest, list_transactions::ListTransactionsRequest, metadata::MetadataRequest,
+    offset_commit::OffsetCommitRequest, offset_delete::OffsetDeleteRequest, offset_fetch::OffsetFetchRequest,
+    offset_for_leader_epoch::OffsetForLeaderEpochRequest, produce::ProduceRequest, sasl_authenticate::SaslAuthenticateRequest,
+    sasl_handshake::SaslHandshakeRequest, share_group_describe::ShareGroupDescribeRequest,
+    share_group_heartbeat::ShareGroupHeartbeatRequest, sync_group::SyncGroupRequest, txn_offset_commit::TxnOffsetCommitRequest,
 };
 
 /// One API key and the versions of it that are answered.
@@ -55,6 +59,11 @@ pub const APIS: &[Api] = &[
     api::<DeleteRecordsRequest>("DeleteRecords", 2),
     api::<InitProducerIdRequest>("InitProducerId", 5),
     api::<OffsetForLeaderEpochRequest>("OffsetForLeaderEpoch", 4),
+    // Later versions are what brokers send each other.
+    api::<AddPartitionsToTxnRequest>("AddPartitionsToTxn", 3),
+    api::<AddOffsetsToTxnRequest>("AddOffsetsToTxn", 4),
+    api::<EndTxnRequest>("EndTxn", 4),
+    api::<TxnOffsetCommitRequest>("TxnOffsetCommit", 4),
     api::<DescribeConfigsRequest>("DescribeConfigs", 4),
     api::<AlterConfigsRequest>("AlterConfigs", 2),
     api::<SaslAuthenticateRequest>("SaslAuthenticate", 2),
@@ -63,7 +72,14 @@ pub const APIS: &[Api] = &[
     api::<IncrementalAlterConfigsRequest>("IncrementalAlterConfigs", 1),
     api::<OffsetDeleteRequest>("OffsetDelete", 0),
     api::<DescribeClusterRequest>("DescribeCluster", 2),
+    api::<DescribeProducersRequest>("DescribeProducers", 0),
+    api::<DescribeTransactionsRequest>("DescribeTransactions", 0),
+    api::<ListTransactionsRequest>("ListTransactions", 1),
+    api::<ConsumerGroupHeartbeatRequest>("ConsumerGroupHeartbeat", 1),
+    api::<ConsumerGroupDescribeRequest>("ConsumerGroupDescribe", 1),
     api::<DescribeTopicPartitionsRequest>("DescribeTopicPartitions", 0),
+    api::<ShareGroupHeartbeatRequest>("ShareGroupHeartbeat", 1),
+    api::<ShareGroupDescribeRequest>("ShareGroupDescribe", 1),
 ];
 
 /// Whether a request of this key and version is answered.

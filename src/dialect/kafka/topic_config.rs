@@ -1,6 +1,6 @@
 //! A topic's settings as Kafka's configuration keys: what each says, which values it takes, and which keys have no effect here.
 
-use crate::log::{Cleanup, TopicSettings};
+use crate::log::{Cleanup, Durability, Partitioner, TopicSettings};
 
 /// What kind of value a key has, with Kafka's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,15 @@ pub const FIXED: &[(&str, &str, ValueKind)] = &[
     ("unclean.leader.election.enable", "false", ValueKind::Boolean),
 ];
 
+/// When writes to the topic are acknowledged. Kafka has no such key: there it is for the server alone.
+const DURABILITY: &str = "durability";
+const DURABILITIES: [Option<Durability>; 4] = [None, Some(Durability::Fsync), Some(Durability::Interval), Some(Durability::Os)];
+
+/// Where records go that come without a partition: what other dialects write. Kafka's producers choose for themselves.
+const PARTITIONER: &str = "partitioner";
+const PARTITIONERS: [Partitioner; 5] =
+    [Partitioner::Key, Partitioner::Given, Partitioner::RoundRobin, Partitioner::Sticky, Partitioner::Random];
+
 const BATCH_BYTES_MAX: u32 = 128 << 20;
 
 /// All keys of a topic, in their order.
@@ -63,8 +72,10 @@ pub fn entries(settings: &TopicSettings, defaults: &TopicSettings) -> Vec<Entry>
     };
     let mut entries = vec![
         entry("cleanup.policy", ValueKind::List, &|s| cleanup_text(s.cleanup).to_owned()),
+        entry(DURABILITY, ValueKind::Text, &|s| durability_text(s.durability).to_owned()),
         entry("max.message.bytes", ValueKind::Int, &|s| s.max_message_bytes.to_string()),
         entry("message.timestamp.type", ValueKind::Text, &|s| timestamp_text(s.log_append_time).to_owned()),
+        entry(PARTITIONER, ValueKind::Text, &|s| partitioner_text(s.partitioner).to_owned()),
         entry("retention.bytes", ValueKind::Long, &|s| bound_text(s.retention_bytes)),
         entry("retention.ms", ValueKind::Long, &|s| bound_text(s.retention_ms)),
     ];
@@ -86,6 +97,18 @@ pub fn set(settings: &mut TopicSettings, defaults: &TopicSettings, name: &str, v
             "consumed" => settings.cleanup = Cleanup::Consumed,
             _ => return invalid(value, "delete, compact or consumed (one of them)"),
         },
+        (DURABILITY, None) => settings.durability = defaults.durability,
+        (DURABILITY, Some(value)) => {
+            let known = DURABILITIES.iter().find(|known| durability_text(**known) == value.trim());
+            let Some(known) = known else { return invalid(value, "fsync, interval, os or configured") };
+            settings.durability = *known;
+        }
+        (PARTITIONER, None) => settings.partitioner = defaults.partitioner,
+        (PARTITIONER, Some(value)) => {
+            let known = PARTITIONERS.iter().find(|known| partitioner_text(**known) == value.trim());
+            let Some(known) = known else { return invalid(value, "key, given, round-robin, sticky or random") };
+            settings.partitioner = *known;
+        }
         ("max.message.bytes", None) => settings.max_message_bytes = defaults.max_message_bytes,
         ("max.message.bytes", Some(value)) => match value.trim().parse() {
             Ok(bytes) if bytes <= BATCH_BYTES_MAX => settings.max_message_bytes = bytes,
@@ -128,6 +151,25 @@ fn bound_text(bound: Option<u64>) -> String {
     bound.map_or_else(|| "-1".to_owned(), |bound| bound.to_string())
 }
 
+fn durability_text(durability: Option<Durability>) -> &'static str {
+    match durability {
+        None => "configured",
+        Some(Durability::Fsync) => "fsync",
+        Some(Durability::Interval) => "interval",
+        Some(Durability::Os) => "os",
+    }
+}
+
+fn partitioner_text(partitioner: Partitioner) -> &'static str {
+    match partitioner {
+        Partitioner::Key => "key",
+        Partitioner::Given => "given",
+        Partitioner::RoundRobin => "round-robin",
+        Partitioner::Sticky => "sticky",
+        Partitioner::Random => "random",
+    }
+}
+
 fn cleanup_text(cleanup: Cleanup) -> &'static str {
     match cleanup {
         Cleanup::Delete => "delete",
@@ -157,6 +199,9 @@ mod tests {
         assert_eq!(changed("retention.ms", None).map(|s| s.retention_ms), Ok(TopicSettings::default().retention_ms));
         assert_eq!(changed("cleanup.policy", Some("compact")).map(|s| s.cleanup), Ok(Cleanup::Compact));
         assert_eq!(changed("message.timestamp.type", Some("LogAppendTime")).map(|s| s.log_append_time), Ok(true));
+        assert_eq!(changed("durability", Some("os")).map(|s| s.durability), Ok(Some(Durability::Os)));
+        assert_eq!(changed("durability", Some("configured")).map(|s| s.durability), Ok(None));
+        assert_eq!(changed("partitioner", Some("round-robin")).map(|s| s.partitioner), Ok(Partitioner::RoundRobin));
         assert_eq!(changed("max.message.bytes", Some("99")).map(|s| s.max_message_bytes), Ok(99));
     }
 
@@ -166,6 +211,8 @@ mod tests {
             ("cleanup.policy", "compact,delete"),
             ("retention.ms", "-2"),
             ("retention.bytes", "lots"),
+            ("durability", "fast"),
+            ("partitioner", "best"),
             ("max.message.bytes", "999999999999"),
             ("min.insync.replicas", "2"),
             ("remote.storage.enable", "true"),

@@ -11,6 +11,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use crate::delivery::Listener;
 use crate::log::Signal;
 
 /// What another client asked of a blocked one.
@@ -57,6 +58,15 @@ pub struct Status {
     /// Bytes read and not yet run; bytes not yet sent.
     pub input_bytes: usize,
     pub output_bytes: usize,
+    /// What it listens with, which knows how much waits for it.
+    pub listener: Option<Listener>,
+}
+
+impl Status {
+    /// What waits to be sent, in bytes: a subscriber that does not read does not say so itself.
+    fn waiting_bytes(&self) -> usize {
+        self.listener.as_ref().map_or(self.output_bytes, Listener::behind_bytes)
+    }
 }
 
 impl Client {
@@ -149,9 +159,9 @@ impl Client {
             status.patterns,
             status.queued,
             status.input_bytes,
-            status.output_bytes,
-            status.output_bytes,
-            status.input_bytes + status.output_bytes,
+            status.waiting_bytes(),
+            status.waiting_bytes(),
+            status.input_bytes + status.waiting_bytes(),
             if status.last_command.is_empty() { "NULL" } else { status.last_command },
             if status.user.is_empty() { "(superuser)" } else { &status.user },
             status.protocol,
@@ -202,6 +212,7 @@ impl Clients {
                 last_at: now,
                 input_bytes: 0,
                 output_bytes: 0,
+                listener: None,
             }),
         });
         entries.insert(client.id, Arc::clone(&client));

@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
@@ -19,12 +19,12 @@ use super::command::blocking::{self, Cause};
 use super::command::{self, Context, Flow, Login, connection as login, pubsub};
 use super::error::CommandError;
 use super::outbox::Outbox;
-use super::round::{Round, Written};
+use super::round::{Round, Written, now_ms};
 use super::server::Server;
 use super::session::{Blocked, Session};
 use super::wire::{Batch, Limits, Parser, ProtocolError};
-use crate::delivery::{Announcement, RecordReader};
-use crate::log::{Lsn, Signal};
+use crate::delivery::{Listener, RecordReader};
+use crate::log::{Barrier, Signal};
 use crate::net::{Incoming, Shutdown};
 
 /// The smallest and the largest read, in bytes. A connection starts small and grows while it fills what it asks for.
@@ -77,7 +77,7 @@ struct Connection {
     out: Outbox,
     state: State,
     /// The position that the log was last asked to wake us at.
-    waking_at: Lsn,
+    waking_at: Barrier,
     ended: bool,
     /// The last write found the socket full.
     stuck: bool,
@@ -100,7 +100,7 @@ impl Connection {
             broken: None,
             out: Outbox::default(),
             state: State::Running,
-            waking_at: Lsn::NONE,
+            waking_at: Barrier::NONE,
             ended: false,
             stuck: false,
         }
@@ -113,11 +113,11 @@ impl Connection {
                 self.verify().await;
                 continue;
             }
-            self.take_announcements();
+            let announced_more = self.take_announcements();
             if !self.flush() || self.is_over() {
                 return;
             }
-            if more && self.has_room() {
+            if (more || announced_more) && self.has_room() {
                 continue;
             }
             self.note_status();
@@ -131,7 +131,7 @@ impl Connection {
         matches!(self.state, State::Closing) && self.out.is_empty()
             || self.ended && (silent || matches!(self.state, State::Blocked(_)))
             || self.session.client.is_killed()
-            || self.session.listener.as_ref().is_some_and(|listener| listener.overrun())
+            || self.session.listener.as_ref().is_some_and(Listener::is_cut)
             || (self.out.closed_gate().is_some() && self.server.delivery.log().poisoned().is_some())
     }
 
@@ -156,6 +156,7 @@ impl Connection {
             State::Blocked(blocked) => blocked.deadline,
             State::Running | State::Verifying(_) | State::Closing => None,
         };
+        let cut_at = self.session.listener.as_ref().and_then(Listener::cut_at_ms).map(instant_of);
         let read_bytes = self.wants_input().then_some(self.read_bytes);
         tokio::select! {
             biased;
@@ -164,8 +165,9 @@ impl Connection {
                 SocketEvent::Read(read) => self.note_read(read),
                 SocketEvent::Ended => self.ended = true,
             },
-            () = self.signal.notified() => self.waking_at = Lsn::NONE,
+            () = self.signal.notified() => self.waking_at = Barrier::NONE,
             () = until(deadline) => self.go_on(Cause::TimedOut),
+            () = until(cut_at) => {}
             () = shutdown.requested() => self.shut_down(),
         }
         self.look_at_blocked();
@@ -235,7 +237,7 @@ impl Connection {
         self.server.metrics.protocol_error();
         tracing::debug!(peer = %self.session.client.peer, %error, "closing a connection");
         self.out.writer(self.session.protocol).error(&format!("ERR {error}"));
-        self.out.gate(Lsn::NONE);
+        self.out.gate(Barrier::NONE);
         self.input = BytesMut::new();
         self.state = State::Closing;
     }
@@ -279,8 +281,8 @@ impl Connection {
             out: &mut self.out,
         };
         let result = work(&mut ctx);
-        let (lsn, Written { records, bytes, live_only }) = round.finish();
-        self.out.gate(lsn);
+        let (barrier, Written { records, bytes, live_only }) = round.finish();
+        self.out.gate(barrier);
         if records > 0 {
             server.metrics.records_in(records, bytes);
         }
@@ -316,6 +318,7 @@ impl Connection {
         let State::Blocked(blocked) = std::mem::replace(&mut self.state, State::Running) else { return };
         let done = self.with_round(|ctx| {
             blocking::go_on(ctx, &blocked, cause).unwrap_or_else(|error| {
+                ctx.server.stats.failed(Some(ctx.session.last_command), false, &error);
                 ctx.reply().error(&error.to_string());
                 true
             })
@@ -328,29 +331,31 @@ impl Connection {
         }
     }
 
-    /// Puts what was published into the outbox, as long as there is room: the rest counts against the subscriber's limit.
-    fn take_announcements(&mut self) {
-        let Some(listener) = &self.session.listener else { return };
-        if self.out.waiting_bytes() >= self.server.settings.output_bytes_max {
-            return;
-        }
-        let mut announcements: Vec<Announcement> = Vec::new();
-        listener.drain(&mut announcements);
+    /// Puts what was published into the outbox, as long as there is room. `true`: there is more.
+    fn take_announcements(&mut self) -> bool {
+        let Some(listener) = &self.session.listener else { return false };
+        let room = self.server.settings.output_bytes_max.saturating_sub(self.out.waiting_bytes());
+        let mut announcements = Vec::new();
+        let more = listener.take(room, &mut announcements);
         let mut bytes = 0;
         for announcement in &announcements {
             bytes += super::mapping::payload(&announcement.record).len() as u64;
             pubsub::write_announcement(&mut self.out, self.session.protocol, announcement);
-            self.out.gate(announcement.lsn);
+            self.out.gate(announcement.barrier);
         }
         if !announcements.is_empty() {
             self.server.metrics.records_out(announcements.len() as u64, bytes);
         }
+        more
     }
 
     /// Sends what may leave. `false`: the client is gone.
     fn flush(&mut self) -> bool {
         let log = self.server.delivery.log();
-        self.out.open_gates(|lsn| log.is_durable(lsn));
+        self.out.open_gates(|barrier| log.is_durable(barrier));
+        if !self.out.has_ready() && self.out.closed_gate().is_some_and(|barrier| log.press(barrier)) {
+            self.out.open_gates(|barrier| log.is_durable(barrier));
+        }
         if self.out.has_ready() {
             let stream = &self.stream;
             match self.out.send(&mut self.reader, |bytes| stream.try_write(bytes)) {
@@ -361,11 +366,14 @@ impl Connection {
                 Err(_) => return false,
             }
         }
-        if let Some(lsn) = self.out.closed_gate()
-            && lsn != self.waking_at
+        if let Some(listener) = &self.session.listener {
+            listener.note_unsent(self.out.waiting_bytes(), now_ms());
+        }
+        if let Some(barrier) = self.out.closed_gate()
+            && barrier != self.waking_at
         {
-            self.waking_at = lsn;
-            self.server.delivery.log().wake_at(lsn, &self.signal);
+            self.waking_at = barrier;
+            self.server.delivery.log().wake_at(barrier, &self.signal);
         }
         true
     }
@@ -388,7 +396,8 @@ impl Connection {
     /// Gives up everything that others could see or wait for.
     fn leave(&mut self) {
         self.go_on(Cause::Gone);
-        if self.session.listener.as_ref().is_some_and(|listener| listener.overrun()) {
+        if self.session.listener.as_ref().is_some_and(Listener::is_cut) {
+            self.server.metrics.listener_cut();
             tracing::warn!(peer = %self.session.client.peer, "a subscriber that fell too far behind was cut off");
         }
         // A log that takes no more writes has no one left to tell: the listener dies with the connection.
@@ -429,6 +438,11 @@ async fn socket_event(stream: &mut TcpStream, input: &mut BytesMut, read_bytes: 
         })
     })
     .await
+}
+
+/// The instant of a time in milliseconds since the epoch.
+fn instant_of(time_ms: i64) -> Instant {
+    Instant::now() + Duration::from_millis(u64::try_from(time_ms.saturating_sub(now_ms())).unwrap_or(0))
 }
 
 async fn until(deadline: Option<Instant>) {

@@ -2,6 +2,8 @@
 //!
 //! Runs in time proportional to pattern times text at worst, and without recursion: a pattern is hostile input.
 
+use crate::delivery::{ByteSet, Part, Pattern};
+
 /// Whether `pattern` matches the whole of `text`.
 pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut rest, mut text) = (pattern, text);
@@ -47,13 +49,19 @@ fn one(pattern: &[u8], byte: Option<u8>) -> Option<&[u8]> {
     }
 }
 
-/// `class` begins behind the opening bracket; a class that is never closed ends with the pattern.
-fn in_class(class: &[u8], byte: u8) -> Option<&[u8]> {
-    let (negated, mut rest) = match class {
+fn in_class(text: &[u8], byte: u8) -> Option<&[u8]> {
+    let (class, rest) = class(text);
+    class.contains(byte).then_some(rest)
+}
+
+/// The class whose text begins behind the opening bracket, and the pattern behind it; one that is never closed ends with the
+/// pattern.
+fn class(text: &[u8]) -> (ByteSet, &[u8]) {
+    let (negated, mut rest) = match text {
         [b'^', after @ ..] => (true, after),
-        _ => (false, class),
+        _ => (false, text),
     };
-    let mut found = false;
+    let mut class = ByteSet::default();
     loop {
         rest = match rest {
             [] => break,
@@ -62,20 +70,39 @@ fn in_class(class: &[u8], byte: u8) -> Option<&[u8]> {
                 break;
             }
             [b'\\', literal, after @ ..] => {
-                found |= *literal == byte;
+                class.insert_range(*literal, *literal);
                 after
             }
             [low, b'-', high, after @ ..] => {
-                found |= (*low.min(high)..=*low.max(high)).contains(&byte);
+                class.insert_range(*low.min(high), *low.max(high));
                 after
             }
             [literal, after @ ..] => {
-                found |= *literal == byte;
+                class.insert_range(*literal, *literal);
                 after
             }
         };
     }
-    (found != negated).then_some(rest)
+    (if negated { class.inverted() } else { class }, rest)
+}
+
+/// A glob pattern as the core's pattern of names.
+pub fn pattern(mut glob: &[u8]) -> Pattern {
+    Pattern::new(std::iter::from_fn(|| {
+        let (part, rest) = match glob {
+            [] => return None,
+            [b'*', after @ ..] => (Part::AnyRun, after),
+            [b'?', after @ ..] => (Part::AnyOne, after),
+            [b'[', text @ ..] => {
+                let (class, after) = class(text);
+                (Part::OneOf(class), after)
+            }
+            [b'\\', literal, after @ ..] => (Part::Byte(*literal), after),
+            [literal, after @ ..] => (Part::Byte(*literal), after),
+        };
+        glob = rest;
+        Some(part)
+    }))
 }
 
 #[cfg(test)]
@@ -117,5 +144,13 @@ mod tests {
         assert!(!matches(&pattern, &b"a".repeat(2000).iter().copied().chain([b'b']).collect::<Vec<_>>()[1..1]));
         let pattern = [b"*a".repeat(100), b"b".to_vec()].concat();
         assert!(!matches(&pattern, &b"a".repeat(20_000)));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_core_pattern_matches_what_the_glob_matches(glob in "[ab*?\\[\\]^\\\\-]{0,12}", text in "[ab\\-\\]^]{0,8}") {
+            let (glob, text) = (glob.as_bytes(), text.as_bytes());
+            proptest::prop_assert_eq!(pattern(glob).matches(text), matches(glob, text));
+        }
     }
 }

@@ -10,6 +10,7 @@ pub mod error;
 pub mod glob;
 pub mod mapping;
 pub mod outbox;
+pub mod output_limits;
 pub mod parameters;
 pub mod round;
 pub mod server;

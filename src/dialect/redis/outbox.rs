@@ -1,23 +1,27 @@
 //! What a connection has still to send: encoded replies in order, each held back until the log is durable up to what it depends on.
 //!
-//! A value that lives in the log is a hole in the encoded bytes, filled when its gate is open. Nothing here leaves before its
-//! gate, and nothing overtakes. Knows no command.
+//! A value that lives in the log, or is shared with other connections, is a hole in the encoded bytes, filled when its gate is
+//! open. Nothing here leaves before its gate, and nothing overtakes. Knows no command.
 
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::error::CommandError;
 use super::mapping;
 use super::wire::{Protocol, ReplyWriter};
 use crate::delivery::RecordReader;
-use crate::log::{Lsn, Partition, ReadError};
+use crate::delivery::series::{Span, Stamp};
+use crate::log::{Barrier, Partition, ReadError};
 
 /// How much is made ready for the socket at a time, in bytes.
 const STAGE_BYTES: usize = 256 * 1024;
+
+/// Shared bytes up to here are copied at once: a hole costs more.
+const COPIED_BYTES_MAX: usize = 4 * 1024;
 
 /// Stands in the encoded bytes for a value that is still to be read, so that each value has a position of its own.
 const PLACE_HOLDER: &[u8] = b"?";
@@ -25,23 +29,42 @@ const PLACE_HOLDER: &[u8] = b"?";
 #[derive(Debug)]
 struct Gate {
     end: u64,
-    lsn: Lsn,
+    barrier: Barrier,
 }
 
-/// One or more values that follow one another.
 #[derive(Debug)]
 struct Hole {
     at: u64,
-    partition: Arc<Partition>,
-    /// What is left of them.
-    offsets: Range<u64>,
-    falling: bool,
-    protocol: Protocol,
+    filling: Filling,
+}
+
+#[derive(Debug)]
+enum Filling {
+    /// One or more values that follow one another; what is left of them.
+    Values {
+        partition: Arc<Partition>,
+        offsets: Range<u64>,
+        falling: bool,
+        protocol: Protocol,
+    },
+    /// One or more stream entries. `first`: the first offset there was, whose id stands in the span.
+    Entries {
+        partition: Arc<Partition>,
+        first: u64,
+        span: Span,
+        backwards: bool,
+        protocol: Protocol,
+    },
+    Shared(Bytes),
 }
 
 impl Hole {
-    fn next(&mut self) -> Option<u64> {
-        if self.falling { self.offsets.next_back() } else { self.offsets.next() }
+    /// A measure of what it holds in memory.
+    fn held_bytes(&self) -> usize {
+        match &self.filling {
+            Filling::Values { .. } | Filling::Entries { .. } => 64,
+            Filling::Shared(bytes) => bytes.len(),
+        }
     }
 }
 
@@ -60,6 +83,8 @@ pub struct Outbox {
     base: u64,
     gates: VecDeque<Gate>,
     holes: VecDeque<Hole>,
+    /// What the holes hold.
+    hole_bytes: usize,
     /// Up to here the gates are open.
     released: u64,
     /// Ready for the socket.
@@ -80,20 +105,42 @@ impl Outbox {
     /// Puts the values of neighbouring records at the end, from the highest offset down if they are `falling`.
     pub fn values(&mut self, protocol: Protocol, partition: Arc<Partition>, offsets: Range<u64>, falling: bool) {
         if !offsets.is_empty() {
-            self.holes.push_back(Hole { at: self.end(), partition, offsets, falling, protocol });
-            self.buffer.extend_from_slice(PLACE_HOLDER);
+            self.dig(Filling::Values { partition, offsets, falling, protocol });
         }
     }
 
-    /// Holds back everything written since the last gate until the log is durable up to `lsn`.
-    pub fn gate(&mut self, lsn: Lsn) {
+    /// Puts neighbouring stream entries at the end, from the last to the first if `backwards`.
+    pub fn entries(&mut self, protocol: Protocol, partition: Arc<Partition>, span: Span, backwards: bool) {
+        if !span.offsets.is_empty() {
+            self.dig(Filling::Entries { partition, first: span.offsets.start, span, backwards, protocol });
+        }
+    }
+
+    /// Puts encoded bytes that other connections send too at the end.
+    pub fn shared(&mut self, bytes: &Bytes) {
+        if bytes.len() <= COPIED_BYTES_MAX {
+            self.buffer.extend_from_slice(bytes);
+        } else {
+            self.dig(Filling::Shared(bytes.clone()));
+        }
+    }
+
+    fn dig(&mut self, filling: Filling) {
+        let hole = Hole { at: self.end(), filling };
+        self.hole_bytes += hole.held_bytes();
+        self.holes.push_back(hole);
+        self.buffer.extend_from_slice(PLACE_HOLDER);
+    }
+
+    /// Holds back everything written since the last gate until the log is durable up to `barrier`.
+    pub fn gate(&mut self, barrier: Barrier) {
         let end = self.end();
         if end == self.gates.back().map_or(self.released, |last| last.end) {
             return;
         }
         match self.gates.back_mut() {
-            Some(last) if last.lsn >= lsn => last.end = end,
-            _ => self.gates.push_back(Gate { end, lsn }),
+            Some(last) if last.barrier.covers(barrier) => last.end = end,
+            _ => self.gates.push_back(Gate { end, barrier }),
         }
     }
 
@@ -110,12 +157,13 @@ impl Outbox {
     /// Takes back what was written since.
     pub fn truncate(&mut self, to: Mark) {
         self.buffer.truncate(to.bytes);
-        self.holes.truncate(to.holes);
+        let taken_back = self.holes.drain(to.holes.min(self.holes.len())..);
+        self.hole_bytes -= taken_back.map(|hole| hole.held_bytes()).sum::<usize>();
     }
 
     /// A measure of what waits, in bytes.
     pub fn waiting_bytes(&self) -> usize {
-        self.buffer.len() + self.stage.len() + self.holes.len() * 64
+        self.buffer.len() + self.stage.len() + self.hole_bytes
     }
 
     /// Whether all is sent.
@@ -124,8 +172,8 @@ impl Outbox {
     }
 
     /// The gate that holds back the next bytes, if one does.
-    pub fn closed_gate(&self) -> Option<Lsn> {
-        self.gates.front().map(|gate| gate.lsn)
+    pub fn closed_gate(&self) -> Option<Barrier> {
+        self.gates.front().map(|gate| gate.barrier)
     }
 
     /// Whether something is ready for the socket.
@@ -134,9 +182,9 @@ impl Outbox {
     }
 
     /// Opens the gates that the log has reached.
-    pub fn open_gates(&mut self, is_durable: impl Fn(Lsn) -> bool) {
+    pub fn open_gates(&mut self, is_durable: impl Fn(Barrier) -> bool) {
         while let Some(gate) = self.gates.front() {
-            if !is_durable(gate.lsn) {
+            if !is_durable(gate.barrier) {
                 return;
             }
             self.released = gate.end;
@@ -181,10 +229,8 @@ impl Outbox {
                 return;
             }
             let Some(hole) = self.holes.front_mut() else { return };
-            if let Some(offset) = hole.next() {
-                render(&mut self.stage, reader, hole, offset);
-            }
-            if hole.offsets.is_empty() {
+            if fill(&mut self.stage, reader, &mut hole.filling) {
+                self.hole_bytes -= hole.held_bytes();
                 self.holes.pop_front();
                 self.buffer.advance(PLACE_HOLDER.len());
                 self.base += PLACE_HOLDER.len() as u64;
@@ -217,9 +263,67 @@ impl Outbox {
     }
 }
 
-fn render(out: &mut BytesMut, reader: &mut RecordReader, hole: &Hole, offset: u64) {
-    let mut writer = ReplyWriter::new(out, hole.protocol);
-    match reader.record(&hole.partition, offset) {
+/// Writes the next of what stands in a hole; true if that was all.
+fn fill(out: &mut BytesMut, reader: &mut RecordReader, filling: &mut Filling) -> bool {
+    match filling {
+        Filling::Shared(bytes) => {
+            out.extend_from_slice(bytes);
+            true
+        }
+        Filling::Values { partition, offsets, falling, protocol } => {
+            let next = if *falling { offsets.next_back() } else { offsets.next() };
+            if let Some(offset) = next {
+                render(&mut ReplyWriter::new(out, *protocol), reader, partition, offset);
+            }
+            offsets.is_empty()
+        }
+        Filling::Entries { partition, first, span, backwards, protocol } => {
+            let next = if *backwards { span.offsets.next_back() } else { span.offsets.next() };
+            if let Some(offset) = next {
+                let given = span.given.map(|stamp| stamp.plus(offset - *first));
+                render_entry(&mut ReplyWriter::new(out, *protocol), reader, partition, offset, given);
+            }
+            span.offsets.is_empty()
+        }
+    }
+}
+
+/// Writes an entry: its id, and its fields and values in turn.
+fn render_entry(
+    writer: &mut ReplyWriter<'_>,
+    reader: &mut RecordReader,
+    partition: &Partition,
+    offset: u64,
+    given: Option<Stamp>,
+) {
+    let found = reader.record(partition, offset);
+    if let Err(error @ (ReadError::Corrupt { .. } | ReadError::Io(_))) = &found {
+        tracing::error!(%error, "a record that was acknowledged cannot be read");
+    }
+    let (own, fields) = found.as_ref().map_or((None, None), |record| {
+        let (own, fields) = mapping::fields(record);
+        (own, Some(fields))
+    });
+    writer.array(2);
+    match given.or(own) {
+        Some(stamp) => writer.bulk(stamp.to_string().as_bytes()),
+        None => writer.null(),
+    }
+    match fields {
+        Some(fields) => {
+            writer.array(fields.len() * 2);
+            fields.into_iter().for_each(|(name, value)| {
+                writer.bulk(name);
+                writer.bulk(value);
+            });
+        }
+        // Retention took it between the command and now, or it cannot be read: an entry without fields.
+        None => writer.null_array(),
+    }
+}
+
+fn render(writer: &mut ReplyWriter<'_>, reader: &mut RecordReader, partition: &Partition, offset: u64) {
+    match reader.record(partition, offset) {
         Ok(record) => writer.bulk(mapping::payload(&record)),
         // Retention took it between the command and now: as if it had never been there.
         Err(ReadError::OutOfRange { .. }) => writer.null(),
@@ -268,15 +372,15 @@ mod tests {
         let (delivery, partition) = delivery(directory.path());
         let (mut out, mut reader) = (Outbox::default(), delivery.reader());
         out.writer(Protocol::Resp2).ok();
-        out.gate(Lsn::NONE);
+        out.gate(Barrier::NONE);
         out.value(Protocol::Resp2, Arc::clone(&partition), 1);
-        out.gate(Lsn(5));
+        out.gate(Barrier::NEVER);
         out.writer(Protocol::Resp2).integer(1);
         out.value(Protocol::Resp2, partition, 2);
-        out.gate(Lsn::NONE);
-        out.open_gates(|lsn| lsn < Lsn(5));
+        out.gate(Barrier::NONE);
+        out.open_gates(|barrier| barrier == Barrier::NONE);
         assert_eq!(sent(&mut out, &mut reader), "+OK\r\n");
-        assert_eq!(out.closed_gate(), Some(Lsn(5)));
+        assert_eq!(out.closed_gate(), Some(Barrier::NEVER));
         out.open_gates(|_| true);
         assert_eq!(sent(&mut out, &mut reader), "$3\r\none\r\n:1\r\n$3\r\ntwo\r\n");
         assert!(out.is_empty() && out.closed_gate().is_none());
@@ -289,12 +393,32 @@ mod tests {
         let (delivery, partition) = delivery(directory.path());
         let (mut out, mut reader) = (Outbox::default(), delivery.reader());
         (0..3).for_each(|offset| out.value(Protocol::Resp3, Arc::clone(&partition), offset));
-        out.gate(Lsn::NONE);
+        out.gate(Barrier::NONE);
         out.open_gates(|_| true);
         let mut room = Some(4);
         let wrote = out.send(&mut reader, |_| room.take().ok_or_else(|| io::ErrorKind::WouldBlock.into())).expect("sends");
         assert_eq!((wrote, out.has_ready()), (4, true));
         assert_eq!(sent(&mut out, &mut reader), "zero\r\n$3\r\none\r\n$3\r\ntwo\r\n");
+        delivery.close().expect("closes");
+    }
+
+    #[test]
+    fn what_is_shared_is_counted_until_it_is_sent_and_keeps_its_place() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (delivery, _) = delivery(directory.path());
+        let (mut out, mut reader) = (Outbox::default(), delivery.reader());
+        let (short, long) = (Bytes::from_static(b"short"), Bytes::from(vec![b'x'; 5000]));
+        out.shared(&short);
+        out.shared(&long);
+        let mark = out.mark();
+        out.shared(&long);
+        out.truncate(mark);
+        out.writer(Protocol::Resp2).ok();
+        assert!((5000..5100).contains(&out.waiting_bytes()));
+        out.gate(Barrier::NONE);
+        out.open_gates(|_| true);
+        assert_eq!(sent(&mut out, &mut reader), format!("short{}+OK\r\n", "x".repeat(5000)));
+        assert_eq!(out.waiting_bytes(), 0);
         delivery.close().expect("closes");
     }
 
@@ -309,7 +433,7 @@ mod tests {
         out.writer(Protocol::Resp2).integer(9);
         out.truncate(mark);
         out.value(Protocol::Resp2, partition, 1);
-        out.gate(Lsn::NONE);
+        out.gate(Barrier::NONE);
         out.open_gates(|_| true);
         assert_eq!(sent(&mut out, &mut reader), "+OK\r\n$3\r\none\r\n");
         delivery.close().expect("closes");

@@ -4,11 +4,14 @@
 //! shown, and change nothing; those that would promise something else than the log keeps are refused.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use parking_lot::RwLock;
 
 use super::Settings;
 use super::error::CommandError;
+use super::output_limits::OutputLimits;
+use crate::delivery::LagLimits;
 
 /// What `CONFIG SET` may do to a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +24,8 @@ enum Access {
     Fixed,
 }
 
+const OUTPUT_LIMITS: &str = "client-output-buffer-limit";
+
 /// Name, initial value, access.
 const PARAMETERS: &[(&str, &str, Access)] = &[
     ("activedefrag", "no", Access::Kept),
@@ -28,7 +33,7 @@ const PARAMETERS: &[(&str, &str, Access)] = &[
     ("appendfsync", "always", Access::Kept),
     ("appendonly", "yes", Access::Kept),
     ("bind", "127.0.0.1", Access::Fixed),
-    ("client-output-buffer-limit", "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60", Access::Kept),
+    (OUTPUT_LIMITS, "", Access::Effective),
     ("client-query-buffer-limit", "1073741824", Access::Kept),
     ("close-on-replica-write", "yes", Access::Kept),
     ("databases", "16", Access::Fixed),
@@ -69,6 +74,7 @@ const PARAMETERS: &[(&str, &str, Access)] = &[
 #[derive(Debug)]
 pub struct Parameters {
     values: RwLock<BTreeMap<&'static str, String>>,
+    output_limits: OutputLimits,
 }
 
 impl Parameters {
@@ -78,7 +84,9 @@ impl Parameters {
         values.insert("databases", settings.databases.to_string());
         values.insert("maxclients", settings.clients_max.to_string());
         values.insert("proto-max-bulk-len", settings.bulk_bytes_max.to_string());
-        Self { values: RwLock::new(values) }
+        let output_limits = OutputLimits::new(settings.subscriber_bytes_max);
+        values.insert(OUTPUT_LIMITS, output_limits.classes().to_string());
+        Self { values: RwLock::new(values), output_limits }
     }
 
     /// The parameters whose names match any of the glob patterns.
@@ -91,6 +99,7 @@ impl Parameters {
     /// Sets all of the pairs, or none and says why.
     pub fn set(&self, pairs: &[bytes::Bytes]) -> Result<(), CommandError> {
         let mut changes = Vec::new();
+        let mut output_limits = None;
         for pair in pairs.chunks(2) {
             let [name, value] = pair else { return Err(CommandError::Arity("config|set")) };
             let name = String::from_utf8_lossy(name).to_ascii_lowercase();
@@ -102,13 +111,33 @@ impl Parameters {
                 Access::Kept => {}
                 Access::Fixed if self.values.read().get(name) == Some(&value) => {}
                 Access::Fixed => return refused("can't set immutable config"),
+                Access::Effective if *name == OUTPUT_LIMITS => match self.output_limits.changed(&value) {
+                    Ok(classes) => output_limits = Some(classes),
+                    Err(reason) => return refused(reason),
+                },
                 Access::Effective if value.parse::<u64>().is_ok_and(|n| n >= 1024 * 1024) => {}
                 Access::Effective => return refused("argument must be between 1048576 and 9223372036854775807 inclusive"),
             }
             changes.push((*name, value));
         }
+        if let Some(classes) = output_limits {
+            self.output_limits.set(classes);
+            changes.push((OUTPUT_LIMITS, classes.to_string()));
+        }
         self.values.write().extend(changes);
         Ok(())
+    }
+
+    /// How far a subscriber may fall behind.
+    pub fn subscriber_limits(&self) -> Arc<LagLimits> {
+        self.output_limits.subscribers()
+    }
+
+    /// How many stream entries make a node, by which streams are trimmed approximately.
+    pub fn stream_node_entries(&self) -> u64 {
+        let values = self.values.read();
+        let entries = values.get("stream-node-max-entries").and_then(|value| value.parse().ok());
+        entries.filter(|entries| *entries > 0).unwrap_or(100)
     }
 
     /// The largest argument of a command, in bytes.

@@ -7,18 +7,24 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::error::CommandError;
 use crate::delivery::{Delivery, Unit};
-use crate::log::Lsn;
+use crate::log::Barrier;
 
 /// The unit of a round, opened when first used.
 pub struct Round<'d> {
     delivery: &'d Delivery,
     unit: Option<Unit<'d>>,
-    covers: Lsn,
+    covers: Barrier,
     depends: bool,
     atomic: bool,
     now_ms: i64,
     /// Records and bytes of values written, and records written live only.
     pub written: Written,
+}
+
+/// Milliseconds since the epoch.
+pub fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// What a round wrote, for the metrics.
@@ -31,10 +37,9 @@ pub struct Written {
 
 impl<'d> Round<'d> {
     pub fn new(delivery: &'d Delivery) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        let now_ms = now_ms();
         let written = Written::default();
-        Self { delivery, unit: None, covers: Lsn::NONE, depends: false, atomic: false, now_ms, written }
+        Self { delivery, unit: None, covers: Barrier::NONE, depends: false, atomic: false, now_ms, written }
     }
 
     /// The time of the round, in milliseconds since the epoch.
@@ -57,9 +62,9 @@ impl<'d> Round<'d> {
     }
 
     /// The replies of this round wait for this position too.
-    pub fn depend_on(&mut self, lsn: Lsn) {
+    pub fn depend_on(&mut self, barrier: Barrier) {
         self.depends = true;
-        self.covers = self.covers.max(lsn);
+        self.covers = self.covers.and(barrier);
     }
 
     /// From here to [`Self::end_atomic`] everything belongs to one unit of its own.
@@ -90,16 +95,16 @@ impl<'d> Round<'d> {
 
     fn commit(&mut self) {
         if let Some(unit) = self.unit.take() {
-            let seen = if self.depends { unit.seen() } else { Lsn::NONE };
+            let seen = if self.depends { unit.seen() } else { Barrier::NONE };
             let written = unit.commit();
             if self.depends {
-                self.covers = self.covers.max(seen).max(written);
+                self.covers = self.covers.and(seen).and(written);
             }
         }
     }
 
     /// Ends the round: what its replies depend on.
-    pub fn finish(mut self) -> (Lsn, Written) {
+    pub fn finish(mut self) -> (Barrier, Written) {
         self.commit();
         (self.covers, self.written)
     }

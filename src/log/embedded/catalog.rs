@@ -7,15 +7,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::disk::Disk;
 use super::files::partition_directory;
 use super::partition::Partition;
 use super::segment::Segments;
 use crate::log::error::TopicError;
-use crate::log::lsn::Durable;
+use crate::log::lsn::{Durability, Durable};
 use crate::log::name::TopicName;
 use crate::log::producers::Producers;
 use crate::log::state::{Change, PARTITIONS, StateRecord, TOPICS, Table};
 use crate::log::topic::{Cleanup, Topic, TopicId, TopicSettings};
+use crate::log::transactions::KeptTransactions;
 
 /// The most partitions that one topic may have.
 pub const PARTITIONS_MAX: u32 = 10_000;
@@ -37,15 +39,22 @@ pub struct PartitionPut {
     pub broadcast: Vec<(u64, u64)>,
     #[serde(default)]
     pub producers: Producers,
+    #[serde(default)]
+    pub transactions: KeptTransactions,
 }
 
 /// The topics and partitions by name, identity and number.
 #[derive(Debug)]
 pub struct Catalog {
+    disk: Disk,
     root: PathBuf,
     durable: Arc<Durable>,
     topics_max: usize,
+    /// For topics that do not say.
+    durability: Durability,
     next_partition: u32,
+    /// Grows with every topic or partition that comes or goes.
+    version: u64,
     by_name: HashMap<TopicName, Arc<Topic>>,
     by_id: HashMap<TopicId, Arc<Topic>>,
     partitions: HashMap<u32, Arc<Partition>>,
@@ -53,12 +62,15 @@ pub struct Catalog {
 
 impl Catalog {
     /// Only the two tables that the log itself needs.
-    pub fn new(root: PathBuf, durable: Arc<Durable>, topics_max: usize) -> Self {
+    pub fn new(disk: Disk, root: PathBuf, durable: Arc<Durable>, durability: Durability, topics_max: usize) -> Self {
         let mut catalog = Self {
+            disk,
             root,
             durable,
             topics_max,
+            durability,
             next_partition: 0,
+            version: 0,
             by_name: HashMap::new(),
             by_id: HashMap::new(),
             partitions: HashMap::new(),
@@ -84,6 +96,11 @@ impl Catalog {
     /// All topics.
     pub fn topics(&self) -> Vec<Arc<Topic>> {
         self.by_name.values().cloned().collect()
+    }
+
+    /// Differs from what it was as soon as a topic or partition came or went.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// How many topics there are, internal ones included.
@@ -136,7 +153,8 @@ impl Catalog {
             return Err(TopicError::InvalidPartitions);
         }
         let numbers: Vec<u32> = (self.next_partition..).take((total - present) as usize).collect();
-        let more = self.install_partitions(name, topic.id(), present, &numbers);
+        let durability = self.durability_of(&topic.settings());
+        let more = self.install_partitions(name, topic.id(), present, &numbers, durability);
         topic.add_partitions(more);
         Ok(Self::put_of(&topic))
     }
@@ -144,8 +162,19 @@ impl Catalog {
     /// Changes a topic's settings.
     pub fn change(&mut self, name: &TopicName, settings: TopicSettings) -> Result<StateRecord, TopicError> {
         let topic = self.topic(name).ok_or(TopicError::Unknown)?;
-        topic.change_settings(settings);
+        self.change_settings(&topic, settings);
         Ok(Self::put_of(&topic))
+    }
+
+    fn change_settings(&self, topic: &Topic, settings: TopicSettings) {
+        for partition in topic.partitions() {
+            partition.set_durability(self.durability_of(&settings));
+        }
+        topic.change_settings(settings);
+    }
+
+    fn durability_of(&self, settings: &TopicSettings) -> Durability {
+        settings.durability.unwrap_or(self.durability)
     }
 
     /// Takes a topic out. Its files are the caller's to remove once the record is durable.
@@ -177,10 +206,11 @@ impl Catalog {
                 let put: TopicPut = serde_json::from_slice(body).map_err(|error| error.to_string())?;
                 match self.topic(&name).filter(|topic| topic.id() == put.id) {
                     Some(topic) => {
-                        topic.change_settings(put.settings);
+                        let durability = self.durability_of(&put.settings);
+                        self.change_settings(&topic, put.settings);
                         let present = topic.partition_count();
                         let more = put.partitions.get(present as usize..).unwrap_or_default();
-                        let more = self.install_partitions(&name, put.id, present, more);
+                        let more = self.install_partitions(&name, put.id, present, more, durability);
                         topic.add_partitions(more);
                     }
                     None => {
@@ -195,6 +225,7 @@ impl Catalog {
 
     fn remove(&mut self, name: &TopicName) -> Option<Arc<Topic>> {
         let topic = self.by_name.remove(name)?;
+        self.version += 1;
         topic.mark_deleted();
         self.by_id.remove(&topic.id());
         for partition in topic.partitions() {
@@ -204,19 +235,28 @@ impl Catalog {
     }
 
     fn install(&mut self, name: TopicName, id: TopicId, numbers: &[u32], settings: TopicSettings) -> Arc<Topic> {
-        let partitions = self.install_partitions(&name, id, 0, numbers);
+        let durability = self.durability_of(&settings);
+        let partitions = self.install_partitions(&name, id, 0, numbers, durability);
         let topic = Arc::new(Topic::new(name.clone(), id, partitions, settings));
         self.by_name.insert(name, Arc::clone(&topic));
         self.by_id.insert(id, Arc::clone(&topic));
         topic
     }
 
-    fn install_partitions(&mut self, name: &TopicName, id: TopicId, first_index: u32, numbers: &[u32]) -> Vec<Arc<Partition>> {
+    fn install_partitions(
+        &mut self,
+        name: &TopicName,
+        id: TopicId,
+        first_index: u32,
+        numbers: &[u32],
+        durability: Durability,
+    ) -> Vec<Arc<Partition>> {
         let mut made = Vec::with_capacity(numbers.len());
+        self.version += 1;
         for (index, number) in (first_index..).zip(numbers.iter().copied()) {
             let directory = partition_directory(&self.root, &name.to_file_stem(), index);
-            let segments = Segments::empty(directory, id);
-            let partition = Partition::new(number, index, name.clone(), Arc::clone(&self.durable), segments);
+            let segments = Segments::empty(self.disk.clone(), directory, id);
+            let partition = Partition::new(number, index, name.clone(), Arc::clone(&self.durable), durability, segments);
             let partition = Arc::new(partition);
             self.next_partition = self.next_partition.max(number + 1);
             self.partitions.insert(number, Arc::clone(&partition));
@@ -251,6 +291,23 @@ pub fn partition_key(number: u32) -> Bytes {
     Bytes::copy_from_slice(&number.to_be_bytes())
 }
 
+/// The key of `__partitions` that says up to which position the journal was retired. No partition has it.
+pub const RETIRED_KEY: Bytes = Bytes::new();
+
+/// The record that says so: without a file that begins there or before, something is missing.
+pub fn retired_put(position: u64) -> StateRecord {
+    let change = Change::Put(Bytes::copy_from_slice(&position.to_be_bytes()));
+    StateRecord { table: PARTITIONS, key: RETIRED_KEY, change }
+}
+
+/// The position in such a record.
+pub fn retired_to(change: &Change) -> Option<u64> {
+    match change {
+        Change::Put(body) => body.as_ref().try_into().ok().map(u64::from_be_bytes),
+        Change::Operation(_) | Change::Delete => None,
+    }
+}
+
 /// The record that keeps what cannot be read off a partition's files.
 pub fn partition_put(partition: &Partition) -> StateRecord {
     let put = partition.with(|state| PartitionPut {
@@ -258,6 +315,7 @@ pub fn partition_put(partition: &Partition) -> StateRecord {
         end: state.end,
         broadcast: state.broadcast.iter().map(|run| (run.start, run.end)).collect(),
         producers: state.producers.clone(),
+        transactions: state.transactions.keep(),
     });
     let body = serde_json::to_vec(&put).unwrap_or_default();
     StateRecord { table: PARTITIONS, key: partition_key(partition.id()), change: Change::Put(body.into()) }

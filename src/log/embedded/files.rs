@@ -1,11 +1,9 @@
 //! Names and headers of the files, and the few file operations whose order durability hangs on.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use super::disk::{Disk, File, Open, OpenFile};
 use super::frame::checksum;
 use super::journal::JournalFile;
 
@@ -13,6 +11,9 @@ use super::journal::JournalFile;
 pub const JOURNAL_HEADER_BYTES: u64 = 64;
 /// The version of the journal's format.
 pub const JOURNAL_VERSION: u32 = 1;
+
+/// The size of the entries of a journal's first file, in bytes.
+const FIRST_FILE_BYTES: u64 = 4 << 20;
 
 const MAGIC: &[u8; 8] = b"TRUNKJNL";
 
@@ -55,45 +56,72 @@ pub fn journal_file_name(start: u64) -> String {
 }
 
 /// Makes a journal file, out of a retired one if there is one, with its header and its name on disk.
-pub fn create_journal_file(directory: &Path, start: u64, spare: Option<&Path>) -> io::Result<JournalFile> {
+pub fn create_journal_file(
+    disk: &Disk,
+    directory: &Path,
+    start: u64,
+    spare: Option<&Path>,
+    capacity_bytes: u64,
+) -> io::Result<JournalFile> {
     let path = directory.join(journal_file_name(start));
     let fresh = directory.join("next.spare");
     let source = spare.unwrap_or(&fresh);
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(source)?;
+    let file = disk.open(source, Open::Create)?;
     file.write_all_at(&encode_header(start), 0)?;
     file.sync_all()?;
-    std::fs::rename(source, &path)?;
-    sync_directory(directory)?;
-    Ok(JournalFile { start, path, file: Arc::new(file) })
+    disk.rename(source, &path)?;
+    disk.sync_directory(directory)?;
+    Ok(JournalFile { start, path, file, capacity_bytes })
+}
+
+/// Makes the first file of a journal. It is smaller than others, so that it is full of zeros at once: what is written over
+/// syncs faster than what makes a file grow.
+pub fn create_first_file(disk: &Disk, directory: &Path, start: u64, capacity_bytes: u64) -> io::Result<JournalFile> {
+    let capacity_bytes = capacity_bytes.min(FIRST_FILE_BYTES);
+    let (path, _) = create_spare(disk, directory, 0, capacity_bytes)?;
+    create_journal_file(disk, directory, start, Some(&path), capacity_bytes)
+}
+
+/// How many bytes of entries a file of this length is to hold: what was made for it, unless it grew as it was written.
+pub fn capacity_of(length: u64, file_bytes: u64) -> u64 {
+    let capacity_bytes = length.saturating_sub(JOURNAL_HEADER_BYTES);
+    if capacity_bytes < FIRST_FILE_BYTES { file_bytes } else { capacity_bytes }
+}
+
+/// Writes zeros over a part of a file, and makes that durable.
+pub fn erase(disk: &Disk, path: &Path, from: u64, bytes: u64) -> io::Result<()> {
+    let file = disk.open(path, Open::Write)?;
+    write_zeros(&*file, from, bytes)?;
+    file.sync_all()
 }
 
 /// Makes a file full of zeros that a journal file can be made of. `number` has named none before: the file of that name may
 /// be a part of the journal by now.
-pub fn create_spare(directory: &Path, number: u64, bytes: u64) -> io::Result<(PathBuf, Arc<File>)> {
+pub fn create_spare(disk: &Disk, directory: &Path, number: u64, bytes: u64) -> io::Result<(PathBuf, File)> {
     let path = directory.join(format!("zeroed-{number}.spare"));
-    let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
-    if let Err(error) = fill_with_zeros(&file, bytes + JOURNAL_HEADER_BYTES) {
+    let file = disk.open(&path, Open::CreateNew)?;
+    if let Err(error) = fill_with_zeros(&*file, bytes + JOURNAL_HEADER_BYTES) {
         // On a full disk it would take the room that others need.
-        std::fs::remove_file(&path)?;
+        disk.remove_file(&path)?;
         return Err(error);
     }
-    Ok((path, Arc::new(file)))
+    Ok((path, file))
 }
 
-fn fill_with_zeros(mut file: &File, bytes: u64) -> io::Result<()> {
-    let zeros = vec![0; 1 << 20];
-    let mut left = bytes;
-    while left > 0 {
-        let step = left.min(zeros.len() as u64);
-        file.write_all(zeros.get(..step as usize).unwrap_or_default())?;
-        left -= step;
-    }
+fn fill_with_zeros(file: &dyn OpenFile, bytes: u64) -> io::Result<()> {
+    write_zeros(file, 0, bytes)?;
     file.sync_all()
 }
 
-/// Makes the names in a directory durable.
-pub fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+fn write_zeros(file: &dyn OpenFile, from: u64, bytes: u64) -> io::Result<()> {
+    let zeros = vec![0; bytes.min(1 << 20) as usize];
+    let mut at = from;
+    while at < from + bytes {
+        let step = (from + bytes - at).min(zeros.len() as u64);
+        file.write_all_at(zeros.get(..step as usize).unwrap_or_default(), at)?;
+        at += step;
+    }
+    Ok(())
 }
 
 /// The directory of one partition's segments.

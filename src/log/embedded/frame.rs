@@ -6,6 +6,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::log::runs::OFFSET_MAX;
+
 /// The fixed part of an entry: length, checksum, position, synced position, number of writes.
 pub const HEADER_BYTES: usize = 28;
 /// One target of a write: partition, flags, base offset.
@@ -149,7 +151,13 @@ fn decode_write(bytes: &Bytes, end: usize, at: usize, position: u64) -> Option<(
     let targets = entry
         .get(targets_at..body_at)?
         .chunks_exact(TARGET_BYTES)
-        .map(|raw| Some(Target { partition: u32_at(raw, 0)?, flags: u32_at(raw, 4)?, base_offset: u64_at(raw, 8)? }))
+        .map(|raw| {
+            Some(Target {
+                partition: u32_at(raw, 0)?,
+                flags: u32_at(raw, 4)?,
+                base_offset: u64_at(raw, 8).filter(|offset| *offset < OFFSET_MAX)?,
+            })
+        })
         .collect::<Option<Vec<_>>>()?;
     if next > end {
         return None;

@@ -1,13 +1,12 @@
 //! The write-ahead log that all partitions share: gathers entries, writes what has gathered with one call, syncs once.
 //!
 //! Positions count bytes since the journal began and never restart. An entry lies in one file. The newest bytes stay in
-//! memory up to a budget (the memory tail), so that live readers never touch the files. A failed write or sync poisons
-//! the journal for good: after it nothing is known about what is on disk.
+//! memory up to a budget (the memory tail), so that live readers never touch the files. Whoever waits alone writes and syncs
+//! himself; when many wait a thread does it. A failed write or sync poisons the journal for good: after it nothing is known
+//! about what is on disk.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,11 +16,12 @@ use bytes::{Bytes, BytesMut};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::LogSettings;
+use super::disk::{Disk, File};
 use super::files::{self, JOURNAL_HEADER_BYTES};
 use super::frame::{Encoder, Target};
 use super::recovery::journal_directory;
 use crate::log::error::Refused;
-use crate::log::lsn::{Durable, Lsn};
+use crate::log::lsn::{Barrier, Durability, Durable, Lsn};
 use crate::log::stats::JournalStats;
 
 /// New room for entries is made in steps of this.
@@ -49,30 +49,52 @@ pub struct JournalFile {
     /// Where it lies.
     pub path: PathBuf,
     /// Open for reading and writing.
-    pub file: Arc<File>,
+    pub file: File,
+    /// The size of its entries at which a new file is begun, in bytes.
+    pub capacity_bytes: u64,
 }
 
 /// The journal. One thread runs [`Journal::run`].
 pub struct Journal {
+    disk: Disk,
     directory: PathBuf,
     file_bytes: u64,
     tail_bytes: usize,
+    sync_interval: Duration,
     pending: Mutex<Pending>,
-    gathered: Condvar,
     /// What waited was taken to be written.
     taken: Condvar,
+    /// Held by the one who writes.
+    writer: Mutex<Writer>,
     recent: Mutex<Recent>,
     files: Mutex<VecDeque<JournalFile>>,
     spares: Mutex<Spares>,
     durable: Arc<Durable>,
     end: AtomicU64,
+    /// The end of the last entry that is acknowledged once it is synced.
+    synced_end: AtomicU64,
     stats: Arc<JournalStats>,
+}
+
+/// What the one who writes knows.
+#[derive(Default)]
+struct Writer {
+    /// When something was written that is to be synced within the interval.
+    unsynced_since: Option<Instant>,
+}
+
+/// What was taken to be written.
+struct Gathered {
+    start: Lsn,
+    end: Lsn,
+    pieces: Vec<Bytes>,
+    durability: Durability,
 }
 
 /// Files to be written over.
 #[derive(Default)]
 struct Spares {
-    files: Vec<(PathBuf, Arc<File>)>,
+    files: Vec<(PathBuf, File)>,
     /// How many were made as spares.
     made: u64,
 }
@@ -94,6 +116,8 @@ struct Pending {
     sealed: Vec<Bytes>,
     start: u64,
     next: u64,
+    /// The most that an entry in it asks for.
+    durability: Durability,
     stop: bool,
 }
 
@@ -145,17 +169,27 @@ impl Journal {
         stats: Arc<JournalStats>,
     ) -> Self {
         Self {
+            disk: settings.disk.clone(),
             directory: journal_directory(&settings.directory),
             file_bytes: settings.journal_file_bytes,
             tail_bytes: settings.memory_tail_bytes,
-            pending: Mutex::new(Pending { buffer: BytesMut::new(), sealed: Vec::new(), start: next, next, stop: false }),
-            gathered: Condvar::new(),
+            sync_interval: Duration::from_millis(settings.sync_interval_ms),
+            pending: Mutex::new(Pending {
+                buffer: BytesMut::new(),
+                sealed: Vec::new(),
+                start: next,
+                next,
+                durability: Durability::Os,
+                stop: false,
+            }),
             taken: Condvar::new(),
+            writer: Mutex::default(),
             recent: Mutex::new(Recent::default()),
             files: Mutex::new(files),
             spares: Mutex::new(Spares::default()),
             durable,
             end: AtomicU64::new(next),
+            synced_end: AtomicU64::new(next),
             stats,
         }
     }
@@ -170,11 +204,18 @@ impl Journal {
         Lsn(self.end.load(Ordering::Acquire))
     }
 
+    /// Passed once everything appended by now is as safe as each entry asked for.
+    pub fn barrier(&self) -> Barrier {
+        let synced = Barrier::at(Lsn(self.synced_end.load(Ordering::Acquire)), Durability::Fsync);
+        synced.and(Barrier::at(self.end(), Durability::Os))
+    }
+
     /// Appends one atomic entry. Calls `placed` with each body's index and position, before anything else can be
     /// appended, and returns the position that must be durable for the entry to be.
     pub fn append<'a, I>(
         &self,
         bodies: impl ExactSizeIterator<Item = Body<'a, I>>,
+        durability: Durability,
         mut placed: impl FnMut(usize, u64, Lsn),
     ) -> Result<Lsn, Refused>
     where
@@ -205,11 +246,15 @@ impl Journal {
             placed(index, at, Lsn(next));
         }
         pending.next = next;
+        pending.durability = pending.durability.max(durability);
         self.end.store(next, Ordering::Release);
+        if durability == Durability::Fsync {
+            self.synced_end.store(next, Ordering::Release);
+        }
         let first = pending.start == position;
         drop(pending);
         if first {
-            self.gathered.notify_one();
+            self.durable.wake_writer();
         }
         Ok(Lsn(next))
     }
@@ -262,24 +307,94 @@ impl Journal {
 
     /// Writes and syncs until [`Journal::stop`] is called and nothing is left. Runs on a thread of its own.
     pub fn run(&self) {
-        while let Some((start, pieces)) = self.gather() {
-            if let Err(error) = self.commit(start, &pieces) {
-                let reason = format!("writing the journal in {} failed: {error}", self.directory.display());
-                tracing::error!(%reason, "the log is poisoned: no record is accepted until the next start");
-                self.durable.fail(&reason);
-                return;
+        self.durable.set_writer();
+        loop {
+            // Stopped is looked at first: what is appended before it is written below.
+            let stop = self.pending.lock().stop;
+            let next_sync = match self.writer.try_lock() {
+                Some(mut writer) => {
+                    if self.work(&mut writer, stop).is_err() {
+                        return;
+                    }
+                    writer.unsynced_since.map(|since| since + self.sync_interval)
+                }
+                // Who holds it looks again when done, and wakes this thread if there is more.
+                None => None,
+            };
+            match next_sync {
+                _ if stop && self.durable.synced() == self.end() => return,
+                _ if self.has_work() && !self.writer.is_locked() => {}
+                Some(due) => std::thread::park_timeout(due.saturating_duration_since(Instant::now())),
+                None => std::thread::park(),
             }
         }
     }
 
-    /// Waits for entries and takes all that are there. `None`: stopped.
-    fn gather(&self) -> Option<(u64, Vec<Bytes>)> {
-        let mut pending = self.pending.lock();
-        while pending.next == pending.start {
-            if pending.stop {
-                return None;
+    /// Writes and syncs what there is on the calling thread if nobody else does, and nobody else waits for it: a hand-off
+    /// to another thread costs a large part of a sync. Whether the barrier is passed.
+    pub fn press(&self, barrier: Barrier) -> bool {
+        if self.durable.is_durable(barrier) {
+            return true;
+        }
+        if self.durable.is_crowded() {
+            return false;
+        }
+        let Some(mut writer) = self.writer.try_lock() else { return false };
+        let worked = self.work(&mut writer, false);
+        let is_due_later = writer.unsynced_since.is_some();
+        drop(writer);
+        if is_due_later || self.has_work() {
+            self.durable.wake_writer();
+        }
+        worked.is_ok() && self.durable.is_durable(barrier)
+    }
+
+    fn has_work(&self) -> bool {
+        let pending = self.pending.lock();
+        pending.next > pending.start || self.durable.wants_sync()
+    }
+
+    /// Writes what waits, and syncs if somebody asked for it, if it is due, or `all` is to be safe.
+    fn work(&self, writer: &mut Writer, all: bool) -> Result<(), ()> {
+        self.try_work(writer, all).map_err(|error| {
+            let reason = format!("writing the journal in {} failed: {error}", self.directory.display());
+            tracing::error!(%reason, "the log is poisoned: no record is accepted until the next start");
+            self.durable.fail(&reason);
+        })
+    }
+
+    fn try_work(&self, writer: &mut Writer, all: bool) -> io::Result<()> {
+        if self.durable.failure().is_some() {
+            return Err(io::Error::other("an earlier write failed"));
+        }
+        let began = Instant::now();
+        let mut is_asked_for = all;
+        let mut bytes = 0;
+        if let Some(gathered) = self.gather() {
+            bytes = gathered.end.0 - gathered.start.0;
+            self.write(writer, &gathered)?;
+            is_asked_for |= gathered.durability == Durability::Fsync;
+            if gathered.durability == Durability::Interval {
+                writer.unsynced_since.get_or_insert(began);
             }
-            self.gathered.wait(&mut pending);
+        }
+        let written = Instant::now();
+        let end = self.durable.written();
+        let is_due = writer.unsynced_since.is_some_and(|since| written - since >= self.sync_interval);
+        if end > self.durable.synced() && (is_asked_for || is_due || self.durable.wants_sync()) {
+            self.sync(writer)?;
+        }
+        if bytes > 0 {
+            self.stats.wrote(bytes, written - began);
+        }
+        Ok(())
+    }
+
+    /// Takes everything that waits, and keeps it in memory for readers.
+    fn gather(&self) -> Option<Gathered> {
+        let mut pending = self.pending.lock();
+        if pending.next == pending.start {
+            return None;
         }
         pending.seal();
         let start = pending.start;
@@ -292,23 +407,36 @@ impl Journal {
             recent.push(position, piece.clone());
             position += piece.len() as u64;
         }
-        Some((start, pieces))
+        let durability = std::mem::replace(&mut pending.durability, Durability::Os);
+        Some(Gathered { start: Lsn(start), end: Lsn(position), pieces, durability })
     }
 
-    fn commit(&self, start: u64, pieces: &[Bytes]) -> io::Result<()> {
-        let length: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
-        let file = self.file_for(start, length)?;
-        let began = Instant::now();
-        let mut at = JOURNAL_HEADER_BYTES + start - file.start;
-        for piece in pieces {
+    fn write(&self, writer: &mut Writer, gathered: &Gathered) -> io::Result<()> {
+        let file = self.file_for(writer, gathered)?;
+        let mut at = JOURNAL_HEADER_BYTES + gathered.start.0 - file.start;
+        for piece in &gathered.pieces {
             file.file.write_all_at(piece, at)?;
             at += piece.len() as u64;
         }
-        let written = Instant::now();
+        if gathered.durability < Durability::Fsync {
+            self.durable.wrote(gathered.end);
+        } else {
+            self.durable.wrote_silently(gathered.end);
+        }
         self.trim_recent();
-        file.file.sync_data()?;
-        self.stats.synced(length, written - began, written.elapsed());
-        self.durable.advance(Lsn(start + length));
+        Ok(())
+    }
+
+    /// Syncs the newest file; those before were when it was begun.
+    fn sync(&self, writer: &mut Writer) -> io::Result<()> {
+        let newest = self.files.lock().back().cloned();
+        let Some(newest) = newest else { return Ok(()) };
+        let end = self.durable.written();
+        let began = Instant::now();
+        newest.file.sync_data()?;
+        writer.unsynced_since = None;
+        self.stats.synced(began.elapsed());
+        self.durable.advance(end);
         Ok(())
     }
 
@@ -318,17 +446,21 @@ impl Journal {
         self.stats.tail_bytes.store(recent.bytes as u64, Ordering::Relaxed);
     }
 
-    /// The newest file, or a new one where `length` more bytes would make it too large.
-    fn file_for(&self, start: u64, length: u64) -> io::Result<JournalFile> {
+    /// The newest file, or a new one where this would make it too large.
+    fn file_for(&self, writer: &mut Writer, gathered: &Gathered) -> io::Result<JournalFile> {
+        let (start, length) = (gathered.start.0, gathered.end.0 - gathered.start.0);
         let newest = self.files.lock().back().cloned();
         if let Some(file) = newest {
             let used = start - file.start;
-            if used == 0 || used + length <= self.file_bytes {
+            if used == 0 || used + length <= file.capacity_bytes {
                 return Ok(file);
+            }
+            if self.durable.written() > self.durable.synced() {
+                self.sync(writer)?;
             }
         }
         let spare = self.spares.lock().take();
-        let file = files::create_journal_file(&self.directory, start, spare.as_deref())?;
+        let file = files::create_journal_file(&self.disk, &self.directory, start, spare.as_deref(), self.file_bytes)?;
         self.files.lock().push_back(file.clone());
         self.stats.files.store(self.files.lock().len() as u64, Ordering::Relaxed);
         Ok(file)
@@ -336,17 +468,18 @@ impl Journal {
 
     /// Prepares the next file once the newest is half full: overwriting what was written before syncs faster than growing.
     pub fn prepare_spare(&self) -> io::Result<()> {
-        let newest = self.files.lock().back().map_or(0, |file| file.start);
-        let used = self.end().0.saturating_sub(newest);
+        let newest = self.files.lock().back().cloned();
+        let Some(newest) = newest else { return Ok(()) };
+        let used = self.end().0.saturating_sub(newest.start);
         let number = {
             let mut spares = self.spares.lock();
-            if used * 2 < self.file_bytes || !spares.files.is_empty() {
+            if used * 2 < newest.capacity_bytes || !spares.files.is_empty() {
                 return Ok(());
             }
             spares.made += 1;
             spares.made
         };
-        let spare = files::create_spare(&self.directory, number, self.file_bytes)?;
+        let spare = files::create_spare(&self.disk, &self.directory, number, self.file_bytes)?;
         self.spares.lock().files.push(spare);
         Ok(())
     }
@@ -354,7 +487,7 @@ impl Journal {
     /// Lets [`Journal::run`] end once everything is on disk. Later appends are refused.
     pub fn stop(&self) {
         self.pending.lock().stop = true;
-        self.gathered.notify_one();
+        self.durable.wake_writer();
     }
 
     /// How many bytes its files hold.
@@ -381,11 +514,11 @@ impl Journal {
         let mut spares = self.spares.lock();
         if spares.files.len() < SPARES_MAX {
             let path = file.path.with_extension("spare");
-            std::fs::rename(&file.path, &path)?;
+            self.disk.rename(&file.path, &path)?;
             spares.files.push((path, Arc::clone(&file.file)));
         } else {
-            std::fs::remove_file(&file.path)?;
+            self.disk.remove_file(&file.path)?;
         }
-        files::sync_directory(&self.directory)
+        self.disk.sync_directory(&self.directory)
     }
 }

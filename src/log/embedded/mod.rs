@@ -3,13 +3,18 @@
 //! Writes go to the journal, which all partitions share; when a journal file is retired, what some view or policy still
 //! needs moves to segments, one directory a partition. Nothing outside of this folder touches files.
 
+mod aborted;
 mod catalog;
+mod disk;
 mod files;
 mod frame;
+pub mod inspect;
 mod journal;
 mod partition;
 mod recovery;
+mod refs;
 mod retire;
+mod scan;
 mod segment;
 
 use std::path::PathBuf;
@@ -25,15 +30,17 @@ pub use recovery::replay_any;
 
 use super::entry::{Entry, Write};
 use super::error::{OpenError, ReadError, Refused, TopicError};
-use super::lsn::{Durable, Lsn};
+use super::lsn::{Barrier, Durability, Durable, Lsn};
 use super::name::TopicName;
-use super::record::Limits;
+use super::record::{Limits, is_control_batch};
 use super::retention::Keeper;
 use super::state::{StateRecord, Table};
 use super::stats::{JournalStats, LogStats};
 use super::stored::StoredBatch;
 use super::topic::{Topic, TopicId, TopicSettings};
+use super::transactions::Aborted;
 use catalog::Catalog;
+use disk::Disk;
 use frame::{FLAG_BROADCAST, Target};
 use journal::{Body, Journal};
 use partition::BatchRef;
@@ -44,10 +51,16 @@ use retire::Removed;
 pub struct LogSettings {
     /// The data directory.
     pub directory: PathBuf,
+    /// The file system that it lies in.
+    pub disk: Disk,
     /// The size at which a new journal file is begun, in bytes.
     pub journal_file_bytes: u64,
     /// The size of the journal above which its oldest file is retired, in bytes.
     pub journal_retain_bytes: u64,
+    /// What is acknowledged when, where a topic does not say.
+    pub durability: Durability,
+    /// How long what asks for [`Durability::Interval`] may stay unsynced, in milliseconds.
+    pub sync_interval_ms: u64,
     /// How much of the newest written data stays in memory, in bytes.
     pub memory_tail_bytes: usize,
     /// The size at which a new segment is begun, in bytes.
@@ -64,8 +77,11 @@ impl Default for LogSettings {
     fn default() -> Self {
         Self {
             directory: PathBuf::from("data"),
+            disk: Disk::default(),
             journal_file_bytes: 64 << 20,
             journal_retain_bytes: 256 << 20,
+            durability: Durability::Fsync,
+            sync_interval_ms: 1000,
             memory_tail_bytes: 64 << 20,
             segment_bytes: 512 << 20,
             maintenance_interval_ms: 500,
@@ -186,22 +202,33 @@ impl Engine {
         self.journal.end()
     }
 
+    /// Passed once everything appended by now is as safe as it asked to be.
+    pub fn barrier(&self) -> Barrier {
+        self.journal.barrier()
+    }
+
+    /// Writes and syncs on the calling thread if nobody else waits for that. Whether the barrier is passed.
+    pub fn press(&self, barrier: Barrier) -> bool {
+        self.journal.press(barrier)
+    }
+
     /// Writes one atomic entry; its offsets have been reserved.
-    pub fn append(&self, entry: &Entry) -> Result<Lsn, Refused> {
+    pub fn append(&self, entry: &Entry) -> Result<Barrier, Refused> {
         if entry.writes.is_empty() {
-            return Ok(Lsn::NONE);
+            return Ok(Barrier::NONE);
         }
         let bodies =
             entry.writes.iter().map(|write| Body { targets: targets(write).into_iter(), span: write.span, bytes: &write.batch });
-        let lsn = self.journal.append(bodies, |index, position, lsn| {
+        let durability = entry.durability();
+        let lsn = self.journal.append(bodies, durability, |index, position, lsn| {
             if let Some(write) = entry.writes.get(index) {
-                place(write, position, lsn);
+                place(write, position, Barrier::at(lsn, durability));
             }
         })?;
         self.stats.entries.fetch_add(1, Ordering::Relaxed);
         let records: u64 = entry.writes.iter().map(|write| u64::from(write.span) * write.targets.len() as u64).sum();
         self.stats.records.fetch_add(records, Ordering::Relaxed);
-        Ok(lsn)
+        Ok(Barrier::at(lsn, durability))
     }
 
     /// Held from the first offset that is reserved until the entry is appended, so that offsets lie in the journal in
@@ -211,7 +238,7 @@ impl Engine {
     }
 
     /// Writes changes of the log's own tables.
-    fn append_state(&self, records: &[StateRecord]) -> Result<Lsn, Refused> {
+    fn append_state(&self, records: &[StateRecord]) -> Result<Barrier, Refused> {
         let _turn = self.turn();
         let mut entry = Entry::default();
         entry.add_state(records, |table| self.table(table), 0);
@@ -241,7 +268,8 @@ impl Engine {
         if let Some(refs) = in_journal {
             return self.read_refs(&refs);
         }
-        let found = segments.read(from, bytes_max)?;
+        let mut found = segments.read(from, bytes_max)?;
+        found.retain(|batch| batch.base_offset < bound);
         if !found.is_empty() {
             return Ok(found);
         }
@@ -255,6 +283,15 @@ impl Engine {
             let bytes = self.journal.read(batch.position, batch.bytes as usize)?;
             found.push(StoredBatch::new(batch.base_offset, batch.span, bytes));
         }
+        Ok(found)
+    }
+
+    /// The aborted transactions of a partition that had records in `from..to`, in the order of their markers.
+    pub fn aborted(&self, partition: &Partition, from: u64, to: u64) -> Result<Vec<Aborted>, ReadError> {
+        let (segments, in_journal) =
+            partition.with(|state| (Arc::clone(&state.segments), state.transactions.aborted_in(from, to).collect::<Vec<_>>()));
+        let mut found = segments.aborted(from, to)?;
+        found.extend(in_journal);
         Ok(found)
     }
 
@@ -281,6 +318,11 @@ impl Engine {
     /// All topics, internal ones included.
     pub fn topics(&self) -> Vec<Arc<Topic>> {
         self.catalog.read().topics()
+    }
+
+    /// See [`crate::log::Log::catalog_version`].
+    pub fn catalog_version(&self) -> u64 {
+        self.catalog.read().version()
     }
 
     /// The topic that a table is kept in, if it was opened.
@@ -382,7 +424,7 @@ fn targets(write: &Write) -> Targets {
         .collect()
 }
 
-fn place(write: &Write, position: u64, lsn: Lsn) {
+fn place(write: &Write, position: u64, barrier: Barrier) {
     for target in &write.targets {
         let batch = BatchRef {
             base_offset: target.base_offset,
@@ -390,7 +432,8 @@ fn place(write: &Write, position: u64, lsn: Lsn) {
             bytes: u32::try_from(write.batch.len()).unwrap_or(u32::MAX),
             span: write.span,
             max_timestamp_ms: write.max_timestamp_ms,
+            is_control: is_control_batch(&write.batch),
         };
-        target.partition.placed(batch, lsn, write.is_broadcast);
+        target.partition.placed(batch, barrier, write.is_broadcast);
     }
 }

@@ -5,16 +5,20 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 
+pub use super::refs::BatchRef;
+use super::refs::Refs;
 use super::segment::Segments;
-use crate::log::lsn::{Durable, Lsn, Signal};
+use crate::log::lsn::{Barrier, Durability, Durable, Signal};
 use crate::log::name::TopicName;
-use crate::log::producers::{Producers, SequenceError, Verdict};
-use crate::log::record::BatchHeader;
+use crate::log::producers::{ProducerSnapshot, Producers, SequenceError, Verdict};
+use crate::log::record::{BatchHeader, Outcome};
 use crate::log::runs::RunSet;
+use crate::log::transactions::Transactions;
+use crate::sync::Mutex;
 
 /// The offsets between which a partition may be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,24 +27,10 @@ pub struct Bounds {
     pub log_start: u64,
     /// One past the last offset that no crash can take back: the high watermark.
     pub durable: u64,
+    /// One past the last offset before which every transaction has its outcome: the last stable offset.
+    pub stable: u64,
     /// The offset of the next record.
     pub end: u64,
-}
-
-/// Where a batch lies in the journal.
-#[derive(Debug, Clone, Copy)]
-pub struct BatchRef {
-    pub base_offset: u64,
-    pub position: u64,
-    pub bytes: u32,
-    pub span: u32,
-    pub max_timestamp_ms: i64,
-}
-
-impl BatchRef {
-    pub fn next_offset(&self) -> u64 {
-        self.base_offset + u64::from(self.span)
-    }
 }
 
 /// The newest change of a key in a table of state.
@@ -59,6 +49,8 @@ pub struct Partition {
     index: u32,
     topic: TopicName,
     durable: Arc<Durable>,
+    /// A [`Durability`].
+    durability: AtomicU8,
     state: Mutex<PartitionState>,
 }
 
@@ -69,19 +61,51 @@ pub struct PartitionState {
     pub end: u64,
     pub durable_end: u64,
     /// Ends of appends that were not durable when last looked at, oldest first.
-    pub undurable: VecDeque<(u64, Lsn)>,
-    pub refs: VecDeque<BatchRef>,
+    pub undurable: VecDeque<(u64, Barrier)>,
+    pub refs: Refs,
     pub segments: Arc<Segments>,
     pub broadcast: RunSet,
     pub producers: Producers,
+    pub transactions: Transactions,
     pub latest: Option<HashMap<Bytes, Latest>>,
     waiters: Vec<(u64, Signal)>,
 }
 
 impl Partition {
-    pub(crate) fn new(id: u32, index: u32, topic: TopicName, durable: Arc<Durable>, segments: Segments) -> Self {
+    pub(crate) fn new(
+        id: u32,
+        index: u32,
+        topic: TopicName,
+        durable: Arc<Durable>,
+        durability: Durability,
+        segments: Segments,
+    ) -> Self {
         let state = PartitionState { segments: Arc::new(segments), ..PartitionState::default() };
-        Self { id, index, topic, durable, state: Mutex::new(state) }
+        Self { id, index, topic, durable, durability: AtomicU8::new(durability as u8), state: Mutex::new(state) }
+    }
+
+    /// What must have happened to what is written to it before it is acknowledged.
+    pub fn durability(&self) -> Durability {
+        let number = self.durability.load(Ordering::Relaxed);
+        let weaker = [Durability::Os, Durability::Interval];
+        weaker.into_iter().find(|weaker| *weaker as u8 == number).unwrap_or_default()
+    }
+
+    pub(crate) fn set_durability(&self, durability: Durability) {
+        self.durability.store(durability as u8, Ordering::Relaxed);
+    }
+
+    /// What must be passed before a record that was appended may be seen. A record whose entry is not appended yet waits for
+    /// that entry, whose barrier nobody knows: `None`.
+    pub(crate) fn barrier_of(&self, offset: u64) -> Option<Barrier> {
+        let mut state = self.state.lock();
+        state.settle(&self.durable);
+        // A record of a transaction waits for the outcome, too.
+        let offset = state.transactions.decided_by(offset);
+        if offset < state.durable_end {
+            return Some(Barrier::NONE);
+        }
+        state.undurable.iter().find(|(end, _)| *end > offset).map(|(_, barrier)| *barrier)
     }
 
     /// Its number in the catalog, unique over all topics and times.
@@ -102,15 +126,20 @@ impl Partition {
     /// The offsets between which it may be read.
     pub fn bounds(&self) -> Bounds {
         let mut state = self.state.lock();
-        state.settle(self.durable.synced());
-        Bounds { log_start: state.log_start, durable: state.durable_end, end: state.end }
+        state.settle(&self.durable);
+        let (log_start, durable, end) = (state.log_start, state.durable_end, state.end);
+        Bounds { log_start, durable, stable: state.transactions.stable(log_start, durable), end }
     }
 
     /// The size of what it keeps, in bytes: a record that was fanned out counts in each of its partitions.
     pub fn bytes(&self) -> u64 {
         let state = self.state.lock();
-        let journal: u64 = state.refs.iter().map(|batch| u64::from(batch.bytes)).sum();
-        journal + state.segments.bytes()
+        state.refs.bytes() + state.segments.bytes()
+    }
+
+    /// The time of the batch that holds a record, in milliseconds since 1970, if the journal still has it.
+    pub fn recent_time_of(&self, offset: u64) -> Option<i64> {
+        self.state.lock().refs.holding(offset).map(|batch| batch.max_timestamp_ms)
     }
 
     /// Notifies the signal once when a record beyond `offset` is durable; at once if there is one.
@@ -119,11 +148,11 @@ impl Partition {
     pub fn wake_beyond(&self, offset: u64, signal: &Signal) {
         let due = {
             let mut state = self.state.lock();
-            state.settle(self.durable.synced());
+            state.settle(&self.durable);
             if state.durable_end > offset {
-                Lsn::NONE
-            } else if let Some((_, lsn)) = state.undurable.iter().find(|(end, _)| *end > offset) {
-                *lsn
+                Barrier::NONE
+            } else if let Some((_, barrier)) = state.undurable.iter().find(|(end, _)| *end > offset) {
+                *barrier
             } else {
                 state.wait(offset, signal);
                 return;
@@ -148,30 +177,39 @@ impl Partition {
             Verdict::New => {
                 let base = state.end;
                 state.end += u64::from(header.last_offset_delta.unsigned_abs()) + 1;
-                state.producers.wrote(header, base, now_ms);
+                state.note_batch(header, base, now_ms);
                 Ok((Verdict::New, base))
             }
         }
     }
 
+    /// Takes the offset of a marker that ends a producer's transaction, and gives the records that it decides on.
+    pub(crate) fn reserve_marker(&self, producer_id: i64, epoch: i16, outcome: Outcome, now_ms: i64) -> (u64, RunSet) {
+        let mut state = self.state.lock();
+        let offset = state.end;
+        state.end += 1;
+        let runs = state.note_marker(producer_id, epoch, outcome, offset, now_ms);
+        (offset, runs)
+    }
+
     /// A batch whose offsets were reserved has its place in the journal.
-    pub(crate) fn placed(&self, batch: BatchRef, lsn: Lsn, is_broadcast: bool) {
+    pub(crate) fn placed(&self, batch: BatchRef, barrier: Barrier, is_broadcast: bool) {
         let mut state = self.state.lock();
         let next = batch.next_offset();
         state.end = state.end.max(next);
         match state.undurable.back_mut() {
-            Some((end, last)) if *last == lsn => *end = next,
-            _ => state.undurable.push_back((next, lsn)),
+            Some((end, last)) if *last == barrier => *end = next,
+            _ => state.undurable.push_back((next, barrier)),
         }
         if state.undurable.len() > 64 {
-            state.settle(self.durable.synced());
+            state.settle(&self.durable);
         }
         if is_broadcast {
             state.broadcast.insert_range(batch.base_offset..next);
         }
         state.refs.push_back(batch);
         for signal in state.due_waiters(next) {
-            self.durable.wake_at(lsn, &signal);
+            self.durable.wake_at(barrier, &signal);
         }
     }
 
@@ -180,17 +218,68 @@ impl Partition {
         look(&mut self.state.lock())
     }
 
+    /// The producers that it remembers, by id.
+    pub fn producers(&self) -> Vec<ProducerSnapshot> {
+        let mut all: Vec<_> = self.state.lock().producers.snapshot().collect();
+        all.sort_unstable_by_key(|producer| producer.id);
+        all
+    }
+
+    /// The records of each transaction that has no outcome yet.
+    pub fn open_transactions(&self) -> Vec<RunSet> {
+        self.state.lock().producers.open().cloned().collect()
+    }
+
+    /// Offsets from `from` on that hold no record for anybody: outcomes of transactions, and what was aborted.
+    pub fn void_from(&self, from: u64) -> RunSet {
+        let state = self.state.lock();
+        let mut void = RunSet::new();
+        for run in state.transactions.void().runs_in(from..u64::MAX) {
+            void.insert_range(run);
+        }
+        void
+    }
+
     /// The ranges of offsets that were written for listeners alone.
     pub fn broadcast(&self) -> RunSet {
         self.state.lock().broadcast.clone()
     }
 }
 
+#[cfg(test)]
+impl Partition {
+    /// One that has no files, for tests of who waits for it.
+    pub(crate) fn without_files(topic: TopicName, durable: Arc<Durable>) -> Self {
+        Self::new(0, 0, topic, durable, Durability::Fsync, Segments::default())
+    }
+
+    /// Appends an entry of one record that lies nowhere.
+    pub(crate) fn place_empty(&self, barrier: Barrier) {
+        let (base_offset, is_control) = (self.reserve(1), false);
+        let batch = BatchRef { base_offset, position: 0, bytes: 0, span: 1, max_timestamp_ms: 0, is_control };
+        self.placed(batch, barrier, false);
+    }
+}
+
 impl PartitionState {
+    /// A batch was placed at an offset: what it says of its producer.
+    pub fn note_batch(&mut self, header: &BatchHeader, offset: u64, now_ms: i64) {
+        if self.producers.wrote(header, offset, now_ms) {
+            self.transactions.began(offset);
+        }
+    }
+
+    /// A marker was placed at an offset. The records that it decides on.
+    pub fn note_marker(&mut self, producer_id: i64, epoch: i16, outcome: Outcome, offset: u64, now_ms: i64) -> RunSet {
+        let runs = self.producers.ended(producer_id, epoch, now_ms);
+        self.transactions.ended(producer_id, &runs, offset, outcome);
+        runs
+    }
+
     /// Counts as durable what has become so.
-    pub fn settle(&mut self, synced: Lsn) {
-        while let Some((end, lsn)) = self.undurable.front() {
-            if *lsn > synced {
+    pub fn settle(&mut self, durable: &Durable) {
+        while let Some((end, barrier)) = self.undurable.front() {
+            if !durable.is_durable(*barrier) {
                 break;
             }
             self.durable_end = *end;
@@ -224,7 +313,7 @@ impl PartitionState {
         if self.refs.front().is_none_or(|first| first.base_offset > from) {
             return None;
         }
-        let first = self.refs.partition_point(|batch| batch.next_offset() <= from);
+        let first = self.refs.index_beyond(from);
         let mut found = Vec::new();
         let mut room = bytes_max;
         for batch in self.refs.range(first..).take_while(|batch| batch.base_offset < bound) {

@@ -4,27 +4,31 @@
 //! tail of a crash, whose writers were never answered, and it is cut. Anything else is damage, and the log does not open.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::LogSettings;
-use super::catalog::{Catalog, PartitionPut};
-use super::files::{self, Header, JOURNAL_HEADER_BYTES, JOURNAL_VERSION};
+use super::catalog::{Catalog, PartitionPut, RETIRED_KEY, retired_to};
+use super::disk::{Disk, Open};
+use super::files::{self, Header, JOURNAL_VERSION};
 use super::frame::{self, FLAG_BROADCAST, Frame, FrameWrite};
 use super::journal::{FIRST_POSITION, JournalFile};
 use super::partition::{BatchRef, Partition};
 use super::retire::now_ms;
+use super::scan::EntryScan;
 use super::segment::Segments;
 use crate::log::error::OpenError;
-use crate::log::lsn::{Durable, Lsn};
+use crate::log::lsn::{Barrier, Durability, Durable, Lsn};
 use crate::log::name::TopicName;
-use crate::log::record::{BatchHeader, Limits};
+use crate::log::record::{BatchHeader, Limits, read_marker};
 use crate::log::state::Change;
 use crate::log::stored::StoredBatch;
 use crate::log::topic::TopicId;
+
+/// So much of a table is read at a time, in bytes.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// What was found.
 pub struct Recovered {
@@ -46,43 +50,67 @@ pub fn topics_directory(directory: &Path) -> PathBuf {
 
 /// Opens the directory, making what is missing.
 pub fn recover(settings: &LogSettings) -> Result<Recovered, OpenError> {
+    let disk = &settings.disk;
     let (journal, topics) = (journal_directory(&settings.directory), topics_directory(&settings.directory));
     for directory in [&journal, &topics] {
-        std::fs::create_dir_all(directory).map_err(OpenError::io("creating", directory.clone()))?;
+        disk.create_directory(directory).map_err(OpenError::io("creating", directory.clone()))?;
     }
-    finish_swaps(&topics).map_err(OpenError::io("cleaning up", topics.clone()))?;
+    finish_swaps(disk, &topics).map_err(OpenError::io("cleaning up", topics.clone()))?;
     let durable = Arc::new(Durable::new(Lsn(u64::MAX)));
-    let catalog = Catalog::new(topics.clone(), Arc::clone(&durable), settings.topics_max);
-    let mut replay = Replay { catalog, limits: Limits::STORED, snapshots: HashMap::new(), now_ms: now_ms() };
-    let present = directory_names(&topics).map_err(OpenError::io("listing", topics.clone()))?;
+    let catalog = Catalog::new(disk.clone(), topics.clone(), Arc::clone(&durable), settings.durability, settings.topics_max);
+    let mut replay = Replay {
+        disk: disk.clone(),
+        catalog,
+        limits: Limits::STORED,
+        snapshots: HashMap::new(),
+        retired_to: 0,
+        now_ms: now_ms(),
+    };
+    let present = directory_names(disk, &topics).map_err(OpenError::io("listing", topics.clone()))?;
     replay.load_tables(&present)?;
-    let (mut files, next) = replay.read_journal(&journal)?;
+    let (mut files, next) = replay.read_journal(&journal, settings.journal_file_bytes)?;
     replay.attach_segments(&topics, &present)?;
     if files.is_empty() {
-        let first = files::create_journal_file(&journal, next, None).map_err(OpenError::io("creating a file in", journal))?;
+        let first = files::create_first_file(disk, &journal, next, settings.journal_file_bytes)
+            .map_err(OpenError::io("creating a file in", journal))?;
         files.push_back(first);
     }
-    durable.advance(Lsn(next));
+    durable.start_at(Lsn(next));
     Ok(Recovered { catalog: replay.catalog, files, next, durable })
 }
 
 /// Replays bytes as if they were the entries of a journal, without any file: for fuzzing.
 pub fn replay_any(entries: &[u8]) -> Result<u64, String> {
     let durable = Arc::new(Durable::new(Lsn(u64::MAX)));
-    let catalog = Catalog::new(PathBuf::new(), durable, 1000);
-    let mut replay = Replay { catalog, limits: Limits::default(), snapshots: HashMap::new(), now_ms: now_ms() };
+    let catalog = Catalog::new(Disk::default(), PathBuf::new(), durable, Durability::Fsync, 1000);
+    let mut replay = Replay {
+        disk: Disk::default(),
+        catalog,
+        limits: Limits::default(),
+        snapshots: HashMap::new(),
+        retired_to: 0,
+        now_ms: now_ms(),
+    };
     let entries = Bytes::copy_from_slice(entries);
-    let end = replay.replay(&entries, FIRST_POSITION, None).map_err(|(_, reason)| reason)?;
-    let rest = entries.slice(usize::try_from(end - FIRST_POSITION).unwrap_or(0).min(entries.len())..);
-    let _ = entry_synced_after(&rest, end);
+    let mut end = FIRST_POSITION;
+    while let Some(rest) =
+        usize::try_from(end - FIRST_POSITION).ok().filter(|at| *at <= entries.len()).map(|at| entries.slice(at..))
+    {
+        let Some(frame) = frame::decode(&rest, end) else { break };
+        replay.apply_frame(&frame)?;
+        end = frame.next;
+    }
     Ok(end)
 }
 
 struct Replay {
+    disk: Disk,
     catalog: Catalog,
     limits: Limits,
     /// What `__partitions` said last of each partition that is not in the catalog yet.
     snapshots: HashMap<u32, PartitionPut>,
+    /// The position before which journal files were retired, as was last written down.
+    retired_to: u64,
     /// A producer's silence is counted from the start: the times in its records are its own affair.
     now_ms: i64,
 }
@@ -99,20 +127,13 @@ impl Replay {
             let segments = self
                 .open_segments(partition.topic_name(), directory.clone())
                 .map_err(OpenError::io("opening the segments in", directory.clone()))?;
-            let batches = segments.read(0, usize::MAX).map_err(OpenError::io("reading the segments in", directory.clone()))?;
-            for batch in &batches {
-                self.apply_table(number, batch, true).map_err(|reason| OpenError::Damaged {
-                    path: directory.clone(),
-                    byte: 0,
-                    reason,
-                })?;
-            }
+            each_batch(&segments, &directory, |batch| self.apply_table(number, batch, true))?;
         }
         Ok(())
     }
 
-    fn read_journal(&mut self, directory: &Path) -> Result<(VecDeque<JournalFile>, u64), OpenError> {
-        let starts = journal_starts(directory).map_err(OpenError::io("listing", directory))?;
+    fn read_journal(&mut self, directory: &Path, file_bytes: u64) -> Result<(VecDeque<JournalFile>, u64), OpenError> {
+        let starts = journal_starts(&self.disk, directory).map_err(OpenError::io("listing", directory))?;
         let mut files = VecDeque::new();
         let mut next = starts.first().copied().unwrap_or(FIRST_POSITION);
         for (index, start) in starts.iter().enumerate() {
@@ -125,70 +146,56 @@ impl Replay {
                 });
             }
             next = self.read_file(&path, *start, starts.get(index + 1).copied())?;
-            let file = OpenOptions::new().read(true).write(true).open(&path).map_err(OpenError::io("opening", &path))?;
-            files.push_back(JournalFile { start: *start, path, file: Arc::new(file) });
+            let file = self.disk.open(&path, Open::Write).map_err(OpenError::io("opening", &path))?;
+            let length = file.length().map_err(OpenError::io("looking at", &path))?;
+            let capacity_bytes = files::capacity_of(length, file_bytes);
+            files.push_back(JournalFile { start: *start, path, file, capacity_bytes });
+        }
+        let first = starts.first().copied();
+        if first.unwrap_or(u64::MAX) > self.retired_to.max(FIRST_POSITION) && (first.is_some() || self.retired_to > 0) {
+            let from = first.map_or("there is no journal".to_owned(), |first| format!("the journal begins at position {first}"));
+            let reason = format!("{from}, and was retired up to {} only: a file is missing", self.retired_to.max(FIRST_POSITION));
+            let path = files.front().map_or(directory.to_owned(), |file: &JournalFile| file.path.clone());
+            return Err(damaged(&path, 0, &reason));
         }
         Ok((files, next))
     }
 
     /// Replays one file and returns the position behind its last entry.
     fn read_file(&mut self, path: &Path, start: u64, following: Option<u64>) -> Result<u64, OpenError> {
-        let bytes = Bytes::from(std::fs::read(path).map_err(OpenError::io("reading", path))?);
-        match files::decode_header(&bytes) {
+        let reading = || OpenError::io("reading", path);
+        let mut scan = EntryScan::open(&self.disk, path, start).map_err(reading())?;
+        match files::decode_header(&scan.header().map_err(reading())?) {
             Header::Start(found) if found == start => {}
             Header::Version(found) => {
                 return Err(OpenError::Version { path: path.to_owned(), found, known: JOURNAL_VERSION });
             }
             _ => return Err(damaged(path, 0, "the header is not one of this file")),
         }
-        let entries = bytes.slice((JOURNAL_HEADER_BYTES as usize).min(bytes.len())..);
-        let position = self
-            .replay(&entries, start, following)
-            .map_err(|(position, reason)| damaged(path, JOURNAL_HEADER_BYTES + position - start, &reason))?;
-        if following != Some(position) {
-            let at = usize::try_from(position - start).unwrap_or(usize::MAX);
-            let rest = entries.slice(at.min(entries.len())..);
-            self.end_of_journal(path, &rest, position, start, following)?;
+        while following != Some(scan.position()) {
+            let Some(frame) = scan.entry().map_err(reading())? else {
+                self.end_of_journal(path, &mut scan, following)?;
+                break;
+            };
+            self.apply_frame(&frame).map_err(|reason| damaged(path, scan.byte_of(frame.position), &reason))?;
         }
-        Ok(position)
+        Ok(scan.position())
     }
 
-    /// Applies whole entries up to the first that is none, or to `until`, and returns the position reached.
-    fn replay(&mut self, entries: &Bytes, start: u64, until: Option<u64>) -> Result<u64, (u64, String)> {
-        let mut position = start;
-        while until != Some(position) {
-            let at = usize::try_from(position - start).unwrap_or(usize::MAX);
-            let Some(frame) = frame::decode(&entries.slice(at.min(entries.len())..), position) else { break };
-            self.apply_frame(&frame).map_err(|reason| (position, reason))?;
-            position = frame.next;
-        }
-        Ok(position)
-    }
-
-    /// There is no whole entry at `position`: cuts a torn tail, or reports damage.
-    fn end_of_journal(
-        &self,
-        path: &Path,
-        rest: &Bytes,
-        position: u64,
-        start: u64,
-        following: Option<u64>,
-    ) -> Result<(), OpenError> {
-        let byte = JOURNAL_HEADER_BYTES + position - start;
+    /// There is no whole entry where the scan stands: cuts a torn tail, or reports damage.
+    fn end_of_journal(&self, path: &Path, scan: &mut EntryScan, following: Option<u64>) -> Result<(), OpenError> {
+        let byte = scan.byte_of(scan.position());
         if following.is_some() {
             return Err(damaged(path, byte, "an entry is not whole, and newer files follow"));
         }
-        if let Some(later) = entry_synced_after(rest, position) {
+        if let Some(later) = scan.synced_beyond().map_err(OpenError::io("reading", path))? {
             let reason = format!("an entry is not whole, and the one at position {later} was written after it had been synced");
             return Err(damaged(path, byte, &reason));
         }
-        let file = OpenOptions::new().write(true).open(path).map_err(OpenError::io("opening", path))?;
-        let length = file.metadata().map_err(OpenError::io("looking at", path))?.len();
-        if length > byte {
-            if rest.iter().any(|byte| *byte != 0) {
-                tracing::info!(file = %path.display(), at = byte, "the journal ends here; what follows was never acknowledged");
-            }
-            file.set_len(byte).and_then(|()| file.sync_all()).map_err(OpenError::io("cutting", path))?;
+        let traces = scan.traces_end().map_err(OpenError::io("reading", path))?.saturating_sub(byte);
+        if traces > 0 {
+            tracing::info!(file = %path.display(), at = byte, "the journal ends here; what follows was never acknowledged");
+            files::erase(&self.disk, path, byte, traces).map_err(OpenError::io("erasing the end of", path))?;
         }
         Ok(())
     }
@@ -225,9 +232,16 @@ impl Replay {
             bytes: u32::try_from(write.body.len()).unwrap_or(u32::MAX),
             span: write.span,
             max_timestamp_ms: header.max_timestamp,
+            is_control: header.is_control(),
         };
-        partition.placed(batch, Lsn(next), flags & FLAG_BROADCAST != 0);
-        partition.with(|state| state.producers.wrote(&header, base_offset, self.now_ms));
+        partition.placed(batch, Barrier::at(Lsn(next), Durability::Fsync), flags & FLAG_BROADCAST != 0);
+        partition.with(|state| match read_marker(&write.body) {
+            Some(outcome) => {
+                state.note_marker(header.producer_id, header.producer_epoch, outcome, base_offset, self.now_ms);
+            }
+            None if header.is_control() => {}
+            None => state.note_batch(&header, base_offset, self.now_ms),
+        });
         if partition.topic_name().is_internal() {
             let stored = StoredBatch::new(base_offset, write.span, write.body.clone());
             note_keys(partition, &stored, &self.limits, false)?;
@@ -239,11 +253,15 @@ impl Replay {
         for found in batch.records(&self.limits).map_err(|error| error.to_string())? {
             let (offset, record) = found.map_err(|error| error.to_string())?;
             let (key, change) = Change::from_record(record);
+            // What is kept of a key must not keep the piece of the file that it was read with.
+            let key = Bytes::copy_from_slice(&key);
             if in_segments && let Some(table) = self.catalog.partition(number) {
                 let deleted = change == Change::Delete;
                 table.with(|state| state.note_latest(&key, offset, deleted, true));
             }
-            if number == 0 {
+            if number == 1 && key == RETIRED_KEY {
+                self.retired_to = self.retired_to.max(retired_to(&change).unwrap_or(0));
+            } else if number == 0 {
                 self.catalog.apply(&key, &change)?;
                 self.restore_known(&key);
             } else if let (Some(id), Change::Put(body)) = (key.first_chunk::<4>(), &change) {
@@ -291,14 +309,14 @@ impl Replay {
         }
         for name in unclaimed {
             let path = root.join(name);
-            std::fs::remove_dir_all(&path).map_err(OpenError::io("removing", &path))?;
+            self.disk.remove_directory(&path).map_err(OpenError::io("removing", &path))?;
         }
         Ok(())
     }
 
     fn open_segments(&self, topic: &TopicName, directory: PathBuf) -> std::io::Result<Segments> {
         let identity = self.catalog.topic(topic).map_or(TopicId(0), |topic| topic.id());
-        Segments::open(directory, identity, &self.limits)
+        Segments::open(self.disk.clone(), directory, identity, &self.limits)
     }
 
     fn attach(&self, partition: &Partition, directory: PathBuf) -> Result<(), OpenError> {
@@ -306,14 +324,7 @@ impl Replay {
             .open_segments(partition.topic_name(), directory.clone())
             .map_err(OpenError::io("opening the segments in", directory.clone()))?;
         if partition.topic_name().is_internal() && partition.id() > 1 {
-            let batches = segments.read(0, usize::MAX).map_err(OpenError::io("reading", directory.clone()))?;
-            for batch in &batches {
-                note_keys(partition, batch, &self.limits, true).map_err(|reason| OpenError::Damaged {
-                    path: directory.clone(),
-                    byte: 0,
-                    reason,
-                })?;
-            }
+            each_batch(&segments, &directory, |batch| note_keys(partition, batch, &self.limits, true))?;
         }
         partition.with(|state| {
             // A crash in the middle of a retirement leaves batches in both places.
@@ -322,8 +333,26 @@ impl Replay {
                 state.refs.pop_front();
             }
             state.segments = Arc::new(segments);
+            state.transactions.journal_from(state.refs.front().map_or(state.end, |first| first.base_offset));
         });
         Ok(())
+    }
+}
+
+/// Gives all batches of segments, with a piece of them in memory at a time.
+fn each_batch(
+    segments: &Segments,
+    directory: &Path,
+    mut each: impl FnMut(&StoredBatch) -> Result<(), String>,
+) -> Result<(), OpenError> {
+    let mut from = segments.first_offset().unwrap_or(0);
+    loop {
+        let batches = segments.read(from, PIECE_BYTES).map_err(OpenError::io("reading the segments in", directory))?;
+        let Some(last) = batches.last() else { return Ok(()) };
+        from = last.last_offset + 1;
+        for batch in &batches {
+            each(batch).map_err(|reason| damaged(directory, 0, &reason))?;
+        }
     }
 }
 
@@ -332,6 +361,7 @@ fn restore(partition: &Partition, put: PartitionPut) {
         state.log_start = state.log_start.max(put.log_start);
         state.end = state.end.max(put.end);
         state.producers = put.producers;
+        state.transactions.restore(put.transactions, state.producers.open());
         for (from, to) in put.broadcast {
             state.broadcast.insert_range(from..to);
         }
@@ -342,10 +372,11 @@ fn settle_bounds(partition: &Partition) {
     partition.with(|state| {
         state.end = state.end.max(state.segments.next_offset());
         state.durable_end = state.end;
-        state.undurable.clear();
+        state.undurable = VecDeque::new();
         let in_journal = state.refs.front().map(|batch| batch.base_offset);
         let first = state.segments.first_offset().or(in_journal).unwrap_or(state.end);
         state.log_start = state.log_start.max(first);
+        state.transactions.log_starts_at(state.log_start);
     });
 }
 
@@ -370,28 +401,18 @@ fn note_keys(partition: &Partition, batch: &StoredBatch, limits: &Limits, in_seg
     Ok(())
 }
 
-/// The position of an entry in the bytes behind a gap that was written when the gap had been synced.
-fn entry_synced_after(bytes: &Bytes, position: u64) -> Option<u64> {
-    (0..bytes.len()).step_by(frame::ALIGNMENT_BYTES).skip(1).find_map(|at| {
-        let candidate = position + at as u64;
-        frame::claimed_length(bytes.get(at..)?, candidate)?;
-        let found = frame::decode(&bytes.slice(at..), candidate)?;
-        (found.synced > position).then_some(candidate)
-    })
-}
-
 fn damaged(path: &Path, byte: u64, reason: &str) -> OpenError {
     OpenError::Damaged { path: path.to_owned(), byte, reason: reason.to_owned() }
 }
 
-fn journal_starts(directory: &Path) -> std::io::Result<Vec<u64>> {
+fn journal_starts(disk: &Disk, directory: &Path) -> std::io::Result<Vec<u64>> {
     let mut starts = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let path = entry?.path();
+    for entry in disk.names(directory)? {
+        let path = directory.join(entry.name);
         let stem = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("journal") => starts.extend(stem),
-            Some("spare") => std::fs::remove_file(&path)?,
+            Some("spare") => disk.remove_file(&path)?,
             _ => {}
         }
     }
@@ -399,36 +420,30 @@ fn journal_starts(directory: &Path) -> std::io::Result<Vec<u64>> {
     Ok(starts)
 }
 
-fn directory_names(root: &Path) -> std::io::Result<HashSet<String>> {
-    let mut names = HashSet::new();
-    for entry in std::fs::read_dir(root)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            names.insert(entry.file_name().to_string_lossy().into_owned());
-        }
-    }
-    Ok(names)
+fn directory_names(disk: &Disk, root: &Path) -> std::io::Result<HashSet<String>> {
+    let names = disk.names(root)?.into_iter().filter(|entry| entry.is_directory);
+    Ok(names.map(|entry| entry.name).collect())
 }
 
 /// A crash while segments were being replaced leaves `.swap` (not yet in place) or `.old` (replaced) directories.
-fn finish_swaps(root: &Path) -> std::io::Result<()> {
-    for name in directory_names(root)? {
+fn finish_swaps(disk: &Disk, root: &Path) -> std::io::Result<()> {
+    for name in directory_names(disk, root)? {
         let path = root.join(&name);
         if let Some(stem) = name.strip_suffix(".old") {
             let target = root.join(stem);
             let staged = root.join(format!("{stem}.swap"));
-            if !target.exists() && staged.exists() {
-                std::fs::rename(&staged, &target)?;
-            } else if !target.exists() {
-                std::fs::rename(&path, &target)?;
+            if !disk.exists(&target) && disk.exists(&staged) {
+                disk.rename(&staged, &target)?;
+            } else if !disk.exists(&target) {
+                disk.rename(&path, &target)?;
                 continue;
             }
-            std::fs::remove_dir_all(&path)?;
+            disk.remove_directory(&path)?;
         }
     }
-    for name in directory_names(root)? {
+    for name in directory_names(disk, root)? {
         if name.ends_with(".swap") {
-            std::fs::remove_dir_all(root.join(name))?;
+            disk.remove_directory(&root.join(name))?;
         }
     }
     Ok(())

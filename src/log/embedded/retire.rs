@@ -10,7 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 
 use super::Engine;
-use super::catalog::partition_put;
+use super::catalog::{partition_put, retired_put};
+use super::disk::Hold;
 use super::partition::{BatchRef, Latest, Partition, PartitionState};
 use super::segment::{Segment, Segments};
 use crate::log::lsn::Lsn;
@@ -84,6 +85,19 @@ enum Fate {
 }
 
 impl Policy {
+    /// The outcome of a transaction stays as long as anything before it may: readers of its records go by it.
+    fn fate_of(&self, batch: &BatchRef) -> Fate {
+        let to = batch.next_offset();
+        let may_decide = match self.settings.cleanup {
+            Cleanup::Consumed => to > self.needs.floor,
+            Cleanup::Compact | Cleanup::Delete => true,
+        };
+        match batch.is_control && may_decide && to > self.log_start {
+            true => Fate::Kept,
+            false => self.fate(batch.base_offset, to, batch.max_timestamp_ms),
+        }
+    }
+
     fn fate(&self, from: u64, to: u64, max_timestamp_ms: i64) -> Fate {
         if self.needs.any(from, to) {
             return Fate::Kept;
@@ -105,17 +119,31 @@ impl Policy {
 impl Engine {
     /// Retires journal files while there are too many, and lets retention have its way with segments.
     pub fn maintain(&self) -> io::Result<()> {
-        while self.journal.live_bytes() > self.settings.journal_retain_bytes && self.retire_oldest()? {}
-        self.apply_retention()?;
-        for segments in self.removed.take_due(self.durable().synced()) {
-            // A new topic of that name may have taken the directory over; its own files are found by their identity.
-            segments.delete_own()?;
+        if let Some(_held) = self.hold()? {
+            while self.journal.live_bytes() > self.settings.journal_retain_bytes && self.retire_one()? {}
+            self.apply_retention()?;
+            for segments in self.removed.take_due(self.durable().synced()) {
+                // A new topic of that name may have taken the directory over; its own files are found by their identity.
+                segments.delete_own()?;
+            }
         }
         self.journal.prepare_spare()
     }
 
-    /// Retires the oldest journal file, unless it is the only one.
+    /// Keeps those who copy files from copying what is about to go; `None` while they do. Until they are done the journal grows.
+    fn hold(&self) -> io::Result<Option<Hold>> {
+        self.settings.disk.hold(&self.settings.directory)
+    }
+
+    /// Retires the oldest journal file, unless it is the only one or somebody copies files.
     pub fn retire_oldest(&self) -> io::Result<bool> {
+        match self.hold()? {
+            Some(_held) => self.retire_one(),
+            None => Ok(false),
+        }
+    }
+
+    fn retire_one(&self) -> io::Result<bool> {
         let _one_at_a_time = self.retiring.lock();
         let Some((file, before)) = self.journal.oldest() else { return Ok(false) };
         if self.durable().synced() < before {
@@ -132,6 +160,7 @@ impl Engine {
             .filter(|partition| partition.with(|state| state.refs.front().is_some_and(|first| first.position < before.0)))
             .collect();
         self.put_partitions(&touched)?;
+        self.append_state(&[retired_put(before.0)]).map_err(io::Error::other)?;
         self.settle()?;
         self.move_to_segments(&touched, before)?;
         self.journal.retire(&file)?;
@@ -163,7 +192,8 @@ impl Engine {
     }
 
     fn wait_durable(&self, lsn: Lsn) -> io::Result<()> {
-        while !self.durable().is_durable(lsn) {
+        self.durable().want_sync(lsn);
+        while self.durable().synced() < lsn {
             if let Some(reason) = self.durable().failure() {
                 return Err(io::Error::other(reason.to_string()));
             }
@@ -203,7 +233,9 @@ impl Engine {
         self.settle()?;
         for (topic, partition, kept) in decided.drain(..) {
             let mut segments = partition.with(|state| Segments::clone(&state.segments));
-            let written = segments.append(&kept, self.settings.segment_bytes)?;
+            let until = kept.last().map_or(0, |last| last.last_offset + 1);
+            let aborted = partition.with(|state| state.transactions.aborted_before(until));
+            let written = segments.append(&kept, &aborted, self.settings.segment_bytes)?;
             self.stats.segment_bytes.fetch_add(written, Ordering::Relaxed);
             if topic.is_internal() {
                 self.compact_table(partition, &mut segments)?;
@@ -233,7 +265,7 @@ impl Engine {
         let stored_until = partition.with(|state| state.segments.next_offset());
         let mut kept = Vec::new();
         for batch in due.iter().filter(|batch| batch.base_offset >= stored_until) {
-            match policy.fate(batch.base_offset, batch.next_offset(), batch.max_timestamp_ms) {
+            match policy.fate_of(batch) {
                 Fate::Kept => {
                     let bytes = self.journal.read(batch.position, batch.bytes as usize)?;
                     kept.push(StoredBatch::new(batch.base_offset, batch.span, bytes));
@@ -353,6 +385,8 @@ fn advance_log_start(state: &mut PartitionState) {
     let first = state.segments.first_offset().or(in_journal).unwrap_or(state.end);
     state.log_start = state.log_start.max(first);
     state.broadcast.remove_below(state.log_start);
+    state.transactions.log_starts_at(state.log_start);
+    state.transactions.journal_from(in_journal.unwrap_or(state.end));
 }
 
 /// Whether a change is the newest of its key and must be kept, remembering that segments then hold the key.

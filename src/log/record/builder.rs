@@ -103,7 +103,7 @@ pub fn put_batch_of_one(out: &mut Vec<u8>, record: &Record) {
 }
 
 /// Writes the header over the room left for it, with the length and the checksum of what follows.
-fn seal(batch: &mut [u8], mut header: BatchHeader) {
+pub(super) fn seal(batch: &mut [u8], mut header: BatchHeader) {
     header.length = i32::try_from(batch.len() - BATCH_PREFIX_BYTES).unwrap_or(i32::MAX);
     if let Some(room) = batch.first_chunk_mut::<BATCH_HEADER_BYTES>() {
         *room = header.to_bytes();

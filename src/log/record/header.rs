@@ -18,8 +18,8 @@ pub(super) const CHECKSUMMED_FROM: usize = 21;
 const MAGIC: i8 = 2;
 const COMPRESSION_BITS: i16 = 0x07;
 const LOG_APPEND_TIME_BIT: i16 = 0x08;
-const TRANSACTIONAL_BIT: i16 = 0x10;
-const CONTROL_BIT: i16 = 0x20;
+pub(super) const TRANSACTIONAL_BIT: i16 = 0x10;
+pub(super) const CONTROL_BIT: i16 = 0x20;
 
 /// The header of a batch, each field as it stands in the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

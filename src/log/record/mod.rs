@@ -6,6 +6,7 @@
 mod batch;
 mod builder;
 mod compression;
+mod control;
 mod cursor;
 mod fields;
 mod header;
@@ -14,6 +15,7 @@ pub mod varint;
 pub use batch::{ValidBatch, records, validate_batch};
 pub use builder::{BatchBuilder, batch_of_one, put_batch_of_one};
 pub use compression::Compression;
+pub use control::{Outcome, is_control_batch, marker_batch, read_marker};
 pub use cursor::RecordCursor;
 pub use fields::{Header, Record, RecordView, encoded_len, put_record};
 pub use header::{BATCH_HEADER_BYTES, BATCH_PREFIX_BYTES, BatchHeader, patch_placement};

@@ -58,7 +58,9 @@ public final class Clients {
     kafka("kafka: an idempotent producer and offsets", Clients::idempotent);
     kafka("kafka: a group commits and resumes", Clients::group);
     kafka("kafka: two members share the partitions", Clients::twoMembers);
+    kafka("kafka: consume, transform and produce exactly once", Clients::transactions);
     kafka("kafka: admin describes, grows and deletes", Clients::admin);
+    if (System.getenv("TRUNKLINE_AMQP") != null) kafka("crossing: a key has one partition, whoever writes it", Clients::keys);
     System.out.printf("%d passed, %d failed, %d skipped%n", passed, failed, skipped);
     System.exit(failed == 0 ? 0 : 1);
   }
@@ -423,6 +425,63 @@ public final class Clients {
     }
   }
 
+  /** Takes from one topic and writes to another, offsets in the same transaction; the first attempt is aborted. */
+  private static void transactions() throws Exception {
+    String from = topic(1);
+    String to = topic(1);
+    String id = unique("id");
+    String group = unique("group");
+    try (KafkaProducer<String, String> plain = new KafkaProducer<>(settings())) {
+      for (int i = 0; i < 4; i++) plain.send(new ProducerRecord<>(from, 0, "k", "" + i));
+    }
+    try (KafkaProducer<String, String> producer = new KafkaProducer<>(settings("transactional.id", id))) {
+      producer.initTransactions();
+      for (boolean commits : List.of(false, true)) {
+        try (KafkaConsumer<String, String> consumer =
+            new KafkaConsumer<>(settings("group.id", group, "isolation.level", "read_committed", "enable.auto.commit", "false"))) {
+          consumer.subscribe(List.of(from));
+          List<ConsumerRecord<String, String>> taken = read(consumer, 4);
+          equal(taken.get(0).value(), "0");
+          producer.beginTransaction();
+          for (ConsumerRecord<String, String> one : taken) {
+            producer.send(new ProducerRecord<>(to, 0, one.key(), one.value() + (commits ? "!" : "?")));
+          }
+          producer.sendOffsetsToTransaction(
+              Map.of(new TopicPartition(from, 0), new OffsetAndMetadata(4)), consumer.groupMetadata());
+          producer.flush();
+          ongoing(id, to);
+          if (commits) {
+            producer.commitTransaction();
+          } else {
+            producer.abortTransaction();
+          }
+        }
+      }
+    }
+    TopicPartition target = new TopicPartition(to, 0);
+    try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(settings("isolation.level", "read_committed", "group.id", group))) {
+      equal(consumer.committed(Set.of(new TopicPartition(from, 0))).get(new TopicPartition(from, 0)).offset(), 4L);
+      // Four records and a marker, twice.
+      equal(consumer.endOffsets(Set.of(target)), Map.of(target, 10L));
+      consumer.assign(List.of(target));
+      consumer.seekToBeginning(consumer.assignment());
+      equal(read(consumer, 4).stream().map(ConsumerRecord::value).toList(), List.of("0!", "1!", "2!", "3!"));
+    }
+  }
+
+  /** What an operator sees of an open transaction. */
+  private static void ongoing(String id, String topic) throws Exception {
+    TopicPartition partition = new TopicPartition(topic, 0);
+    try (Admin admin = Admin.create(settings())) {
+      var described = admin.describeTransactions(List.of(id)).description(id).get(20, TimeUnit.SECONDS);
+      equal(described.state().toString(), "Ongoing");
+      equal(described.topicPartitions(), Set.of(partition));
+      equal(admin.listTransactions().all().get(20, TimeUnit.SECONDS).stream().anyMatch(t -> t.transactionalId().equals(id)), true);
+      var producers = admin.describeProducers(List.of(partition)).partitionResult(partition).get(20, TimeUnit.SECONDS).activeProducers();
+      equal(producers.stream().anyMatch(p -> p.producerId() == described.producerId() && p.currentTransactionStartOffset().isPresent()), true);
+    }
+  }
+
   private static void admin() throws Exception {
     String topic = topic(2);
     try (Admin admin = Admin.create(settings())) {
@@ -433,6 +492,37 @@ public final class Clients {
       equal(admin.describeConfigs(List.of(resource)).all().get(20, TimeUnit.SECONDS).get(resource).get("cleanup.policy") != null, true);
       admin.deleteTopics(List.of(topic)).all().get(20, TimeUnit.SECONDS);
       until("the topic is gone", () -> !admin.listTopics().names().get(20, TimeUnit.SECONDS).contains(topic));
+    }
+  }
+
+  // ---- Both ----
+
+  /** Kafka's own partitioner and the gateway's must agree on every key. */
+  private static void keys() throws Exception {
+    String topic = topic(7);
+    List<String> keys = new ArrayList<>();
+    for (int i = 0; i < 50; i++) keys.add("k" + "x".repeat(i % 9) + i);
+    try (Connection connection = connect();
+        Channel channel = connection.createChannel();
+        KafkaProducer<String, String> producer = new KafkaProducer<>(settings())) {
+      channel.confirmSelect();
+      for (String round : List.of("1", "2")) {
+        for (String key : keys) {
+          producer.send(new ProducerRecord<>(topic, key, round + " kafka")).get(20, TimeUnit.SECONDS);
+          var properties = new AMQP.BasicProperties.Builder().headers(Map.of("x-record-key", key)).build();
+          channel.basicPublish("", topic, properties, bytes(round + " amqp"));
+          channel.waitForConfirmsOrDie(20_000);
+        }
+      }
+    }
+    try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(settings("group.id", unique("group")))) {
+      consumer.subscribe(List.of(topic));
+      List<ConsumerRecord<String, String>> got = read(consumer, 4 * keys.size());
+      for (String key : keys) {
+        List<ConsumerRecord<String, String>> of = got.stream().filter(record -> key.equals(record.key())).toList();
+        equal(of.stream().map(ConsumerRecord::partition).distinct().count(), 1L);
+        equal(of.stream().map(ConsumerRecord::value).toList(), List.of("1 kafka", "1 amqp", "2 kafka", "2 amqp"));
+      }
     }
   }
 }

@@ -73,7 +73,7 @@ impl Session {
         queue.check_may_subscribe(consume.exclusive)?;
         let subscriber = Subscriber { connection: self.id, channel: number, tag: tag.clone(), exclusive: consume.exclusive };
         queue.subscribers.push(subscriber);
-        let (name, view) = (queue.name.clone(), queue.view.clone());
+        let (name, view) = (queue.name.clone(), queue.place.view.clone());
 
         let Some(channel) = self.channels.get(number) else { return Ok(()) };
         let (no_ack, prefetch) = (consume.no_ack, channel.prefetch);

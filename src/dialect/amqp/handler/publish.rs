@@ -5,7 +5,7 @@ use crate::delivery::Kind;
 use crate::dialect::amqp::channel::{Channel, Mode};
 use crate::dialect::amqp::content::Publish;
 use crate::dialect::amqp::error::{Fault, Named, ReplyCode};
-use crate::dialect::amqp::mapping::{Message, fill_record, without_header};
+use crate::dialect::amqp::mapping::{Message, fill_record, placing, without_header};
 use crate::dialect::amqp::outbox::Gate;
 use crate::dialect::amqp::round::{Round, Work};
 use crate::dialect::amqp::session::Session;
@@ -43,6 +43,26 @@ impl Session {
         }
     }
 
+    /// Whether [`Self::publish_now`] would take a message. It does in the same unit of work if this says so.
+    pub(super) fn check_publish(&mut self, work: &mut Work<'_>, number: u16, publish: &Publish) -> Result<(), Fault> {
+        let message = &publish.message;
+        let view = Properties::decode(&message.properties)?;
+        if view.reply_to == Some(REPLY_TO) {
+            self.resolve_reply_to(number, &view)?;
+        }
+        self.check_user(&view)?;
+        let targets = self.routes.find(work, &self.opened.vhost, &self.opened.prefix, message, &view)?;
+        if targets.is_empty() { Ok(()) } else { self.check_size(message) }
+    }
+
+    fn check_size(&self, message: &Message) -> Result<(), Fault> {
+        let size = message.body.len() + 2 * message.properties.len() + RECORD_ROOM;
+        if size > self.routes.bytes_max() {
+            return Err(Fault::MessageTooLarge { size: message.body.len() as u64, limit: self.routes.bytes_max() as u64 });
+        }
+        Ok(())
+    }
+
     /// Routes and appends a message.
     pub(super) fn publish_now(&mut self, work: &mut Work<'_>, number: u16, publish: Publish) -> Result<(), Fault> {
         let Publish { mut message, mandatory } = publish;
@@ -61,10 +81,7 @@ impl Session {
             self.count_for_confirm(number, false);
             return Ok(());
         }
-        let size = message.body.len() + 2 * message.properties.len() + RECORD_ROOM;
-        if size > self.routes.bytes_max() {
-            return Err(Fault::MessageTooLarge { size: message.body.len() as u64, limit: self.routes.bytes_max() as u64 });
-        }
+        self.check_size(&message)?;
         let blind = view.headers.is_some_and(|headers| Table(headers).get(b"BCC").is_some());
         if blind {
             message.properties = without_header(&properties, &view, b"BCC");
@@ -73,6 +90,7 @@ impl Session {
         } else {
             fill_record(&mut self.record, &message, &view, work.unit.now_ms());
         }
+        self.routes.place(|| placing(&self.record, &message, &view));
         work.unit.append(self.routes.targets(), &self.record, Kind::Plain);
         self.count_for_confirm(number, view.is_persistent());
         Ok(())

@@ -8,9 +8,9 @@ use crate::delivery::{Class, QueueSpec};
 use crate::dialect::amqp::error::{Fault, Named, Resource};
 use crate::dialect::amqp::exchange::{Destination, ExchangeKind, QueueId};
 use crate::dialect::amqp::round::{Round, Work};
-use crate::dialect::amqp::routes::name_in;
+use crate::dialect::amqp::routes::{name_in, place_in};
 use crate::dialect::amqp::session::Session;
-use crate::dialect::amqp::topology::{Binding, Queue, QueueFlags, arguments};
+use crate::dialect::amqp::topology::{Binding, Place, Queue, QueueFlags, arguments};
 use crate::dialect::amqp::wire::method::{
     QueueBind, QueueBindOk, QueueDeclare, QueueDeclareOk, QueueDelete, QueueDeleteOk, QueuePurge, QueuePurgeOk, QueueUnbind,
     QueueUnbindOk,
@@ -34,10 +34,10 @@ pub(super) fn made_up_name(prefix: &str) -> Bytes {
 /// Removes a queue, its bindings, its view and, if it was made here, its topic. Who consumes from it learns it from the view.
 pub(super) fn remove_queue(work: &mut Work<'_>, id: QueueId) {
     let Some(queue) = work.topology.remove_queue(id) else { return };
-    work.unit.drop_queue(&queue.view);
+    work.unit.drop_queue(&queue.place.view);
     if !queue.foreign {
         // Gone already is as good.
-        let _ = work.unit.delete_topic(&queue.view);
+        let _ = work.unit.delete_topic(&queue.place.topic);
     }
 }
 
@@ -58,9 +58,10 @@ impl Session {
         let vhost = &self.opened.vhost;
         if let Some(id) = work.topology.queue_id(vhost, name) {
             let Some(queue) = work.topology.queue(id) else { return Ok(None) };
-            let (view, durable) = (queue.view.clone(), queue.is_kept());
-            if work.unit.topic(&view).is_some() {
-                open_view(work, &view, durable)?;
+            let (place, durable) = (queue.place.clone(), queue.is_kept());
+            if work.unit.topic(&place.topic).is_some() {
+                let arguments = queue.flags.arguments.clone();
+                open_view(work, &place, durable, &arguments)?;
                 return Ok(Some(id));
             }
             // Another dialect deleted it.
@@ -68,10 +69,10 @@ impl Session {
         }
         let Some(topic) = name_in(&self.opened.prefix, name) else { return Ok(None) };
         let Some(found) = work.unit.topic(&topic) else { return Ok(None) };
-        let durable = found.settings().durable;
-        open_view(work, &topic, durable)?;
+        let (place, durable) = (Place::of(topic), found.settings().durable);
+        open_view(work, &place, durable, b"")?;
         let flags = QueueFlags { durable: true, auto_delete: false, exclusive: None, arguments: Bytes::new() };
-        let queue = Queue::new(vhost.clone(), Bytes::copy_from_slice(name), topic, flags, true);
+        let queue = Queue::new(vhost.clone(), Bytes::copy_from_slice(name), place, flags, true);
         Ok(Some(work.topology.insert_queue(queue)))
     }
 
@@ -83,7 +84,7 @@ impl Session {
         };
         let Some(queue) = work.topology.queue(id) else { return Err(Fault::Internal("the queue is gone".to_owned())) };
         queue.check_access(self.id)?;
-        let (name, view) = (queue.name.clone(), queue.view.clone());
+        let (name, view) = (queue.name.clone(), queue.place.view.clone());
         let consumer_count = queue.subscribers.len() as u32;
         let message_count = work.unit.ready(&view, Class::All) as u32;
         if let Some(channel) = self.channels.get(number) {
@@ -107,9 +108,7 @@ impl Session {
             return self.create_queue(work, made_up_name("amq.gen-"), flags);
         }
         if let Some(id) = self.look_up_queue(work, declare.queue)? {
-            if let Some(queue) = work.topology.queue(id) {
-                queue.check_equivalent(&flags, self.id)?;
-            }
+            self.declare_again(work, id, &flags)?;
             return Ok(id);
         }
         check_not_reserved(Resource::Queue, declare.queue, RESERVED)?;
@@ -117,23 +116,46 @@ impl Session {
         self.create_queue(work, Bytes::copy_from_slice(declare.queue), flags)
     }
 
+    /// Checks a declaration of a queue that is there. One that is there because its topic is takes the arguments of the first.
+    fn declare_again(&self, work: &mut Work<'_>, id: QueueId, flags: &QueueFlags) -> Result<(), Fault> {
+        let Some(queue) = work.topology.queue(id) else { return Ok(()) };
+        if !queue.is_undeclared() || flags.arguments.is_empty() {
+            return queue.check_equivalent(flags, self.id);
+        }
+        let named = queue.named();
+        let current = QueueFlags { arguments: flags.arguments.clone(), ..queue.flags.clone() };
+        queue.check_flags(flags, self.id)?;
+        arguments::check_queue(&current.arguments, &named)?;
+        if place_in(&self.opened.prefix, &queue.name, &flags.arguments).as_ref() != Some(&queue.place) {
+            let (argument, reason) = (arguments::TOPIC.to_owned(), "there is a topic of the queue's own name");
+            return Err(Fault::InvalidArgument { named, argument, reason });
+        }
+        work.topology.set_queue_arguments(id, current.arguments);
+        Ok(())
+    }
+
     pub(super) fn create_queue(&mut self, work: &mut Work<'_>, name: Bytes, flags: QueueFlags) -> Result<QueueId, Fault> {
         let vhost = self.opened.vhost.clone();
         let named = Named::queue(&name, &vhost);
         arguments::check_queue(&flags.arguments, &named)?;
         let illegal = || Fault::NameRefused(format!("{named} does not have a legal name"));
-        let view = name_in(&self.opened.prefix, &name).ok_or_else(illegal)?;
+        let place = place_in(&self.opened.prefix, &name, &flags.arguments).ok_or_else(illegal)?;
         let durable = flags.durable && flags.exclusive.is_none();
-        if work.unit.topic(&view).is_none() {
+        let foreign = place.is_named();
+        if work.unit.topic(&place.topic).is_none() {
+            if foreign {
+                let topic = Table(&flags.arguments).get(arguments::TOPIC.as_bytes()).and_then(|topic| topic.text());
+                return Err(Fault::NotFound(Named::queue(topic.unwrap_or_default(), &vhost)));
+            }
             let bytes_max = u32::try_from(self.settings.max_message_bytes + PROPERTIES_ROOM).unwrap_or(u32::MAX);
             let settings = TopicSettings::consumed(ORIGIN, durable, bytes_max);
-            work.unit.create_topic(&view, 1, settings).map_err(|error| refused(&error, &named))?;
+            work.unit.create_topic(&place.topic, 1, settings).map_err(|error| refused(&error, &named))?;
         }
-        open_view(work, &view, durable)?;
+        open_view(work, &place, durable, &flags.arguments)?;
         if flags.exclusive.is_some() {
             self.exclusive_queues.push(name.clone());
         }
-        Ok(work.topology.insert_queue(Queue::new(vhost, name, view, flags, false)))
+        Ok(work.topology.insert_queue(Queue::new(vhost, name, place, flags, foreign)))
     }
 
     pub(super) fn queue_bind(&mut self, round: &mut Round<'_>, number: u16, bind: &QueueBind<'_>) -> Result<(), Fault> {
@@ -231,16 +253,17 @@ impl Session {
     pub(super) fn accessible_view(&self, work: &Work<'_>, id: QueueId) -> Result<TopicName, Fault> {
         let queue = work.topology.queue(id).ok_or_else(|| Fault::Internal("the queue is gone".to_owned()))?;
         queue.check_access(self.id)?;
-        Ok(queue.view.clone())
+        Ok(queue.place.view.clone())
     }
 }
 
-fn open_view(work: &mut Work<'_>, view: &TopicName, durable: bool) -> Result<(), Fault> {
-    if work.unit.has_queue(view) {
+fn open_view(work: &mut Work<'_>, place: &Place, durable: bool, arguments: &[u8]) -> Result<(), Fault> {
+    if work.unit.has_queue(&place.view) {
         return Ok(());
     }
-    let error = work.unit.open_queue(view, QueueSpec { topic: view.clone(), durable });
-    error.map_err(|error| Fault::NameRefused(format!("queue '{view}' cannot be opened: {error}")))
+    let spec = QueueSpec { start: arguments::start(arguments), ..QueueSpec::new(place.topic.clone(), durable) };
+    let opened = work.unit.open_queue(&place.view, spec);
+    opened.map_err(|error| Fault::NameRefused(format!("queue '{}' cannot be opened: {error}", place.topic)))
 }
 
 fn refused(error: &TopicError, named: &Named) -> Fault {

@@ -28,6 +28,10 @@ impl Session {
     pub(super) fn tx_commit(&mut self, round: &mut Round<'_>, number: u16) -> Result<(), Fault> {
         let transaction = self.take_transaction(number)?;
         let work = round.work()?;
+        // A fault of the last must leave nothing of the first.
+        for publish in &transaction.publishes {
+            self.check_publish(work, number, publish)?;
+        }
         for publish in transaction.publishes {
             self.publish_now(work, number, publish)?;
         }

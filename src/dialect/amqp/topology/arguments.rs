@@ -2,6 +2,7 @@
 //!
 //! Refusing is deliberate: an argument that promises expiry, limits or dead-lettering must not be swallowed.
 
+use crate::delivery::Start;
 use crate::dialect::amqp::error::{Fault, Named};
 use crate::dialect::amqp::wire::{Table, Value};
 
@@ -16,9 +17,15 @@ pub enum Treatment {
     Refused,
 }
 
+/// The topic that a queue is a view of, if not the one of its own name.
+pub const TOPIC: &str = "x-topic";
+/// Where a view begins: `earliest`, `latest`, an offset or a time.
+pub const START: &str = "x-start";
+
 /// Queue arguments by name. Any other is kept and ignored, as RabbitMQ does.
 pub const QUEUE_ARGUMENTS: &[(&str, Treatment)] = &[
-    ("x-topic", Treatment::Refused),
+    (TOPIC, Treatment::Honoured),
+    (START, Treatment::Honoured),
     ("x-queue-type", Treatment::Honoured),
     ("x-queue-mode", Treatment::NoEffect),
     ("x-queue-version", Treatment::NoEffect),
@@ -64,18 +71,45 @@ fn check_honoured(name: &str, value: Value<'_>, named: &Named) -> Result<(), Fau
             invalid("streams are not supported: every queue's topic can be read again from Kafka")
         }
         ("x-queue-type", _) => invalid("unsupported queue type"),
+        (TOPIC, value) if value.text().is_none() => invalid("expected the name of a topic"),
+        (START, value) if start_of(value).is_none() => invalid("expected earliest, latest, an offset or a time"),
         _ => Ok(()),
     }
 }
 
+/// Where a view begins that is declared with these arguments.
+pub fn start(arguments: &[u8]) -> Start {
+    Table(arguments).get(START.as_bytes()).and_then(start_of).unwrap_or_default()
+}
+
+fn start_of(value: Value<'_>) -> Option<Start> {
+    match value {
+        Value::Text(b"earliest") => Some(Start::Earliest),
+        Value::Text(b"latest") => Some(Start::Latest),
+        Value::Timestamp(seconds) => i64::try_from(seconds.checked_mul(1000)?).ok().map(Start::Time),
+        other => u64::try_from(other.integer()?).ok().map(Start::Offset),
+    }
+}
+
+/// Compares all arguments of a queue that do something.
+pub fn check_same_queue(declared: &[u8], current: &[u8], named: &Named) -> Result<(), Fault> {
+    let names = QUEUE_ARGUMENTS.iter().filter(|(_, treatment)| *treatment == Treatment::Honoured).map(|(name, _)| *name);
+    check_equivalent(names, declared, current, named)
+}
+
 /// Compares the arguments that matter between a declaration and what is there.
-pub fn check_equivalent(names: &[&'static str], declared: &[u8], current: &[u8], named: &Named) -> Result<(), Fault> {
+pub fn check_equivalent(
+    names: impl IntoIterator<Item = &'static str>,
+    declared: &[u8],
+    current: &[u8],
+    named: &Named,
+) -> Result<(), Fault> {
     for name in names {
         let (declared, current) = (Table(declared).get(name.as_bytes()), Table(current).get(name.as_bytes()));
         if declared != current {
             return Err(Fault::Inequivalent {
                 named: named.clone(),
-                argument: (*name).to_owned(),
+                argument: name.to_owned(),
                 received: describe(declared),
                 current: describe(current),
             });
@@ -123,7 +157,7 @@ mod tests {
     fn differences_are_told_as_rabbitmq_does() {
         let arguments = TableBuilder::new().entry(b"alternate-exchange", Value::Text(b"other")).finish();
         let named = Named::exchange(b"e", b"/");
-        let fault = check_equivalent(&["alternate-exchange"], &arguments, b"", &named).unwrap_err();
+        let fault = check_equivalent(["alternate-exchange"], &arguments, b"", &named).unwrap_err();
         assert_eq!(
             fault.to_string(),
             "inequivalent arg 'alternate-exchange' for exchange 'e' in vhost '/': received the value 'other' of type 'longstr' but \

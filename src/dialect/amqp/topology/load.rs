@@ -3,24 +3,23 @@
 use bytes::Bytes;
 
 use super::stored::Stored;
-use super::{Binding, ExchangeFlags, Queue, QueueFlags, Topology};
+use super::{Binding, ExchangeFlags, Place, Queue, QueueFlags, Topology};
 use crate::dialect::amqp::exchange::{Destination, ExchangeKind};
-use crate::log::TopicName;
 
 impl Topology {
-    /// Rebuilds what was stored. `view_of` gives a queue's topic, or none if it is gone.
-    pub fn load(entries: Vec<(Bytes, Bytes)>, view_of: impl Fn(&[u8], &[u8]) -> Option<TopicName>) -> Self {
+    /// Rebuilds what was stored. `place_of` tells where a queue of this virtual host, name and arguments is, or none if it is gone.
+    pub fn load(entries: Vec<(Bytes, Bytes)>, place_of: impl Fn(&[u8], &[u8], &[u8]) -> Option<Place>) -> Self {
         let mut topology = Self::default();
         let mut all: Vec<Stored> = entries.iter().filter_map(|(key, value)| decode(key, value)).collect();
         all.sort_by_key(Stored::load_order);
         for stored in all {
-            topology.load_one(stored, &view_of);
+            topology.load_one(stored, &place_of);
         }
         topology.changes.clear();
         topology
     }
 
-    fn load_one(&mut self, stored: Stored, view_of: &impl Fn(&[u8], &[u8]) -> Option<TopicName>) {
+    fn load_one(&mut self, stored: Stored, place_of: &impl Fn(&[u8], &[u8], &[u8]) -> Option<Place>) {
         match stored {
             Stored::Exchange { vhost, name, kind, auto_delete, internal, arguments } => {
                 self.open_vhost(&vhost);
@@ -29,9 +28,9 @@ impl Topology {
             }
             Stored::Queue { vhost, name, auto_delete, foreign, arguments } => {
                 self.open_vhost(&vhost);
-                let Some(view) = view_of(&vhost, &name) else { return };
+                let Some(place) = place_of(&vhost, &name, &arguments) else { return };
                 let flags = QueueFlags { durable: true, auto_delete, exclusive: None, arguments };
-                self.insert_queue(Queue::new(vhost, name, view, flags, foreign));
+                self.insert_queue(Queue::new(vhost, name, place, flags, foreign));
             }
             Stored::Binding { vhost, source, to_exchange, destination, key, arguments } => {
                 self.open_vhost(&vhost);

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use super::error::{Fault, Named};
 use super::exchange::{Destination, ExchangeId, ExchangeKind, QueueId, Router};
 use arena::Arena;
-pub use queue::{ConnectionId, Queue, QueueFlags, Subscriber};
+pub use queue::{ConnectionId, Place, Queue, QueueFlags, Subscriber};
 pub use routing::Routed;
 use stored::Stored;
 
@@ -85,7 +85,7 @@ impl Exchange {
         compare("durable", declared.durable.to_string(), current.durable.to_string())?;
         compare("auto_delete", declared.auto_delete.to_string(), current.auto_delete.to_string())?;
         compare("internal", declared.internal.to_string(), current.internal.to_string())?;
-        arguments::check_equivalent(&["alternate-exchange"], &declared.arguments, &current.arguments, &self.named())
+        arguments::check_equivalent(["alternate-exchange"], &declared.arguments, &current.arguments, &self.named())
     }
 }
 
@@ -219,6 +219,14 @@ impl Topology {
         self.vhosts.entry(vhost).or_default().queues.insert(name, id);
         self.store_queue(id);
         id
+    }
+
+    /// Gives a queue that was there before its declaration the arguments of that.
+    pub fn set_queue_arguments(&mut self, id: QueueId, arguments: Bytes) {
+        if let Some(queue) = self.queues.get_mut(id.0) {
+            queue.flags.arguments = arguments;
+            self.store_queue(id);
+        }
     }
 
     fn store_queue(&mut self, id: QueueId) {

@@ -30,13 +30,33 @@ pub struct QueueFlags {
     pub arguments: Bytes,
 }
 
+/// Where a queue's records are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The topic that publishes append to.
+    pub topic: TopicName,
+    /// The queue view of it: the default one has the topic's name.
+    pub view: TopicName,
+}
+
+impl Place {
+    /// The default view of a topic.
+    pub fn of(topic: TopicName) -> Self {
+        Self { view: topic.clone(), topic }
+    }
+
+    /// Whether it is a view beside the default one.
+    pub fn is_named(&self) -> bool {
+        self.view != self.topic
+    }
+}
+
 /// A declared queue.
 #[derive(Debug)]
 pub struct Queue {
     pub vhost: Bytes,
     pub name: Bytes,
-    /// The topic that publishes append to, and its queue view.
-    pub view: TopicName,
+    pub place: Place,
     pub flags: QueueFlags,
     /// The topic was made by somebody else: deleting the queue leaves it.
     pub foreign: bool,
@@ -45,8 +65,8 @@ pub struct Queue {
 }
 
 impl Queue {
-    pub fn new(vhost: Bytes, name: Bytes, view: TopicName, flags: QueueFlags, foreign: bool) -> Self {
-        Self { vhost, name, view, flags, foreign, subscribers: Vec::new(), incoming: Vec::new() }
+    pub fn new(vhost: Bytes, name: Bytes, place: Place, flags: QueueFlags, foreign: bool) -> Self {
+        Self { vhost, name, place, flags, foreign, subscribers: Vec::new(), incoming: Vec::new() }
     }
 
     pub fn named(&self) -> Named {
@@ -68,6 +88,12 @@ impl Queue {
 
     /// Whether a second declaration asks for the same queue.
     pub fn check_equivalent(&self, declared: &QueueFlags, by: ConnectionId) -> Result<(), Fault> {
+        self.check_flags(declared, by)?;
+        super::arguments::check_same_queue(&declared.arguments, &self.flags.arguments, &self.named())
+    }
+
+    /// Whether it asks for the same one, leaving out its arguments.
+    pub fn check_flags(&self, declared: &QueueFlags, by: ConnectionId) -> Result<(), Fault> {
         self.check_access(by)?;
         if self.flags.exclusive != declared.exclusive {
             return Err(Fault::Locked(self.named()));
@@ -82,9 +108,12 @@ impl Queue {
             }),
         };
         compare("durable", declared.durable, self.flags.durable)?;
-        compare("auto_delete", declared.auto_delete, self.flags.auto_delete)?;
-        let compared: &[&str] = if self.foreign { &[] } else { &["x-queue-type"] };
-        super::arguments::check_equivalent(compared, &declared.arguments, &self.flags.arguments, &self.named())
+        compare("auto_delete", declared.auto_delete, self.flags.auto_delete)
+    }
+
+    /// Whether it is there because its topic is, and nobody has declared it with arguments yet.
+    pub fn is_undeclared(&self) -> bool {
+        self.foreign && self.flags.arguments.is_empty()
     }
 
     /// An exclusive consumer wants to be the only one, before and after.

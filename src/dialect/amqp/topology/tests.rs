@@ -18,7 +18,7 @@ fn exchange(topology: &mut Topology, name: &str, kind: ExchangeKind, auto_delete
 
 fn queue(topology: &mut Topology, name: &str, exclusive: Option<ConnectionId>) -> QueueId {
     let flags = QueueFlags { durable: true, auto_delete: false, exclusive, arguments: Bytes::new() };
-    topology.insert_queue(Queue::new(b("/"), b(name), topic_name(name), flags, false))
+    topology.insert_queue(Queue::new(b("/"), b(name), Place::of(topic_name(name)), flags, false))
 }
 
 fn bind(topology: &mut Topology, source: ExchangeId, destination: Destination, key: &str) -> Binding {
@@ -101,7 +101,9 @@ fn what_is_durable_comes_back_and_nothing_else() {
             None => drop(state.remove(&key)),
         }
     }
-    let mut loaded = Topology::load(state.into_iter().collect(), |_, name| TopicName::new(Bytes::copy_from_slice(name)).ok());
+    let mut loaded = Topology::load(state.into_iter().collect(), |_, name, _| {
+        TopicName::new(Bytes::copy_from_slice(name)).ok().map(Place::of)
+    });
     let words = loaded.exchange_id(b"/", b"words").unwrap();
     let kept = loaded.queue_id(b"/", b"kept").unwrap();
     assert_eq!(loaded.queue_id(b"/", b"own"), None);

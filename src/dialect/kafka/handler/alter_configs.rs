@@ -6,9 +6,9 @@ use super::super::error::ErrorCode;
 use super::super::wire::message::alter_configs::{AlterConfigsRequest, AlterConfigsResourceResponse, AlterConfigsResponse};
 use super::incremental_alter_configs::{Base, change_topic};
 use crate::delivery::Unit;
-use crate::log::Lsn;
+use crate::log::Barrier;
 
-pub fn handle(call: &Call, request: AlterConfigsRequest) -> (AlterConfigsResponse, Lsn) {
+pub fn handle(call: &Call, request: AlterConfigsRequest) -> (AlterConfigsResponse, Barrier) {
     let mut unit = call.delivery().begin();
     let mut responses = Vec::with_capacity(request.resources.len());
     for resource in request.resources {
@@ -26,6 +26,6 @@ pub fn handle(call: &Call, request: AlterConfigsRequest) -> (AlterConfigsRespons
             resource_name: resource.resource_name,
         });
     }
-    let after = unit.map_or(Lsn::NONE, Unit::commit);
+    let after = unit.map_or(Barrier::NONE, Unit::commit);
     (AlterConfigsResponse { responses, ..AlterConfigsResponse::default() }, after)
 }

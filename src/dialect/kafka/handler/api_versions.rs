@@ -6,9 +6,9 @@ use super::super::error::ErrorCode;
 use super::super::support::APIS;
 use super::super::wire::encode;
 use super::super::wire::message::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
-use crate::log::Lsn;
+use crate::log::Barrier;
 
-pub fn handle(call: &Call, request: ApiVersionsRequest) -> (ApiVersionsResponse, Lsn) {
+pub fn handle(call: &Call, request: ApiVersionsRequest) -> (ApiVersionsResponse, Barrier) {
     tracing::debug!(
         peer = %call.client.peer,
         name = request.client_software_name,
@@ -16,12 +16,12 @@ pub fn handle(call: &Call, request: ApiVersionsRequest) -> (ApiVersionsResponse,
         id = call.header.client_id,
         "client"
     );
-    (response(ErrorCode::None), Lsn::NONE)
+    (response(ErrorCode::None), Barrier::NONE)
 }
 
 /// The answer to a version that is not known: the error and the list, as version 0.
 pub fn unsupported(call: &Call) -> Reply {
-    call.reply_with(i16::MAX, 256, Lsn::NONE, |out| encode(&response(ErrorCode::UnsupportedVersion), out, 0))
+    call.reply_with(i16::MAX, 256, Barrier::NONE, |out| encode(&response(ErrorCode::UnsupportedVersion), out, 0))
 }
 
 fn response(error: ErrorCode) -> ApiVersionsResponse {

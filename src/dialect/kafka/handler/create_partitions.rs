@@ -10,12 +10,12 @@ use super::super::wire::message::create_partitions::{
 };
 use super::create_topics::Refusal;
 use crate::delivery::Unit;
-use crate::log::Lsn;
+use crate::log::Barrier;
 
 /// More partitions than this are not made for one topic.
 const PARTITIONS_MAX: u32 = 10_000;
 
-pub fn handle(call: &Call, request: CreatePartitionsRequest) -> (CreatePartitionsResponse, Lsn) {
+pub fn handle(call: &Call, request: CreatePartitionsRequest) -> (CreatePartitionsResponse, Barrier) {
     let mut unit = call.delivery().begin();
     let mut results = Vec::with_capacity(request.topics.len());
     for wanted in request.topics {
@@ -26,7 +26,7 @@ pub fn handle(call: &Call, request: CreatePartitionsRequest) -> (CreatePartition
         let (error, error_message) = grown.err().map_or((ErrorCode::None, None), |(error, message)| (error, Some(message)));
         results.push(CreatePartitionsTopicResult { name: wanted.name, error_code: error.code(), error_message });
     }
-    let after = unit.map_or(Lsn::NONE, Unit::commit);
+    let after = unit.map_or(Barrier::NONE, Unit::commit);
     (CreatePartitionsResponse { results, ..CreatePartitionsResponse::default() }, after)
 }
 

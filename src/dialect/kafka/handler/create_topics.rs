@@ -13,7 +13,7 @@ use super::super::wire::message::create_topics::{
 };
 use super::describe_configs::{SOURCE_DEFAULT, SOURCE_TOPIC};
 use crate::delivery::Unit;
-use crate::log::{Lsn, TopicName, TopicSettings};
+use crate::log::{Barrier, TopicName, TopicSettings};
 
 /// More partitions than this are not made for one topic.
 const PARTITIONS_MAX: u32 = 10_000;
@@ -21,7 +21,7 @@ const PARTITIONS_MAX: u32 = 10_000;
 /// Why a topic was not made, for the client.
 pub type Refusal = (ErrorCode, String);
 
-pub fn handle(call: &Call, request: CreateTopicsRequest) -> (CreateTopicsResponse, Lsn) {
+pub fn handle(call: &Call, request: CreateTopicsRequest) -> (CreateTopicsResponse, Barrier) {
     let mut times: HashMap<&str, u32> = HashMap::new();
     for topic in &request.topics {
         *times.entry(&topic.name).or_default() += 1;
@@ -43,7 +43,7 @@ pub fn handle(call: &Call, request: CreateTopicsRequest) -> (CreateTopicsRespons
             ..CreatableTopicResult::default()
         }));
     }
-    let after = unit.map_or(Lsn::NONE, Unit::commit);
+    let after = unit.map_or(Barrier::NONE, Unit::commit);
     (CreateTopicsResponse { topics, ..CreateTopicsResponse::default() }, after)
 }
 

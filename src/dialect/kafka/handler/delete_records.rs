@@ -8,13 +8,13 @@ use super::super::wire::message::delete_records::{
     DeleteRecordsPartition, DeleteRecordsPartitionResult, DeleteRecordsRequest, DeleteRecordsResponse, DeleteRecordsTopicResult,
 };
 use crate::delivery::Unit;
-use crate::log::Lsn;
+use crate::log::Barrier;
 
 /// The offset that means: everything up to the high watermark.
 const HIGH_WATERMARK: i64 = -1;
 const NO_OFFSET: i64 = -1;
 
-pub fn handle(call: &Call, request: DeleteRecordsRequest) -> (DeleteRecordsResponse, Lsn) {
+pub fn handle(call: &Call, request: DeleteRecordsRequest) -> (DeleteRecordsResponse, Barrier) {
     let mut unit = call.delivery().begin();
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
@@ -29,7 +29,7 @@ pub fn handle(call: &Call, request: DeleteRecordsRequest) -> (DeleteRecordsRespo
         let partitions = topic.partitions.into_iter().map(&mut delete).collect();
         topics.push(DeleteRecordsTopicResult { name: topic.name, partitions });
     }
-    let after = unit.map_or(Lsn::NONE, Unit::commit);
+    let after = unit.map_or(Barrier::NONE, Unit::commit);
     (DeleteRecordsResponse { topics, ..DeleteRecordsResponse::default() }, after)
 }
 

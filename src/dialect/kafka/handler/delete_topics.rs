@@ -8,9 +8,9 @@ use super::super::wire::message::delete_topics::{
     DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse,
 };
 use crate::delivery::Unit;
-use crate::log::Lsn;
+use crate::log::Barrier;
 
-pub fn handle(call: &Call, request: DeleteTopicsRequest) -> (DeleteTopicsResponse, Lsn) {
+pub fn handle(call: &Call, request: DeleteTopicsRequest) -> (DeleteTopicsResponse, Barrier) {
     let by_name = request.topic_names.into_iter().map(|name| DeleteTopicState { name: Some(name), topic_id: Uuid::ZERO });
     let mut unit = call.delivery().begin();
     let mut responses = Vec::new();
@@ -26,7 +26,7 @@ pub fn handle(call: &Call, request: DeleteTopicsRequest) -> (DeleteTopicsRespons
             error_message: (error == ErrorCode::InvalidTopicException).then(|| "the topic belongs to the log itself".to_owned()),
         }));
     }
-    let after = unit.map_or(Lsn::NONE, Unit::commit);
+    let after = unit.map_or(Barrier::NONE, Unit::commit);
     (DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() }, after)
 }
 

@@ -5,12 +5,12 @@ use super::super::NODE_ID;
 use super::super::call::Call;
 use super::super::error::ErrorCode;
 use super::super::wire::message::describe_cluster::{DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse};
-use crate::log::Lsn;
+use crate::log::Barrier;
 
 const ENDPOINT_BROKERS: i8 = 1;
 const ENDPOINT_CONTROLLERS: i8 = 2;
 
-pub fn handle(call: &Call, request: DescribeClusterRequest) -> (DescribeClusterResponse, Lsn) {
+pub fn handle(call: &Call, request: DescribeClusterRequest) -> (DescribeClusterResponse, Barrier) {
     let error = match request.endpoint_type {
         ENDPOINT_BROKERS => ErrorCode::None,
         ENDPOINT_CONTROLLERS => ErrorCode::MismatchedEndpointType,
@@ -29,5 +29,5 @@ pub fn handle(call: &Call, request: DescribeClusterRequest) -> (DescribeClusterR
     } else {
         response.error_message = Some("this address is that of a broker".to_owned());
     }
-    (response, Lsn::NONE)
+    (response, Barrier::NONE)
 }

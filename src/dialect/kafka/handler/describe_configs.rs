@@ -11,7 +11,7 @@ use super::super::wire::message::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
     DescribeConfigsResult, DescribeConfigsSynonym,
 };
-use crate::log::Lsn;
+use crate::log::Barrier;
 
 pub const RESOURCE_TOPIC: i8 = 2;
 pub const RESOURCE_BROKER: i8 = 4;
@@ -20,7 +20,7 @@ pub const SOURCE_TOPIC: i8 = 1;
 const SOURCE_BROKER_FILE: i8 = 4;
 pub const SOURCE_DEFAULT: i8 = 5;
 
-pub fn handle(call: &Call, request: DescribeConfigsRequest) -> (DescribeConfigsResponse, Lsn) {
+pub fn handle(call: &Call, request: DescribeConfigsRequest) -> (DescribeConfigsResponse, Barrier) {
     let describe = |resource: DescribeConfigsResource| {
         let described = match resource.resource_type {
             RESOURCE_TOPIC => topic(call, &resource.resource_name),
@@ -46,7 +46,7 @@ pub fn handle(call: &Call, request: DescribeConfigsRequest) -> (DescribeConfigsR
         }
     };
     let results = request.resources.into_iter().map(describe).collect();
-    (DescribeConfigsResponse { results, ..DescribeConfigsResponse::default() }, Lsn::NONE)
+    (DescribeConfigsResponse { results, ..DescribeConfigsResponse::default() }, Barrier::NONE)
 }
 
 fn topic(call: &Call, name: &str) -> Result<Vec<DescribeConfigsResourceResult>, ErrorCode> {

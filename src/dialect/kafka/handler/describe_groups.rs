@@ -10,16 +10,16 @@ use crate::dialect::kafka::error::ErrorCode;
 use crate::dialect::kafka::wire::message::describe_groups::{
     DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
 };
-use crate::log::Lsn;
+use crate::log::Barrier;
 
 const OPERATIONS_NOT_TOLD: i32 = i32::MIN;
 
-pub fn handle(call: &Call, request: DescribeGroupsRequest) -> (DescribeGroupsResponse, Lsn) {
+pub fn handle(call: &Call, request: DescribeGroupsRequest) -> (DescribeGroupsResponse, Barrier) {
     let each = request.groups.into_iter().map(|name| match call.groups().describe(&Arc::from(name.as_str())) {
         Some(group) => found(name, group),
         None => missing(name, call.version()),
     });
-    (DescribeGroupsResponse { throttle_time_ms: 0, groups: each.collect() }, Lsn::NONE)
+    (DescribeGroupsResponse { throttle_time_ms: 0, groups: each.collect() }, Barrier::NONE)
 }
 
 fn found(name: String, group: GroupDescription) -> DescribedGroup {
@@ -28,7 +28,7 @@ fn found(name: String, group: GroupDescription) -> DescribedGroup {
         error_message: None,
         group_id: name,
         group_state: state_name(group.listing.state).to_owned(),
-        protocol_type: group.listing.kind.to_string(),
+        protocol_type: group.listing.work.to_string(),
         protocol_data: group.strategy.to_string(),
         members: group.members.into_iter().map(member).collect(),
         authorized_operations: OPERATIONS_NOT_TOLD,

@@ -9,12 +9,12 @@ use super::super::wire::message::describe_topic_partitions::{
     Cursor, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, DescribeTopicPartitionsResponsePartition,
     DescribeTopicPartitionsResponseTopic, ResponseCursor,
 };
-use crate::log::Lsn;
+use crate::log::Barrier;
 
 /// No page has more partitions than this, whatever is asked for.
 const PAGE_MAX: i32 = 2000;
 
-pub fn handle(call: &Call, request: DescribeTopicPartitionsRequest) -> (DescribeTopicPartitionsResponse, Lsn) {
+pub fn handle(call: &Call, request: DescribeTopicPartitionsRequest) -> (DescribeTopicPartitionsResponse, Barrier) {
     let mut room = if request.response_partition_limit > 0 { request.response_partition_limit.min(PAGE_MAX) } else { PAGE_MAX };
     let mut names: Vec<String> = request.topics.into_iter().map(|topic| topic.name).collect();
     if names.is_empty() {
@@ -38,7 +38,7 @@ pub fn handle(call: &Call, request: DescribeTopicPartitionsRequest) -> (Describe
             break;
         }
     }
-    (response, Lsn::NONE)
+    (response, Barrier::NONE)
 }
 
 /// One topic from a partition on, and the partition at which the next page begins if it did not fit.

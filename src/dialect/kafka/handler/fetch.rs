@@ -2,7 +2,7 @@
 //!
 //! 4 adds the isolation level, 5 the log start, 7 fetch sessions (KIP-227; none is ever opened: every response has session 0,
 //! which clients understand), 9 leader epochs, 12 is flexible, 13 names topics by id, 15 moves the replica id. Nothing beyond
-//! the durable offset is served; there are no open transactions, so the last stable offset is the high watermark.
+//! the durable offset is served, and to those who read what is committed nothing beyond the last stable offset.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use tokio::time::Instant;
 
 use super::super::call::{Answer, Call, Reply};
 use super::super::error::ErrorCode;
-use super::super::mapping::{find_partition, find_topic};
+use super::super::mapping::{find_partition, find_topic, to_bound};
 use super::super::wire::message::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use super::super::wire::{Uuid, WireError, decode};
 use super::fetch_response::{self, Found, FoundTopic};
-use crate::log::{Bound, Bounds, Log, Lsn, Partition, Signal, StoredBatch, Topic};
+use crate::log::{Aborted, Barrier, Bound, Bounds, Log, Partition, ReadError, Signal, StoredBatch, Topic};
 
-const NO_BOUNDS: Bounds = Bounds { log_start: 0, durable: 0, end: 0 };
+const NO_BOUNDS: Bounds = Bounds { log_start: 0, durable: 0, stable: 0, end: 0 };
 /// No poll waits longer, in milliseconds.
 const WAIT_MS_MAX: i32 = 600_000;
 
@@ -42,8 +42,11 @@ fn reply(call: &Call, error: ErrorCode, topics: &[FoundTopic]) -> Reply {
     let bytes = found().map(StoredBatch::len).sum::<usize>();
     call.kafka().metrics.records_out(records, bytes as u64);
     let body = |out: &mut _| fetch_response::write(out, call.version(), error, topics);
-    call.reply_with(fetch_response::FIRST_FLEXIBLE, bytes + fetch_response::room(topics), Lsn::NONE, body)
+    call.reply_with(fetch_response::FIRST_FLEXIBLE, bytes + fetch_response::room(topics), Barrier::NONE, body)
 }
+
+/// Batches, and the aborted transactions among them.
+type Read = (Vec<StoredBatch>, Option<Vec<Aborted>>);
 
 /// One partition that is asked for.
 struct Wanted {
@@ -64,6 +67,7 @@ struct WantedTopic {
 struct Poll {
     log: Log,
     topics: Vec<WantedTopic>,
+    bound: Bound,
     bytes_min: usize,
     bytes_max: usize,
     deadline: Instant,
@@ -78,6 +82,7 @@ impl Poll {
         Self {
             log,
             topics,
+            bound: to_bound(request.isolation_level),
             // More than is ever served cannot be waited for.
             bytes_min: wire_bytes(request.min_bytes).min(bytes_max),
             bytes_max,
@@ -105,7 +110,9 @@ impl Poll {
     }
 
     fn look_at(&self, topic: &WantedTopic, wanted: &Wanted, room: usize, is_first: bool) -> Found {
-        let found = |error, bounds, batches| Found { index: wanted.index, error, bounds, batches };
+        let is_committed = self.bound == Bound::Stable;
+        let found =
+            |error, bounds, batches| Found { index: wanted.index, error, bounds, aborted: is_committed.then(Vec::new), batches };
         let partition = match &wanted.partition {
             Ok(partition) => partition,
             Err(error) => return found(*error, NO_BOUNDS, Vec::new()),
@@ -118,22 +125,33 @@ impl Poll {
             return found(ErrorCode::OffsetOutOfRange, bounds, Vec::new());
         };
         // What was appended and is not durable yet is neither out of range nor there.
-        if from >= bounds.durable || (room == 0 && !is_first) {
+        if from >= bounds.of(self.bound) || (room == 0 && !is_first) {
             return found(ErrorCode::None, bounds, Vec::new());
         }
         let bytes_max = wanted.bytes_max.min(room);
-        match self.log.read(partition, from, bytes_max, Bound::Durable) {
-            Ok(mut batches) => {
+        match self.read(partition, from, bytes_max) {
+            Ok((mut batches, aborted)) => {
                 if !is_first && batches.first().is_some_and(|batch| batch.len() > bytes_max) {
                     batches.clear();
                 }
-                found(ErrorCode::None, bounds, batches)
+                Found { aborted, ..found(ErrorCode::None, bounds, batches) }
             }
             Err(error) => {
                 tracing::debug!(partition = partition.index(), topic = %partition.topic_name(), %error, "fetch");
                 found((&error).into(), bounds, Vec::new())
             }
         }
+    }
+
+    /// Batches, and for those who read what is committed the aborted transactions among them.
+    fn read(&self, partition: &Partition, from: u64, bytes_max: usize) -> Result<Read, ReadError> {
+        let batches = self.log.read(partition, from, bytes_max, self.bound)?;
+        let aborted = match (self.bound, batches.last()) {
+            (Bound::Stable, Some(last)) => Some(self.log.aborted(partition, from, last.last_offset + 1)?),
+            (Bound::Stable, None) => Some(Vec::new()),
+            (Bound::Durable | Bound::End, _) => None,
+        };
+        Ok((batches, aborted))
     }
 
     /// Whether there is enough to answer, or no use in waiting.

@@ -7,7 +7,7 @@ use super::super::error::ErrorCode;
 use super::super::mapping::wire_offset;
 use super::super::wire::message::fetch::FetchResponse;
 use super::super::wire::{Message, Uuid, Writer};
-use crate::log::{Bounds, StoredBatch};
+use crate::log::{Aborted, Bounds, StoredBatch};
 
 pub const FIRST_FLEXIBLE: i16 = FetchResponse::FLEXIBLE;
 const NO_SESSION: i32 = 0;
@@ -15,6 +15,7 @@ const NO_REPLICA: i32 = -1;
 /// More than a partition takes without its batches and a topic without its name, in bytes.
 const PARTITION_BYTES: usize = 64;
 const TOPIC_BYTES: usize = 32;
+const ABORTED_BYTES: usize = 17;
 
 /// What was found of one partition.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct Found {
     pub index: i32,
     pub error: ErrorCode,
     pub bounds: Bounds,
+    /// Aborted transactions among the batches; none: the reader does not ask.
+    pub aborted: Option<Vec<Aborted>>,
     pub batches: Vec<StoredBatch>,
 }
 
@@ -35,8 +38,9 @@ pub struct FoundTopic {
 
 /// Room for a response without its batches, in bytes.
 pub fn room(topics: &[FoundTopic]) -> usize {
-    topics.iter().map(|topic| TOPIC_BYTES + topic.name.len() + topic.partitions.len() * PARTITION_BYTES).sum::<usize>()
-        + PARTITION_BYTES
+    let partition = |found: &Found| PARTITION_BYTES + found.aborted.as_ref().map_or(0, |all| all.len() * ABORTED_BYTES);
+    let topic = |topic: &FoundTopic| TOPIC_BYTES + topic.name.len() + topic.partitions.iter().map(partition).sum::<usize>();
+    topics.iter().map(topic).sum::<usize>() + PARTITION_BYTES
 }
 
 pub fn write(out: &mut BytesMut, version: i16, error: ErrorCode, topics: &[FoundTopic]) {
@@ -64,11 +68,15 @@ fn write_partition(w: &mut Writer<'_>, version: i16, found: &Found) {
     w.i32(found.index);
     w.i16(found.error.code());
     w.i64(bound(found.bounds.durable));
-    w.i64(bound(found.bounds.durable));
+    w.i64(bound(found.bounds.stable));
     if version >= 5 {
         w.i64(bound(found.bounds.log_start));
     }
-    w.nullable_array::<()>(None, |_, ()| {});
+    w.nullable_array(found.aborted.as_deref(), |w, aborted| {
+        w.i64(aborted.producer_id);
+        w.i64(wire_offset(aborted.first_offset));
+        w.no_tags();
+    });
     if version >= 11 {
         w.i32(NO_REPLICA);
     }
@@ -88,7 +96,13 @@ mod tests {
     use bytes::Bytes;
 
     fn found(error: ErrorCode) -> Found {
-        Found { index: 3, error, bounds: Bounds { log_start: 5, durable: 9, end: 11 }, batches: Vec::new() }
+        Found {
+            index: 3,
+            error,
+            bounds: Bounds { log_start: 5, durable: 9, stable: 7, end: 11 },
+            aborted: None,
+            batches: Vec::new(),
+        }
     }
 
     #[test]
@@ -100,7 +114,7 @@ mod tests {
             let partition = PartitionData {
                 partition_index: 3,
                 high_watermark: 9,
-                last_stable_offset: 9,
+                last_stable_offset: 7,
                 log_start_offset: 5,
                 aborted_transactions: None,
                 records: Some(Bytes::new()),

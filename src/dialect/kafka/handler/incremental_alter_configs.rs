@@ -12,12 +12,12 @@ use super::super::wire::message::incremental_alter_configs::{
 use super::create_topics::Refusal;
 use super::describe_configs::RESOURCE_TOPIC;
 use crate::delivery::Unit;
-use crate::log::Lsn;
+use crate::log::Barrier;
 
 const SET: i8 = 0;
 const DELETE: i8 = 1;
 
-pub fn handle(call: &Call, request: IncrementalAlterConfigsRequest) -> (IncrementalAlterConfigsResponse, Lsn) {
+pub fn handle(call: &Call, request: IncrementalAlterConfigsRequest) -> (IncrementalAlterConfigsResponse, Barrier) {
     let mut unit = call.delivery().begin();
     let mut responses = Vec::with_capacity(request.resources.len());
     for resource in request.resources {
@@ -33,7 +33,7 @@ pub fn handle(call: &Call, request: IncrementalAlterConfigsRequest) -> (Incremen
             resource_name: resource.resource_name,
         });
     }
-    let after = unit.map_or(Lsn::NONE, Unit::commit);
+    let after = unit.map_or(Barrier::NONE, Unit::commit);
     (IncrementalAlterConfigsResponse { responses, ..IncrementalAlterConfigsResponse::default() }, after)
 }
 

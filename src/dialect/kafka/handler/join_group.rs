@@ -12,10 +12,10 @@ use crate::dialect::kafka::subscription;
 use crate::dialect::kafka::wire::message::join_group::{
     JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse, JoinGroupResponseMember,
 };
-use crate::log::{Lsn, TopicName};
+use crate::log::{Barrier, TopicName};
 
 /// Answers when the group has.
-pub async fn handle(call: Call, request: JoinGroupRequest) -> (JoinGroupResponse, Lsn) {
+pub async fn handle(call: Call, request: JoinGroupRequest) -> (JoinGroupResponse, Barrier) {
     let member_id = request.member_id.clone();
     let group: Arc<str> = Arc::from(request.group_id.as_str());
     let answer = match to_join(&call, request) {
@@ -26,7 +26,7 @@ pub async fn handle(call: Call, request: JoinGroupRequest) -> (JoinGroupResponse
         Ok(joined) => to_response(joined),
         Err(why) => refusal(&why, member_id),
     };
-    (response, Lsn::NONE)
+    (response, Barrier::NONE)
 }
 
 /// What all protocols of a consumer together ask for; they hardly differ.
@@ -94,6 +94,12 @@ fn refusal(why: &GroupError, asked_with: String) -> JoinGroupResponse {
         | GroupError::Full
         | GroupError::TooManyGroups
         | GroupError::NotEmpty
+        | GroupError::FencedEpoch
+        | GroupError::StaleMember
+        | GroupError::Unreleased
+        | GroupError::UnknownAssignor
+        | GroupError::InvalidPattern
+        | GroupError::TooLong
         | GroupError::Unavailable => asked_with,
     };
     JoinGroupResponse { error_code: ErrorCode::from(why).code(), protocol_name: None, member_id, ..JoinGroupResponse::default() }

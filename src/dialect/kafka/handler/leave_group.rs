@@ -8,11 +8,11 @@ use crate::dialect::kafka::call::Call;
 use crate::dialect::kafka::error::ErrorCode;
 use crate::dialect::kafka::mapping::to_instance;
 use crate::dialect::kafka::wire::message::leave_group::{LeaveGroupRequest, LeaveGroupResponse, MemberIdentity, MemberResponse};
-use crate::log::Lsn;
+use crate::log::Barrier;
 
 /// Before version 3 the one member's answer is the answer.
-pub fn handle(call: &Call, request: LeaveGroupRequest) -> (LeaveGroupResponse, Lsn) {
-    (answer(call, request), Lsn::NONE)
+pub fn handle(call: &Call, request: LeaveGroupRequest) -> (LeaveGroupResponse, Barrier) {
+    (answer(call, request), Barrier::NONE)
 }
 
 fn answer(call: &Call, request: LeaveGroupRequest) -> LeaveGroupResponse {

@@ -14,16 +14,16 @@ use super::super::wire::message::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
     MetadataResponseTopic,
 };
-use crate::log::{Lsn, Topic, TopicError, TopicName};
+use crate::log::{Barrier, Topic, TopicError, TopicName};
 
-pub fn handle(call: &Call, request: MetadataRequest) -> (MetadataResponse, Lsn) {
+pub fn handle(call: &Call, request: MetadataRequest) -> (MetadataResponse, Barrier) {
     // Version 0 has no way to ask for no topic: an empty list is all of them.
     let wanted = request.topics.filter(|topics| call.version() > 0 || !topics.is_empty());
     let (topics, after) = match wanted {
-        None => (all_topics(call), Lsn::NONE),
+        None => (all_topics(call), Barrier::NONE),
         Some(wanted) => {
             let create = request.allow_auto_topic_creation && call.kafka().settings.auto_create_topics;
-            let after = if create { create_missing(call, &wanted) } else { Lsn::NONE };
+            let after = if create { create_missing(call, &wanted) } else { Barrier::NONE };
             (wanted.into_iter().map(|topic| wanted_topic(call, topic)).collect(), after)
         }
     };
@@ -46,7 +46,7 @@ fn all_topics(call: &Call) -> Vec<MetadataResponseTopic> {
 }
 
 /// Makes the topics that are asked for and may be made, all in one step.
-fn create_missing(call: &Call, wanted: &[MetadataRequestTopic]) -> Lsn {
+fn create_missing(call: &Call, wanted: &[MetadataRequestTopic]) -> Barrier {
     let log = call.log();
     let missing: Vec<TopicName> = wanted
         .iter()
@@ -57,9 +57,9 @@ fn create_missing(call: &Call, wanted: &[MetadataRequestTopic]) -> Lsn {
         .filter(|name| log.topic(name).is_none())
         .collect();
     if missing.is_empty() {
-        return Lsn::NONE;
+        return Barrier::NONE;
     }
-    let Ok(mut unit) = call.delivery().begin() else { return Lsn::NONE };
+    let Ok(mut unit) = call.delivery().begin() else { return Barrier::NONE };
     for name in missing {
         let settings = call.kafka().new_topic_settings();
         match unit.create_topic(&name, call.kafka().settings.default_partitions, settings) {

@@ -6,8 +6,12 @@
 // Every handler has one form: it takes its request, whether it keeps parts of it or not.
 #![allow(clippy::needless_pass_by_value)]
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_configs;
 mod api_versions;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
@@ -16,7 +20,10 @@ mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod describe_producers;
 mod describe_topic_partitions;
+mod describe_transactions;
+mod end_txn;
 mod fetch;
 mod fetch_response;
 mod find_coordinator;
@@ -27,6 +34,7 @@ mod join_group;
 mod leave_group;
 mod list_groups;
 mod list_offsets;
+mod list_transactions;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
@@ -35,7 +43,10 @@ mod offset_for_leader_epoch;
 mod produce;
 mod sasl_authenticate;
 mod sasl_handshake;
+mod share_group_describe;
+mod share_group_heartbeat;
 mod sync_group;
+mod txn_offset_commit;
 
 #[cfg(test)]
 mod group_tests;
@@ -48,20 +59,24 @@ use bytes::Bytes;
 use super::call::{Answer, Call, Client};
 use super::support;
 use super::wire::message::{
-    alter_configs::AlterConfigsRequest, api_versions::ApiVersionsRequest, create_partitions::CreatePartitionsRequest,
+    add_offsets_to_txn::AddOffsetsToTxnRequest, add_partitions_to_txn::AddPartitionsToTxnRequest,
+    alter_configs::AlterConfigsRequest, api_versions::ApiVersionsRequest, consumer_group_describe::ConsumerGroupDescribeRequest,
+    consumer_group_heartbeat::ConsumerGroupHeartbeatRequest, create_partitions::CreatePartitionsRequest,
     create_topics::CreateTopicsRequest, delete_groups::DeleteGroupsRequest, delete_records::DeleteRecordsRequest,
     delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
-    describe_groups::DescribeGroupsRequest, describe_topic_partitions::DescribeTopicPartitionsRequest, fetch::FetchRequest,
-    find_coordinator::FindCoordinatorRequest, heartbeat::HeartbeatRequest,
+    describe_groups::DescribeGroupsRequest, describe_producers::DescribeProducersRequest,
+    describe_topic_partitions::DescribeTopicPartitionsRequest, describe_transactions::DescribeTransactionsRequest,
+    end_txn::EndTxnRequest, fetch::FetchRequest, find_coordinator::FindCoordinatorRequest, heartbeat::HeartbeatRequest,
     incremental_alter_configs::IncrementalAlterConfigsRequest, init_producer_id::InitProducerIdRequest,
     join_group::JoinGroupRequest, leave_group::LeaveGroupRequest, list_groups::ListGroupsRequest,
-    list_offsets::ListOffsetsRequest, metadata::MetadataRequest, offset_commit::OffsetCommitRequest,
-    offset_delete::OffsetDeleteRequest, offset_fetch::OffsetFetchRequest, offset_for_leader_epoch::OffsetForLeaderEpochRequest,
-    produce::ProduceRequest, sasl_authenticate::SaslAuthenticateRequest, sasl_handshake::SaslHandshakeRequest,
-    sync_group::SyncGroupRequest,
+    list_offsets::ListOffsetsRequest, list_transactions::ListTransactionsRequest, metadata::MetadataRequest,
+    offset_commit::OffsetCommitRequest, offset_delete::OffsetDeleteRequest, offset_fetch::OffsetFetchRequest,
+    offset_for_leader_epoch::OffsetForLeaderEpochRequest, produce::ProduceRequest, sasl_authenticate::SaslAuthenticateRequest,
+    sasl_handshake::SaslHandshakeRequest, share_group_describe::ShareGroupDescribeRequest,
+    share_group_heartbeat::ShareGroupHeartbeatRequest, sync_group::SyncGroupRequest, txn_offset_commit::TxnOffsetCommitRequest,
 };
 use super::wire::{Message, RequestHeader, WireError, decode};
-use crate::log::Lsn;
+use crate::log::Barrier;
 
 /// Runs one request frame of a client.
 ///
@@ -93,6 +108,8 @@ fn dispatch(call: &Call, body: Bytes) -> Result<Answer, WireError> {
         MetadataRequest::KEY => now(call, body, metadata::handle),
         SaslHandshakeRequest::KEY => now(call, body, sasl_handshake::handle),
         ApiVersionsRequest::KEY => now(call, body, api_versions::handle),
+        ConsumerGroupDescribeRequest::KEY => now(call, body, consumer_group_describe::handle),
+        ConsumerGroupHeartbeatRequest::KEY => now(call, body, consumer_group_heartbeat::handle),
         CreateTopicsRequest::KEY => now(call, body, create_topics::handle),
         DeleteTopicsRequest::KEY => now(call, body, delete_topics::handle),
         DeleteRecordsRequest::KEY => now(call, body, delete_records::handle),
@@ -115,13 +132,26 @@ fn dispatch(call: &Call, body: Bytes) -> Result<Answer, WireError> {
         OffsetCommitRequest::KEY => now(call, body, offset_commit::handle),
         OffsetDeleteRequest::KEY => now(call, body, offset_delete::handle),
         OffsetFetchRequest::KEY => now(call, body, offset_fetch::handle),
+        AddPartitionsToTxnRequest::KEY => now(call, body, add_partitions_to_txn::handle),
+        AddOffsetsToTxnRequest::KEY => now(call, body, add_offsets_to_txn::handle),
+        EndTxnRequest::KEY => now(call, body, end_txn::handle),
+        TxnOffsetCommitRequest::KEY => now(call, body, txn_offset_commit::handle),
+        DescribeProducersRequest::KEY => now(call, body, describe_producers::handle),
+        DescribeTransactionsRequest::KEY => now(call, body, describe_transactions::handle),
+        ListTransactionsRequest::KEY => now(call, body, list_transactions::handle),
+        ShareGroupDescribeRequest::KEY => now(call, body, share_group_describe::handle),
+        ShareGroupHeartbeatRequest::KEY => now(call, body, share_group_heartbeat::handle),
         SyncGroupRequest::KEY => later(call, body, sync_group::handle),
         key => Err(WireError::Version { key, version: call.version() }),
     }
 }
 
 /// A handler that has its response at once.
-fn now<Q: Message, R: Message>(call: &Call, body: Bytes, handle: impl FnOnce(&Call, Q) -> (R, Lsn)) -> Result<Answer, WireError> {
+fn now<Q: Message, R: Message>(
+    call: &Call,
+    body: Bytes,
+    handle: impl FnOnce(&Call, Q) -> (R, Barrier),
+) -> Result<Answer, WireError> {
     let (response, after) = handle(call, decode(body, call.version())?);
     Ok(Answer::Now(call.reply(&response, after)))
 }
@@ -131,7 +161,7 @@ fn later<Q, R, F>(call: &Call, body: Bytes, handle: impl FnOnce(Call, Q) -> F) -
 where
     Q: Message,
     R: Message,
-    F: Future<Output = (R, Lsn)> + Send + 'static,
+    F: Future<Output = (R, Barrier)> + Send + 'static,
 {
     let request = decode(body, call.version())?;
     let call = call.clone();

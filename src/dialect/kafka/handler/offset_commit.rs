@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::delivery::group::{NewOffset, OffsetKey};
+use crate::delivery::group::{GroupError, NewOffset, OffsetKey};
 use crate::dialect::kafka::call::Call;
 use crate::dialect::kafka::error::ErrorCode;
 use crate::dialect::kafka::mapping::to_caller;
@@ -11,10 +11,10 @@ use crate::dialect::kafka::wire::message::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitResponse, OffsetCommitResponsePartition,
     OffsetCommitResponseTopic,
 };
-use crate::log::{Log, Lsn, TopicId, TopicName};
+use crate::log::{Barrier, Log, TopicId, TopicName};
 
 /// The answer is good once the commit is durable.
-pub fn handle(call: &Call, request: OffsetCommitRequest) -> (OffsetCommitResponse, Lsn) {
+pub fn handle(call: &Call, request: OffsetCommitRequest) -> (OffsetCommitResponse, Barrier) {
     let version = call.version();
     let caller = to_caller(request.member_id, request.group_instance_id, request.generation_id_or_member_epoch);
     let mut response = OffsetCommitResponse::default();
@@ -38,12 +38,14 @@ pub fn handle(call: &Call, request: OffsetCommitRequest) -> (OffsetCommitRespons
         response.topics.push(OffsetCommitResponseTopic { name: topic.name, topic_id: topic.topic_id, partitions });
     }
     let count = offsets.len();
-    let (codes, lsn) = match call.groups().commit(&Arc::from(request.group_id), &caller, offsets) {
-        Ok(answers) => (answers.results.iter().map(ErrorCode::of).collect(), answers.lsn),
-        Err(why) => (vec![ErrorCode::from(&why).code(); count], Lsn::NONE),
+    let (codes, barrier) = match call.groups().commit(&Arc::from(request.group_id), &caller, offsets) {
+        Ok(answers) => (answers.results.iter().map(ErrorCode::of).collect(), answers.barrier),
+        // Older versions have no word for it (KIP-848).
+        Err(GroupError::StaleMember) if version < 9 => (vec![ErrorCode::UnsupportedVersion.code(); count], Barrier::NONE),
+        Err(why) => (vec![ErrorCode::from(&why).code(); count], Barrier::NONE),
     };
     fill_in(&mut response, &codes);
-    (response, lsn)
+    (response, barrier)
 }
 
 /// Marks a partition whose answer the group gives; no code of Kafka's.

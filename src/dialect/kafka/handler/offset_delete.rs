@@ -8,16 +8,16 @@ use crate::dialect::kafka::error::ErrorCode;
 use crate::dialect::kafka::wire::message::offset_delete::{
     OffsetDeleteRequest, OffsetDeleteRequestTopic, OffsetDeleteResponse, OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
-use crate::log::{Lsn, TopicName};
+use crate::log::{Barrier, TopicName};
 
 /// The answer is good once the deletion is durable.
-pub fn handle(call: &Call, request: OffsetDeleteRequest) -> (OffsetDeleteResponse, Lsn) {
+pub fn handle(call: &Call, request: OffsetDeleteRequest) -> (OffsetDeleteResponse, Barrier) {
     let keys: Vec<_> = request.topics.iter().flat_map(keys_of).flatten().collect();
     let answers = match call.groups().delete_offsets(&Arc::from(request.group_id), &keys) {
         Ok(answers) => answers,
         Err(why) => {
             let response = OffsetDeleteResponse { error_code: ErrorCode::from(&why).code(), ..OffsetDeleteResponse::default() };
-            return (response, Lsn::NONE);
+            return (response, Barrier::NONE);
         }
     };
     let mut codes = answers.results.iter().map(ErrorCode::of);
@@ -30,7 +30,7 @@ pub fn handle(call: &Call, request: OffsetDeleteRequest) -> (OffsetDeleteRespons
         OffsetDeleteResponseTopic { partitions: partitions.collect(), name: topic.name }
     });
     let response = OffsetDeleteResponse { topics: topics.collect(), ..OffsetDeleteResponse::default() };
-    (response, answers.lsn)
+    (response, answers.barrier)
 }
 
 /// One key a partition, `None` where there can be no such partition.

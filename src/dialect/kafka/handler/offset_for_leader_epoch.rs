@@ -9,13 +9,13 @@ use super::super::wire::message::offset_for_leader_epoch::{
     EpochEndOffset, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, OffsetForLeaderPartition,
     OffsetForLeaderTopicResult,
 };
-use crate::log::Lsn;
+use crate::log::Barrier;
 
 const EPOCH: i32 = 0;
 const NO_EPOCH: i32 = -1;
 const NO_OFFSET: i64 = -1;
 
-pub fn handle(call: &Call, request: OffsetForLeaderEpochRequest) -> (OffsetForLeaderEpochResponse, Lsn) {
+pub fn handle(call: &Call, request: OffsetForLeaderEpochRequest) -> (OffsetForLeaderEpochResponse, Barrier) {
     let topics = request.topics.into_iter().map(|topic| {
         let end = |wanted: OffsetForLeaderPartition| {
             let (error, leader_epoch, end_offset) = match end_offset(call, &topic.topic, &wanted) {
@@ -28,7 +28,7 @@ pub fn handle(call: &Call, request: OffsetForLeaderEpochRequest) -> (OffsetForLe
         let partitions = topic.partitions.into_iter().map(end).collect();
         OffsetForLeaderTopicResult { topic: topic.topic, partitions }
     });
-    (OffsetForLeaderEpochResponse { topics: topics.collect(), ..OffsetForLeaderEpochResponse::default() }, Lsn::NONE)
+    (OffsetForLeaderEpochResponse { topics: topics.collect(), ..OffsetForLeaderEpochResponse::default() }, Barrier::NONE)
 }
 
 fn end_offset(call: &Call, name: &str, wanted: &OffsetForLeaderPartition) -> Result<Option<i64>, ErrorCode> {

@@ -17,7 +17,7 @@ use super::super::wire::message::produce::{
 use super::super::wire::{Uuid, WireError, decode};
 use crate::delivery::Unit;
 use crate::log::record::{BatchHeader, ValidBatch};
-use crate::log::{Lsn, Partition, Refused, Topic};
+use crate::log::{Barrier, Partition, Refused, Topic};
 
 const ACKS_NONE: i16 = 0;
 const ACKS_LEADER: i16 = 1;
@@ -37,7 +37,7 @@ pub fn handle(call: &Call, body: Bytes) -> Result<Answer, WireError> {
         ACKS_NONE if has_failed(&response) => Ok(Answer::Close("a batch without acknowledgement was refused")),
         ACKS_NONE => Ok(Answer::Silent),
         ACKS_ALL => Ok(Answer::Now(call.reply(&response, after))),
-        _ => Ok(Answer::Now(call.reply(&response, Lsn::NONE))),
+        _ => Ok(Answer::Now(call.reply(&response, Barrier::NONE))),
     }
 }
 
@@ -83,7 +83,7 @@ fn refusal_of_all(request: &ProduceRequest) -> Option<Refusal> {
     if !matches!(request.acks, ACKS_NONE | ACKS_LEADER | ACKS_ALL) {
         return Some((ErrorCode::InvalidRequiredAcks, format!("acks={} is not 0, 1 or all", request.acks)));
     }
-    request.transactional_id.as_ref().map(|_| (ErrorCode::InvalidTxnState, "transactions are not supported".to_owned()))
+    None
 }
 
 fn find(call: &Call, wanted: &TopicProduceData) -> Result<Arc<Topic>, Refusal> {
@@ -109,9 +109,9 @@ fn prepare(call: &Call, topic: Arc<Topic>, data: PartitionProduceData) -> Result
 }
 
 /// Appends what was prepared, all in one step. What the response depends on waits for the returned position.
-fn append_all(call: &Call, prepared: Vec<PreparedTopic>) -> (ProduceResponse, Lsn) {
+fn append_all(call: &Call, prepared: Vec<PreparedTopic>) -> (ProduceResponse, Barrier) {
     let is_any = prepared.iter().flat_map(|topic| &topic.partitions).any(|(_, prepared)| prepared.is_ok());
-    let mut round = Round { unit: is_any.then(|| call.delivery().begin()), records: 0, bytes: 0, seen: Lsn::NONE };
+    let mut round = Round { unit: is_any.then(|| call.delivery().begin()), records: 0, bytes: 0, seen: Barrier::NONE };
     let mut responses = Vec::with_capacity(prepared.len());
     for topic in prepared {
         let append = |(index, prepared): (i32, Result<Prepared, Refusal>)| {
@@ -121,8 +121,8 @@ fn append_all(call: &Call, prepared: Vec<PreparedTopic>) -> (ProduceResponse, Ls
         responses.push(TopicProduceResponse { name: topic.name, topic_id: topic.id, partition_responses });
     }
     call.kafka().metrics.records_in(round.records, round.bytes);
-    let written = round.unit.and_then(Result::ok).map_or(Lsn::NONE, Unit::commit);
-    (ProduceResponse { responses, ..ProduceResponse::default() }, written.max(round.seen))
+    let written = round.unit.and_then(Result::ok).map_or(Barrier::NONE, Unit::commit);
+    (ProduceResponse { responses, ..ProduceResponse::default() }, written.and(round.seen))
 }
 
 /// The atomic step of one request.
@@ -132,7 +132,7 @@ struct Round<'a> {
     records: u64,
     bytes: u64,
     /// Covers batches that were there before.
-    seen: Lsn,
+    seen: Barrier,
 }
 
 struct Placed {
@@ -191,11 +191,11 @@ fn check(batch: &Bytes) -> Result<(), Refusal> {
         return refuse(ErrorCode::InvalidRecord, "a partition without a record batch");
     }
     let header = BatchHeader::parse(batch).map_err(|error| (ErrorCode::from(&error), error.to_string()))?;
-    if header.is_transactional() {
-        return refuse(ErrorCode::InvalidTxnState, "transactions are not supported");
-    }
     if header.is_control() {
         return refuse(ErrorCode::InvalidRecord, "control batches are not a client's to write");
+    }
+    if header.is_transactional() && header.producer_id < 0 {
+        return refuse(ErrorCode::InvalidRecord, "a transactional batch needs a producer id");
     }
     if header.producer_id >= 0 && (header.producer_epoch < 0 || header.base_sequence < 0) {
         return refuse(ErrorCode::InvalidRecord, "a batch of an idempotent producer needs epoch and sequence");

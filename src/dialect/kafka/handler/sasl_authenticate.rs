@@ -5,14 +5,14 @@ use super::super::call::Call;
 use super::super::error::ErrorCode;
 use super::super::sasl::parse_plain;
 use super::super::wire::message::sasl_authenticate::{SaslAuthenticateRequest, SaslAuthenticateResponse};
-use crate::log::Lsn;
+use crate::log::Barrier;
 
-pub async fn handle(call: Call, request: SaslAuthenticateRequest) -> (SaslAuthenticateResponse, Lsn) {
+pub async fn handle(call: Call, request: SaslAuthenticateRequest) -> (SaslAuthenticateResponse, Barrier) {
     let (error, error_message) = match check(&call, &request.auth_bytes).await {
         Ok(()) => (ErrorCode::None, None),
         Err((error, message)) => (error, Some(message.to_owned())),
     };
-    (SaslAuthenticateResponse { error_code: error.code(), error_message, ..SaslAuthenticateResponse::default() }, Lsn::NONE)
+    (SaslAuthenticateResponse { error_code: error.code(), error_message, ..SaslAuthenticateResponse::default() }, Barrier::NONE)
 }
 
 async fn check(call: &Call, token: &[u8]) -> Result<(), (ErrorCode, &'static str)> {

@@ -5,9 +5,9 @@ use super::super::call::Call;
 use super::super::error::ErrorCode;
 use super::super::sasl::MECHANISM;
 use super::super::wire::message::sasl_handshake::{SaslHandshakeRequest, SaslHandshakeResponse};
-use crate::log::Lsn;
+use crate::log::Barrier;
 
-pub fn handle(call: &Call, request: SaslHandshakeRequest) -> (SaslHandshakeResponse, Lsn) {
+pub fn handle(call: &Call, request: SaslHandshakeRequest) -> (SaslHandshakeResponse, Barrier) {
     let error = if request.mechanism != MECHANISM {
         ErrorCode::UnsupportedSaslMechanism
     } else if call.version() == 0 {
@@ -16,5 +16,5 @@ pub fn handle(call: &Call, request: SaslHandshakeRequest) -> (SaslHandshakeRespo
         call.client.access.choose_mechanism();
         ErrorCode::None
     };
-    (SaslHandshakeResponse { error_code: error.code(), mechanisms: vec![MECHANISM.to_owned()] }, Lsn::NONE)
+    (SaslHandshakeResponse { error_code: error.code(), mechanisms: vec![MECHANISM.to_owned()] }, Barrier::NONE)
 }

@@ -8,10 +8,10 @@ use crate::dialect::kafka::call::Call;
 use crate::dialect::kafka::error::ErrorCode;
 use crate::dialect::kafka::mapping::to_caller;
 use crate::dialect::kafka::wire::message::sync_group::{SyncGroupRequest, SyncGroupResponse};
-use crate::log::Lsn;
+use crate::log::Barrier;
 
 /// Answers when the group has.
-pub async fn handle(call: Call, request: SyncGroupRequest) -> (SyncGroupResponse, Lsn) {
+pub async fn handle(call: Call, request: SyncGroupRequest) -> (SyncGroupResponse, Barrier) {
     let group: Arc<str> = Arc::from(request.group_id.as_str());
     let response = match answer(call.groups(), &group, call.version(), request).await {
         Ok(Synced { kind, strategy, assignment }) => SyncGroupResponse {
@@ -23,7 +23,7 @@ pub async fn handle(call: Call, request: SyncGroupRequest) -> (SyncGroupResponse
         },
         Err(why) => SyncGroupResponse { error_code: ErrorCode::from(&why).code(), ..SyncGroupResponse::default() },
     };
-    (response, Lsn::NONE)
+    (response, Barrier::NONE)
 }
 
 async fn answer(groups: &Groups, group: &Arc<str>, version: i16, request: SyncGroupRequest) -> Result<Synced, GroupError> {

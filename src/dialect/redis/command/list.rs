@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::{Context, Flow, Outcome, integer, is_word};
-use crate::delivery::{Class, End, Kind, Position, QueueSpec, Stretch, Target};
+use crate::delivery::{Class, End, Kind, Position, QueueSpec, Stretch, Target, partition_of};
 use crate::dialect::redis::error::CommandError;
 use crate::dialect::redis::session::Recent;
 use crate::dialect::redis::{ORIGIN, mapping};
@@ -23,6 +24,21 @@ pub fn lpush(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
 
 pub fn rpush(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     push(ctx, arguments, End::Tail, false)
+}
+
+/// `TRUNKLINE.RPUSH key record-key element [record-key element ...]`, which Redis has not: pushes records with keys, which choose
+/// their partitions and which other dialects see.
+pub fn rpush_keyed(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
+    let [_, key, pairs @ ..] = arguments else { return Err(CommandError::Syntax) };
+    if !pairs.len().is_multiple_of(2) {
+        return Err(CommandError::Arity("trunkline.rpush"));
+    }
+    let now_ms = ctx.round.now_ms();
+    let keyed = |pair: &[Bytes]| match pair {
+        [record_key, value] => Some(Record { key: Some(record_key.clone()), ..mapping::record(value.clone(), now_ms) }),
+        _ => None,
+    };
+    push_records(ctx, key, pairs.chunks(2).filter_map(keyed).collect(), End::Tail)
 }
 
 pub fn lpushx(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
@@ -47,13 +63,21 @@ fn push(ctx: &mut Context<'_, '_>, arguments: &[Bytes], end: End, only_existing:
         ctx.reply().integer(0);
         return Ok(Flow::Next);
     }
-    let list = open(ctx, key)?;
     let now_ms = ctx.round.now_ms();
-    for value in values {
-        check_size(&list, value)?;
+    let records = values.iter().map(|value| mapping::record(value.clone(), now_ms)).collect();
+    push_records(ctx, key, records, end)
+}
+
+fn push_records(ctx: &mut Context<'_, '_>, key: &Bytes, records: SmallVec<[Record; 1]>, end: End) -> Outcome {
+    let list = open(ctx, key)?;
+    for record in &records {
+        check_size(&list, mapping::payload(record))?;
+        if record.key.as_ref().is_some_and(|key| key.len() > SMALL_VALUE_BYTES) {
+            return Err(CommandError::TooLarge { limit_bytes: SMALL_VALUE_BYTES });
+        }
     }
-    for value in values {
-        put(ctx, &list, end, &mapping::record(value.clone(), now_ms))?;
+    for record in &records {
+        put(ctx, &list, end, record)?;
     }
     let len = ctx.round.durable_unit()?.ready(&list.name, Class::Queued);
     ctx.reply().count(len);
@@ -259,6 +283,7 @@ fn located(ctx: &mut Context<'_, '_>, name: &TopicName, positions: Vec<Position>
 /// The view of a key, if there is one; opened if another dialect made the name.
 pub fn existing(ctx: &mut Context<'_, '_>, key: &Bytes) -> Result<Option<TopicName>, CommandError> {
     let name = mapping::topic_of_key(ctx.session.database, key)?;
+    refuse_stream(ctx, &name)?;
     let unit = ctx.round.durable_unit()?;
     if unit.has_queue(&name) {
         return Ok(Some(name));
@@ -266,10 +291,21 @@ pub fn existing(ctx: &mut Context<'_, '_>, key: &Bytes) -> Result<Option<TopicNa
     match unit.topic(&name) {
         // A channel that nobody has pushed to holds no element.
         Some(topic) if topic.settings().origin != ORIGIN => {
-            unit.open_queue(topic.name(), QueueSpec { topic: topic.name().clone(), durable: true })?;
+            unit.open_queue(topic.name(), QueueSpec::new(topic.name().clone(), true))?;
             Ok(Some(name))
         }
         Some(_) | None => Ok(None),
+    }
+}
+
+/// A name of our own is a stream or a list; one that another dialect made may be read as both.
+fn refuse_stream(ctx: &mut Context<'_, '_>, name: &TopicName) -> Result<(), CommandError> {
+    if !ctx.round.unit()?.has_any_series() || ctx.round.unit()?.series(name).is_none() {
+        return Ok(());
+    }
+    match recent(ctx, name)? {
+        Some(topic) if topic.own => Err(CommandError::WrongType),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -294,6 +330,17 @@ pub fn recent(ctx: &mut Context<'_, '_>, name: &TopicName) -> Result<Option<Rece
 
 /// The topic and view of a key, made if they are not there.
 pub fn open(ctx: &mut Context<'_, '_>, key: &Bytes) -> Result<Recent, CommandError> {
+    let list = topic_of(ctx, key)?;
+    refuse_stream(ctx, &list.name)?;
+    let unit = ctx.round.durable_unit()?;
+    if !unit.has_queue(&list.name) {
+        unit.open_queue(&list.name, QueueSpec::new(list.name.clone(), true))?;
+    }
+    Ok(list)
+}
+
+/// The topic of a key, made if it is not there.
+pub fn topic_of(ctx: &mut Context<'_, '_>, key: &Bytes) -> Result<Recent, CommandError> {
     let name = mapping::topic_of_key(ctx.session.database, key)?;
     if recent(ctx, &name)?.is_none() {
         // Copied: the name outlives the read buffer that the key is a slice of.
@@ -301,18 +348,18 @@ pub fn open(ctx: &mut Context<'_, '_>, key: &Bytes) -> Result<Recent, CommandErr
         let max_bytes = u32::try_from(ctx.server.settings.bulk_bytes_max).unwrap_or(u32::MAX);
         ctx.round.durable_unit()?.create_topic(&own_name, 1, TopicSettings::consumed(ORIGIN, true, max_bytes))?;
     }
-    let list = recent(ctx, &name)?.ok_or(CommandError::NoSuchKey)?;
-    let unit = ctx.round.durable_unit()?;
-    if !unit.has_queue(&list.name) {
-        unit.open_queue(&list.name, QueueSpec { topic: list.name.clone(), durable: true })?;
-    }
-    Ok(list)
+    recent(ctx, &name)?.ok_or(CommandError::NoSuchKey)
 }
 
 /// Refuses a value that the topic does not take.
 pub fn check_size(list: &Recent, value: &[u8]) -> Result<(), CommandError> {
-    let limit_bytes = if value.len() > SMALL_VALUE_BYTES { list.topic.max_message_bytes() } else { SMALL_VALUE_BYTES };
-    if value.len() > limit_bytes { Err(CommandError::TooLarge { limit_bytes }) } else { Ok(()) }
+    check_bytes(list, value.len())
+}
+
+/// Refuses a record of so many bytes that the topic does not take.
+pub fn check_bytes(list: &Recent, bytes: usize) -> Result<(), CommandError> {
+    let limit_bytes = if bytes > SMALL_VALUE_BYTES { list.topic.max_message_bytes() } else { SMALL_VALUE_BYTES };
+    if bytes > limit_bytes { Err(CommandError::TooLarge { limit_bytes }) } else { Ok(()) }
 }
 
 /// Puts a record at an end of a list.
@@ -323,7 +370,8 @@ pub fn put(ctx: &mut Context<'_, '_>, list: &Recent, end: End, record: &Record) 
             unit.append_front(&list.topic, record);
         }
         End::Tail => {
-            unit.append(&[Target { topic: Arc::clone(&list.topic), partition: 0 }], record, Kind::Queued);
+            let partition = partition_of(&list.topic, &mapping::placing(record));
+            unit.append(&[Target { topic: Arc::clone(&list.topic), partition }], record, Kind::Queued);
         }
     }
     count_written(ctx, record);

@@ -3,19 +3,17 @@
 //! A subscriber gets what any dialect writes to the name, except what Redis pushes to the list of that name. The reply to `PUBLISH`
 //! does not wait for the disk; subscribers get the message once it is durable.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::{Context, Flow, Outcome, list};
-use crate::delivery::{Announcement, Class, Kind, Listener, Target};
+use crate::delivery::{Announcement, Class, Form, Kind, Listener, Target, partition_of};
 use crate::dialect::redis::error::CommandError;
 use crate::dialect::redis::outbox::Outbox;
 use crate::dialect::redis::session::Recent;
-use crate::dialect::redis::wire::Protocol;
+use crate::dialect::redis::wire::{Protocol, ReplyWriter};
 use crate::dialect::redis::{ORIGIN, glob, mapping};
-use crate::log::record::Record;
 use crate::log::{Signal, TopicName, TopicSettings};
 
 pub fn publish(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
@@ -30,13 +28,14 @@ pub fn publish(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let record = mapping::record(message, now_ms);
     match topic {
         Some(topic) => {
-            unit.append(&[Target { topic: topic.topic, partition: 0 }], &record, Kind::Broadcast);
+            let partition = partition_of(&topic.topic, &mapping::placing(&record));
+            unit.append(&[Target { topic: topic.topic, partition }], &record, Kind::Broadcast);
             ctx.round.written.records += 1;
             ctx.round.written.bytes += mapping::payload(&record).len() as u64;
             ctx.round.serve_waiting();
         }
         None => {
-            unit.announce(&name, &record);
+            unit.announce(&TopicName::new(Bytes::copy_from_slice(channel))?, &record);
             ctx.round.written.live_only += 1;
         }
     }
@@ -44,15 +43,16 @@ pub fn publish(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     Ok(Flow::Next)
 }
 
-/// Where a publish is logged; `None` for a channel that is live only: the name of a list, a name of the log itself, a message
+/// Where a publish is logged; `None` for a channel that is live only: the name of a list or stream, a name of the log itself, a message
 /// that the topic does not take, or one name too many.
 fn topic_of_channel(ctx: &mut Context<'_, '_>, name: &TopicName, message: &[u8]) -> Result<Option<Recent>, CommandError> {
     if name.is_internal() {
         return Ok(None);
     }
     if let Some(topic) = list::recent(ctx, name)? {
-        let is_list = topic.own && ctx.round.unit()?.ready(name, Class::Queued) > 0;
-        return Ok((!is_list && list::check_size(&topic, message).is_ok()).then_some(topic));
+        let unit = ctx.round.unit()?;
+        let is_key = topic.own && (unit.series(name).is_some() || unit.ready(name, Class::Queued) > 0);
+        return Ok((!is_key && list::check_size(&topic, message).is_ok()).then_some(topic));
     }
     if !ctx.server.take_automatic_topic() {
         return Ok(None);
@@ -88,9 +88,7 @@ pub fn psubscribe(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
         let pattern = Bytes::copy_from_slice(pattern);
         if !ctx.session.patterns.contains(&pattern) {
             let listener = listener(ctx)?;
-            let glob = pattern.clone();
-            let matches = Arc::new(move |name: &[u8]| glob::matches(&glob, name));
-            ctx.round.unit()?.listen_pattern(&listener, pattern.clone(), matches);
+            ctx.round.unit()?.listen_pattern(&listener, pattern.clone(), || glob::pattern(&pattern));
             ctx.session.patterns.insert(pattern.clone());
         }
         confirm(ctx, "psubscribe", Some(&pattern));
@@ -104,8 +102,13 @@ fn listener(ctx: &mut Context<'_, '_>) -> Result<Listener, CommandError> {
     if ctx.session.subscriptions() >= ctx.server.settings.subscriptions_max {
         return Err(CommandError::TooManySubscriptions);
     }
-    let (signal, max_bytes) = (ctx.session.client.signal(), ctx.server.settings.subscriber_bytes_max);
-    Ok(ctx.session.listener.get_or_insert_with(|| Listener::new(Signal::clone(signal), max_bytes)).clone())
+    if let Some(listener) = &ctx.session.listener {
+        return Ok(listener.clone());
+    }
+    let listener = Listener::new(Signal::clone(ctx.session.client.signal()), ctx.server.parameters.subscriber_limits());
+    ctx.session.client.update(|status| status.listener = Some(listener.clone()));
+    ctx.session.listener = Some(listener.clone());
+    Ok(listener)
 }
 
 pub fn unsubscribe(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
@@ -189,25 +192,37 @@ fn confirm(ctx: &mut Context<'_, '_>, what: &str, name: Option<&[u8]>) {
 
 fn note_subscriptions(ctx: &mut Context<'_, '_>) {
     let (channels, patterns) = (ctx.session.channels.len(), ctx.session.patterns.len());
-    ctx.session.client.update(|status| (status.channels, status.patterns) = (channels, patterns));
+    let has_left = ctx.session.listener.is_none();
+    ctx.session.client.update(|status| {
+        (status.channels, status.patterns) = (channels, patterns);
+        status.listener.take_if(|_| has_left);
+    });
 }
 
 /// Writes what was published before an unsubscription, so that it comes before the confirmation.
 fn deliver(ctx: &mut Context<'_, '_>) {
     let mut announcements = Vec::new();
     if let Some(listener) = &ctx.session.listener {
-        listener.drain(&mut announcements);
+        listener.take(usize::MAX, &mut announcements);
     }
     for announcement in &announcements {
-        ctx.round.depend_on(announcement.lsn);
+        ctx.round.depend_on(announcement.barrier);
         write_announcement(ctx.out, ctx.session.protocol, announcement);
     }
 }
 
-/// Writes a message to a subscriber.
+/// Writes a message to a subscriber. It is encoded once for all that speak the same version of the protocol.
 pub fn write_announcement(out: &mut Outbox, protocol: Protocol, announcement: &Announcement) {
-    let record: &Record = &announcement.record;
-    let mut writer = out.writer(protocol);
+    let form = match protocol {
+        Protocol::Resp2 => Form("redis 2"),
+        Protocol::Resp3 => Form("redis 3"),
+    };
+    out.shared(announcement.encoded(form, |announcement| encode(protocol, announcement)));
+}
+
+fn encode(protocol: Protocol, announcement: &Announcement) -> Bytes {
+    let mut out = BytesMut::with_capacity(announcement.size_bytes() + 64);
+    let mut writer = ReplyWriter::new(&mut out, protocol);
     match &announcement.pattern {
         Some(pattern) => {
             writer.push(4);
@@ -220,7 +235,8 @@ pub fn write_announcement(out: &mut Outbox, protocol: Protocol, announcement: &A
         }
     }
     writer.bulk(announcement.topic.as_bytes());
-    writer.bulk(mapping::payload(record));
+    writer.bulk(mapping::payload(&announcement.record));
+    out.freeze()
 }
 
 /// `PUBSUB CHANNELS [pattern]`.
@@ -228,9 +244,9 @@ pub fn channels(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     if arguments.len() > 3 {
         return Err(CommandError::UnknownSubcommand { command: "PUBSUB".to_owned(), subcommand: "channels".to_owned() });
     }
-    let pattern = arguments.get(2);
+    let pattern = arguments.get(2).map(|pattern| glob::pattern(pattern));
     let mut names = ctx.round.unit()?.live_names();
-    names.retain(|(name, _)| pattern.is_none_or(|pattern| glob::matches(pattern, name.as_bytes())));
+    names.retain(|(name, _)| pattern.as_ref().is_none_or(|pattern| pattern.matches(name.as_bytes())));
     let mut reply = ctx.reply();
     reply.array(names.len());
     for (name, _) in &names {
@@ -242,11 +258,12 @@ pub fn channels(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
 /// `PUBSUB NUMSUB [channel ...]`: subscribers by exact name.
 pub fn numsub(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let wanted = arguments.get(2..).unwrap_or_default();
-    let live = if wanted.is_empty() { Vec::new() } else { ctx.round.unit()?.live_names() };
+    let unit = ctx.round.unit()?;
+    let listeners = |channel: &Bytes| TopicName::new(channel.clone()).map_or(0, |name| unit.listeners(&name));
+    let counts: Vec<u64> = wanted.iter().map(listeners).collect();
     let mut reply = ctx.reply();
     reply.array(wanted.len() * 2);
-    for channel in wanted {
-        let count = live.iter().find(|(name, _)| name.as_bytes() == &channel[..]).map_or(0, |(_, count)| *count);
+    for (channel, count) in wanted.iter().zip(counts) {
         reply.bulk(channel);
         reply.count(count);
     }

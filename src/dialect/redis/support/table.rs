@@ -6,8 +6,8 @@ use super::flag::{
 };
 use super::{CommandSpec, Group};
 use crate::dialect::redis::command::{
-    blocking, client, config, connection, info, introspection, keyspace, list, list_edit, list_move, pubsub, server, subcommand,
-    transaction,
+    blocking, client, config, connection, info, introspection, keyspace, list, list_edit, list_move, pubsub, server, stream,
+    stream_claim, stream_group, stream_info, stream_read, subcommand, transaction,
 };
 
 const SESSION: u32 = NOSCRIPT | LOADING | STALE | FAST;
@@ -29,6 +29,14 @@ const fn generic(name: &'static str, arity: i32, run: super::Handler) -> Command
 
 const fn on_list(name: &'static str, arity: i32, run: super::Handler) -> CommandSpec {
     CommandSpec::new(name, arity, Group::List, run).keys(1, 1, 1)
+}
+
+const fn on_stream(name: &'static str, arity: i32, run: super::Handler) -> CommandSpec {
+    CommandSpec::new(name, arity, Group::Stream, run).keys(1, 1, 1)
+}
+
+const fn of_stream(name: &'static str, arity: i32, run: super::Handler) -> CommandSpec {
+    CommandSpec::new(name, arity, Group::Stream, run).keys(2, 2, 1)
 }
 
 const fn on_channel(name: &'static str, arity: i32, run: super::Handler) -> CommandSpec {
@@ -175,6 +183,9 @@ pub static COMMANDS: &[CommandSpec] = &[
         .flags(READONLY | FAST)
         .keys(1, -1, 1)
         .docs("3.2.1", "Returns the number of existing keys out of those specified."),
+    on_list("trunkline.rpush", -4, list::rpush_keyed)
+        .flags(WRITE | DENYOOM | FAST)
+        .docs("7.0.0", "Appends one or more elements with record keys to a list: key record-key element [record-key element ...]. Not in Redis."),
     generic("ttl", 2, keyspace::ttl)
         .flags(READONLY | FAST)
         .keys(1, 1, 1)
@@ -193,6 +204,77 @@ pub static COMMANDS: &[CommandSpec] = &[
         .flags(SESSION | CONTROL)
         .keys(1, -1, 1)
         .docs("2.2.0", "Monitors changes to keys to determine the execution of a transaction."),
+    on_stream("xack", -4, stream_group::xack)
+        .flags(WRITE | FAST)
+        .docs("5.0.0", "Returns the number of messages that were acknowledged by the consumer group."),
+    on_stream("xadd", -5, stream::xadd)
+        .flags(WRITE | DENYOOM | FAST)
+        .docs("5.0.0", "Appends a message to a stream."),
+    on_stream("xautoclaim", -6, stream_claim::xautoclaim)
+        .flags(WRITE | FAST)
+        .docs("6.2.0", "Acquires ownership of pending messages of a consumer group that are idle for a time."),
+    on_stream("xclaim", -6, stream_claim::xclaim)
+        .flags(WRITE | FAST)
+        .docs("5.0.0", "Acquires ownership of messages of a consumer group."),
+    on_stream("xdel", -3, stream::xdel).flags(WRITE | FAST).docs("5.0.0", "Removes messages from a stream."),
+    CommandSpec::new("xgroup", -2, Group::Stream, subcommand)
+        .subcommands(XGROUP)
+        .docs("5.0.0", "A container for consumer group commands."),
+    CommandSpec::new("xinfo", -2, Group::Stream, subcommand)
+        .subcommands(XINFO)
+        .docs("5.0.0", "A container for stream introspection commands."),
+    on_stream("xlen", 2, stream::xlen).flags(READONLY | FAST).docs("5.0.0", "Returns the number of messages in a stream."),
+    on_stream("xpending", -3, stream_group::xpending)
+        .flags(READONLY)
+        .docs("5.0.0", "Returns the information and entries from a consumer group's pending entries."),
+    on_stream("xrange", -4, stream::xrange)
+        .flags(READONLY)
+        .docs("5.0.0", "Returns the messages from a stream within a range of IDs."),
+    CommandSpec::new("xread", -4, Group::Stream, stream_read::xread)
+        .flags(READONLY | BLOCKING | MOVABLE_KEYS)
+        .keys_behind("STREAMS")
+        .docs("5.0.0", "Returns messages from several streams with IDs greater than the ones requested. Blocks until there is one otherwise."),
+    CommandSpec::new("xreadgroup", -7, Group::Stream, stream_read::xreadgroup)
+        .flags(WRITE | BLOCKING | MOVABLE_KEYS)
+        .keys_behind("STREAMS")
+        .docs("5.0.0", "Returns new or historical messages from several streams for a consumer in a group. Blocks until there is one otherwise."),
+    on_stream("xrevrange", -4, stream::xrevrange)
+        .flags(READONLY)
+        .docs("5.0.0", "Returns the messages from a stream within a range of IDs in reverse order."),
+    on_stream("xsetid", -3, stream::xsetid)
+        .flags(WRITE | DENYOOM | FAST)
+        .docs("5.0.0", "Sets the last ID, and the counters, of a stream."),
+    on_stream("xtrim", -4, stream::xtrim).flags(WRITE).docs("5.0.0", "Deletes messages from the beginning of a stream."),
+];
+
+static XGROUP: &[CommandSpec] = &[
+    of_stream("xgroup|create", -5, stream_group::create).flags(WRITE | DENYOOM).docs("5.0.0", "Creates a consumer group."),
+    of_stream("xgroup|createconsumer", 5, stream_group::createconsumer)
+        .flags(WRITE | DENYOOM)
+        .docs("6.2.0", "Creates a consumer in a consumer group."),
+    of_stream("xgroup|delconsumer", 5, stream_group::delconsumer)
+        .flags(WRITE)
+        .docs("5.0.0", "Deletes a consumer from a consumer group."),
+    of_stream("xgroup|destroy", 4, stream_group::destroy).flags(WRITE).docs("5.0.0", "Destroys a consumer group."),
+    CommandSpec::new("xgroup|help", 2, Group::Stream, stream_group::help)
+        .flags(QUERY)
+        .docs("5.0.0", "Returns helpful text about the different subcommands."),
+    of_stream("xgroup|setid", -5, stream_group::setid)
+        .flags(WRITE)
+        .docs("5.0.0", "Sets the last-delivered ID of a consumer group."),
+];
+
+static XINFO: &[CommandSpec] = &[
+    of_stream("xinfo|consumers", 4, stream_info::consumers)
+        .flags(READONLY)
+        .docs("5.0.0", "Returns a list of the consumers in a consumer group."),
+    of_stream("xinfo|groups", 3, stream_info::groups)
+        .flags(READONLY)
+        .docs("5.0.0", "Returns a list of the consumer groups of a stream."),
+    CommandSpec::new("xinfo|help", 2, Group::Stream, stream_info::help)
+        .flags(QUERY)
+        .docs("5.0.0", "Returns helpful text about the different subcommands."),
+    of_stream("xinfo|stream", -3, stream_info::stream).flags(READONLY).docs("5.0.0", "Returns information about a stream."),
 ];
 
 static CLIENT: &[CommandSpec] = &[

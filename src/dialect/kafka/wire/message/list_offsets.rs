@@ -1,4 +1,4 @@
-//! ListOffsets (API key 2), versions 1 to 11, flexible from 6: what both sides send.
+//! ListOffsets (API key 2), versions 1 to 10, flexible from 6: what both sides send.
 //! Written by `scripts/generate-kafka-messages.py` from Kafka's message definitions; do not edit.
 
 use crate::dialect::kafka::wire::{Fields, Message, Source, WireError, Writer};
@@ -44,7 +44,7 @@ impl Message for ListOffsetsRequest {
     const KEY: i16 = 2;
     const NAME: &'static str = "ListOffsetsRequest";
     const MIN: i16 = 1;
-    const MAX: i16 = 11;
+    const MAX: i16 = 10;
     const FLEXIBLE: i16 = 6;
 }
 
@@ -134,7 +134,7 @@ impl Message for ListOffsetsResponse {
     const KEY: i16 = 2;
     const NAME: &'static str = "ListOffsetsResponse";
     const MIN: i16 = 1;
-    const MAX: i16 = 11;
+    const MAX: i16 = 10;
     const FLEXIBLE: i16 = 6;
 }
 

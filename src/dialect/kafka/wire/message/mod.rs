@@ -3,8 +3,12 @@
 
 #![allow(clippy::field_reassign_with_default)]
 
+pub mod add_offsets_to_txn;
+pub mod add_partitions_to_txn;
 pub mod alter_configs;
 pub mod api_versions;
+pub mod consumer_group_describe;
+pub mod consumer_group_heartbeat;
 pub mod create_partitions;
 pub mod create_topics;
 pub mod delete_groups;
@@ -13,7 +17,10 @@ pub mod delete_topics;
 pub mod describe_cluster;
 pub mod describe_configs;
 pub mod describe_groups;
+pub mod describe_producers;
 pub mod describe_topic_partitions;
+pub mod describe_transactions;
+pub mod end_txn;
 pub mod fetch;
 pub mod find_coordinator;
 pub mod heartbeat;
@@ -23,6 +30,7 @@ pub mod join_group;
 pub mod leave_group;
 pub mod list_groups;
 pub mod list_offsets;
+pub mod list_transactions;
 pub mod metadata;
 pub mod offset_commit;
 pub mod offset_delete;
@@ -31,7 +39,10 @@ pub mod offset_for_leader_epoch;
 pub mod produce;
 pub mod sasl_authenticate;
 pub mod sasl_handshake;
+pub mod share_group_describe;
+pub mod share_group_heartbeat;
 pub mod sync_group;
+pub mod txn_offset_commit;
 
 /// Calls a macro with the name of every API: the one list of what the codec knows.
 macro_rules! each_kafka_api {
@@ -57,6 +68,10 @@ macro_rules! each_kafka_api {
         delete_records DeleteRecordsRequest DeleteRecordsResponse,
         init_producer_id InitProducerIdRequest InitProducerIdResponse,
         offset_for_leader_epoch OffsetForLeaderEpochRequest OffsetForLeaderEpochResponse,
+        add_partitions_to_txn AddPartitionsToTxnRequest AddPartitionsToTxnResponse,
+        add_offsets_to_txn AddOffsetsToTxnRequest AddOffsetsToTxnResponse,
+        end_txn EndTxnRequest EndTxnResponse,
+        txn_offset_commit TxnOffsetCommitRequest TxnOffsetCommitResponse,
         describe_configs DescribeConfigsRequest DescribeConfigsResponse,
         alter_configs AlterConfigsRequest AlterConfigsResponse,
         sasl_authenticate SaslAuthenticateRequest SaslAuthenticateResponse,
@@ -65,7 +80,14 @@ macro_rules! each_kafka_api {
         incremental_alter_configs IncrementalAlterConfigsRequest IncrementalAlterConfigsResponse,
         offset_delete OffsetDeleteRequest OffsetDeleteResponse,
         describe_cluster DescribeClusterRequest DescribeClusterResponse,
+        describe_producers DescribeProducersRequest DescribeProducersResponse,
+        describe_transactions DescribeTransactionsRequest DescribeTransactionsResponse,
+        list_transactions ListTransactionsRequest ListTransactionsResponse,
+        consumer_group_heartbeat ConsumerGroupHeartbeatRequest ConsumerGroupHeartbeatResponse,
+        consumer_group_describe ConsumerGroupDescribeRequest ConsumerGroupDescribeResponse,
         describe_topic_partitions DescribeTopicPartitionsRequest DescribeTopicPartitionsResponse,
+        share_group_heartbeat ShareGroupHeartbeatRequest ShareGroupHeartbeatResponse,
+        share_group_describe ShareGroupDescribeRequest ShareGroupDescribeResponse,
         }
     };
 }

@@ -1,0 +1,220 @@
+//! One place to see what there is: topics, their partitions, and every view on them, as they stand.
+//!
+//! Metrics, HTTP and whoever else shows it ask here. Nothing is counted by looking at each record: a snapshot costs what the
+//! partitions and views of a topic cost, whatever their backlog.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::flow::Flow;
+use super::group::{GroupLag, Groups};
+use super::queue::{Class, FailureSpread};
+use super::view::{View, view_name};
+use super::{Delivery, Views};
+use crate::log::{Bound, Log, Topic, TopicName};
+
+/// A topic as it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TopicSnapshot {
+    /// Its name.
+    pub name: TopicName,
+    /// By index.
+    pub partitions: Vec<PartitionSnapshot>,
+    /// The queue views that read it.
+    pub queues: Vec<QueueSnapshot>,
+    /// Who listens to it.
+    pub tail: TailSnapshot,
+    /// The groups that have committed an offset in it, by name.
+    pub groups: Vec<GroupSnapshot>,
+}
+
+/// A partition as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionSnapshot {
+    /// Its index.
+    pub index: u32,
+    /// The first offset that is kept.
+    pub log_start: u64,
+    /// One past the last offset that no crash can take back.
+    pub durable: u64,
+    /// The offset of the next record.
+    pub end: u64,
+    /// The size of what it keeps, in bytes.
+    pub bytes: u64,
+}
+
+/// A queue view as it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueueSnapshot {
+    /// Its name.
+    pub name: TopicName,
+    /// The topic that it reads; its default view has the same name.
+    pub topic: TopicName,
+    /// Records that may be taken.
+    pub ready: u64,
+    /// Records taken and not settled.
+    pub in_flight: u64,
+    /// Its takers.
+    pub takers: u32,
+    /// How often the records that are ready or in flight came back as failed.
+    pub failures: FailureSpread,
+    /// What passes it.
+    pub flow: Flow,
+    /// The lowest offset of each partition that is not settled, where there is one.
+    oldest: Vec<(u32, u64)>,
+}
+
+/// Who listens to a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TailSnapshot {
+    /// To the name itself.
+    pub listeners: u64,
+    /// To the name or to a pattern that it matches, each subscription counted.
+    pub receivers: u64,
+}
+
+/// A group in one topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupSnapshot {
+    /// Its name.
+    pub group: Arc<str>,
+    /// Durable records beyond its committed offsets, over all partitions.
+    pub lag: u64,
+    /// By partition: the next offset that it would read.
+    pub committed: Vec<(u32, u64)>,
+}
+
+impl QueueSnapshot {
+    /// What to call it: the topic, and behind a slash the view's own name if it has one.
+    pub fn label(&self) -> String {
+        let prefix = view_name(&self.topic, b"").map(|prefix| prefix.to_bytes()).unwrap_or_default();
+        match self.name.as_bytes().strip_prefix(&prefix[..]) {
+            Some(own) if !prefix.is_empty() => format!("{}/{}", self.topic, String::from_utf8_lossy(own)),
+            Some(_) | None => self.topic.to_string(),
+        }
+    }
+}
+
+impl TopicSnapshot {
+    /// Offsets that it keeps, over all partitions.
+    pub fn records(&self) -> u64 {
+        self.partitions.iter().map(|partition| partition.end - partition.log_start).sum()
+    }
+
+    /// The size of what it keeps, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.partitions.iter().map(|partition| partition.bytes).sum()
+    }
+}
+
+/// Sees topics, views and groups. Clones see the same.
+#[derive(Clone)]
+pub struct Observer {
+    delivery: Delivery,
+    groups: Groups,
+}
+
+impl Observer {
+    /// Sees what these hold.
+    pub fn new(delivery: Delivery, groups: Groups) -> Self {
+        Self { delivery, groups }
+    }
+
+    /// Whose log and views it sees.
+    pub fn delivery(&self) -> &Delivery {
+        &self.delivery
+    }
+
+    /// The names of all topics but the log's own, in order.
+    pub fn names(&self) -> Vec<TopicName> {
+        let topics = self.delivery.log().topics();
+        let mut names: Vec<_> = topics.iter().filter(|topic| !topic.is_internal()).map(|topic| topic.name().clone()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// One topic with all its views.
+    pub fn topic(&self, name: &TopicName) -> Option<TopicSnapshot> {
+        let topic = self.delivery.log().topic(name)?;
+        let lags = self.groups.snapshot_of(name);
+        let views = self.delivery.0.views.lock();
+        let names = std::iter::once(name).chain(views.queues.named_views_of(name));
+        let queues = names.filter_map(|name| Some(of_view(name, views.queues.get(name)?))).collect();
+        let tail = TailSnapshot { listeners: views.tails.listeners(name), receivers: views.tails.receivers(name) };
+        drop(views);
+        Some(TopicSnapshot { name: name.clone(), partitions: of_partitions(&topic), queues, tail, groups: by_group(lags) })
+    }
+
+    /// All queue views, in no order.
+    pub fn queues(&self) -> Vec<QueueSnapshot> {
+        self.delivery.queues()
+    }
+
+    /// How far every group is behind in every partition.
+    pub fn group_lags(&self) -> Vec<GroupLag> {
+        self.groups.snapshot()
+    }
+
+    /// How long ago the oldest record was written that a view has not settled, in milliseconds; none: it has settled all.
+    ///
+    /// Where the record has left the journal it reads one batch of each partition.
+    pub fn oldest_age_ms(&self, queue: &QueueSnapshot, now_ms: i64) -> Option<u64> {
+        let log = self.delivery.log();
+        let topic = log.topic(&queue.topic)?;
+        let times = queue.oldest.iter().filter_map(|(partition, offset)| time_of(log, &topic, *partition, *offset));
+        Some(u64::try_from(now_ms.saturating_sub(times.min()?)).unwrap_or(0))
+    }
+}
+
+/// All queue views as they stand.
+pub(super) fn queues(views: &Views) -> Vec<QueueSnapshot> {
+    views.queues.iter().map(|(name, view)| of_view(name, view)).collect()
+}
+
+fn of_partitions(topic: &Topic) -> Vec<PartitionSnapshot> {
+    let of_partition = |partition: &Arc<crate::log::Partition>| {
+        let bounds = partition.bounds();
+        PartitionSnapshot {
+            index: partition.index(),
+            log_start: bounds.log_start,
+            durable: bounds.durable,
+            end: bounds.end,
+            bytes: partition.bytes(),
+        }
+    };
+    topic.partitions().iter().map(of_partition).collect()
+}
+
+fn of_view(name: &TopicName, view: &View) -> QueueSnapshot {
+    let state = &view.state;
+    let oldest = (0..state.partition_count()).map(|partition| (partition, state.floor(partition)));
+    QueueSnapshot {
+        name: name.clone(),
+        topic: view.spec.topic.clone(),
+        ready: state.ready(Class::All),
+        in_flight: state.in_flight(),
+        takers: view.taker_count(),
+        failures: state.failures(),
+        flow: view.flow(),
+        oldest: oldest.filter(|(partition, floor)| *floor < state.end(*partition)).collect(),
+    }
+}
+
+fn by_group(lags: Vec<GroupLag>) -> Vec<GroupSnapshot> {
+    let mut groups: BTreeMap<Arc<str>, GroupSnapshot> = BTreeMap::new();
+    for GroupLag { group, key, committed, lag } in lags {
+        let new = || GroupSnapshot { group: Arc::clone(&group), lag: 0, committed: Vec::new() };
+        let entry = groups.entry(Arc::clone(&group)).or_insert_with(new);
+        entry.lag += lag;
+        entry.committed.push((key.partition, committed));
+    }
+    groups.into_values().collect()
+}
+
+fn time_of(log: &Log, topic: &Topic, partition: u32, offset: u64) -> Option<i64> {
+    let partition = topic.partition(partition)?;
+    partition.recent_time_of(offset).or_else(|| {
+        let batch = log.read(&partition, offset, 1, Bound::End).ok()?.into_iter().next()?;
+        Some(batch.max_timestamp_ms())
+    })
+}
