@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::config::Config;
-use crate::delivery::group::{GroupSettings, Groups};
+use crate::delivery::group::Groups;
 use crate::delivery::{Delivery, Observer, StartError};
 use crate::log::Refused;
 use crate::net::{BindError, ConnectionLimit, Dialect, Listener, Shutdown, ShutdownTrigger, raise_open_files_limit};
@@ -81,7 +81,7 @@ impl Gateway {
         let side = Side::start(http, telemetry.clone());
 
         let delivery = open_delivery(&config, data_dir.path()).await?;
-        let groups = Groups::open(delivery.clone(), GroupSettings::default())?;
+        let groups = Groups::open(delivery.clone(), settings::groups(&config))?;
         let observer = Observer::new(delivery.clone(), groups.clone());
         core_metrics::register(&telemetry, observer.clone());
         let dialects = Dialects::open(&config, &delivery, &groups, &telemetry)?;
@@ -110,6 +110,8 @@ impl Gateway {
         serving.start(listeners.kafka, dialects.kafka);
         serving.start(listeners.amqp, dialects.amqp);
         serving.start(listeners.redis, dialects.redis);
+        let (timed, mut due_stopped) = (delivery.clone(), stopped.clone());
+        serving.tasks.spawn(async move { timed.run_timers(due_stopped.requested()).await });
         let (mut timers_stopped, mut transactions_stopped) = (stopped.clone(), stopped);
         serving.tasks.spawn(async move { groups.run_timers(timers_stopped.requested()).await });
         let transactions = delivery.clone();

@@ -8,11 +8,15 @@ mod broker;
 mod consuming;
 #[path = "amqp/declaring.rs"]
 mod declaring;
+#[path = "amqp/dying.rs"]
+mod dying;
 #[path = "amqp/hostile.rs"]
 mod hostile;
 #[path = "amqp/publishing.rs"]
 mod publishing;
 #[path = "amqp/restart.rs"]
 mod restart;
+#[path = "amqp/turns.rs"]
+mod turns;
 #[path = "amqp/views.rs"]
 mod views;

@@ -1,6 +1,8 @@
 //! Consumer groups as librdkafka's clients see them: sharing partitions, taking over, remembering, over restarts too.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+#[path = "kafka_groups/managed.rs"]
+mod managed;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -124,6 +126,8 @@ async fn take_all(consumer: Arc<StreamConsumer<Context>>, seen: Arc<Seen>) {
             Ok(record) => {
                 let value = std::str::from_utf8(record.payload().unwrap()).unwrap().parse().unwrap();
                 seen.records.lock().unwrap().push((record.partition(), record.offset(), value));
+                // Refused where the client stores offsets by itself.
+                let _ = consumer.store_offset_from_message(&record);
             }
             Err(KafkaError::MessageConsumptionFatal(code)) => {
                 *seen.fatal.lock().unwrap() = Some(code);

@@ -81,6 +81,7 @@ impl Work {
                 shared: None,
                 serve: Serve::Claim,
                 class: Class::All,
+                priority: 0,
             };
             added.push((unit.add_taker(&scene.name, spec)?, credit));
         }

@@ -104,6 +104,7 @@ fn of_partition(partition: &PartitionSnapshot) -> Value {
         "index": partition.index,
         "log_start": partition.log_start,
         "durable": partition.durable,
+        "stable": partition.stable,
         "end": partition.end,
         "bytes": partition.bytes,
     })

@@ -32,6 +32,7 @@ pub struct Config {
     pub amqp: Amqp,
     pub redis: Redis,
     pub http: Http,
+    pub groups: Groups,
     pub log: Log,
     pub limits: Limits,
     pub shutdown: Shutdown,
@@ -80,6 +81,22 @@ pub struct Http {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Groups {
+    pub initial_rebalance_delay_ms: u32,
+    pub session_timeout_min_ms: u32,
+    pub session_timeout_max_ms: u32,
+    pub consumer_session_timeout_ms: u32,
+    pub consumer_heartbeat_interval_ms: u32,
+    pub pattern_refresh_interval_ms: u64,
+    pub max_groups: u32,
+    pub max_members: u32,
+    pub max_offset_metadata_bytes: u32,
+    pub offsets_retention_ms: u64,
+    pub offsets_check_interval_ms: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Log {
     pub durability: Durability,
     pub sync_interval_ms: u64,
@@ -87,6 +104,12 @@ pub struct Log {
     pub journal_retain_bytes: u64,
     pub memory_tail_bytes: u64,
     pub segment_bytes: u64,
+    pub segment_ms: u64,
+    pub open_segment_files: u32,
+    pub retention_check_interval_ms: u64,
+    pub cleaning_check_interval_ms: u64,
+    pub cleaning_bytes_per_s: u64,
+    pub compaction_memory_bytes: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -151,6 +174,19 @@ impl Default for Config {
                 max_subscriber_bytes: 32 * MIB,
             },
             http: Http { listen: "127.0.0.1:8080".to_owned() },
+            groups: Groups {
+                initial_rebalance_delay_ms: 100,
+                session_timeout_min_ms: 6_000,
+                session_timeout_max_ms: 1_800_000,
+                consumer_session_timeout_ms: 45_000,
+                consumer_heartbeat_interval_ms: 5_000,
+                pattern_refresh_interval_ms: 5_000,
+                max_groups: 100_000,
+                max_members: 2_000,
+                max_offset_metadata_bytes: 4_096,
+                offsets_retention_ms: 7 * 24 * 3_600_000,
+                offsets_check_interval_ms: 600_000,
+            },
             log: Log {
                 durability: Durability::Fsync,
                 sync_interval_ms: 1_000,
@@ -158,6 +194,12 @@ impl Default for Config {
                 journal_retain_bytes: 256 * MIB_64,
                 memory_tail_bytes: 64 * MIB_64,
                 segment_bytes: 512 * MIB_64,
+                segment_ms: 7 * 24 * 3_600_000,
+                open_segment_files: 1_000,
+                retention_check_interval_ms: 30_000,
+                cleaning_check_interval_ms: 15_000,
+                cleaning_bytes_per_s: 64 * MIB_64,
+                compaction_memory_bytes: 32 * MIB_64,
             },
             limits: Limits { connections: 10_000, topics: 1_000_000 },
             shutdown: Shutdown { grace_ms: 5_000 },

@@ -52,9 +52,9 @@ impl KeptState {
                 self.queues.remove(&name);
             }
             Change::Put(body) => {
-                let (topic, state) = View::parse_put(body).ok_or_else(|| format!("queue {name}: not a put"))?;
+                let (spec, state) = View::parse_put(body).ok_or_else(|| format!("queue {name}: not a put"))?;
                 let state = QueueState::restore(state, false).map_err(|error| format!("queue {name}: {error}"))?;
-                self.queues.insert(name, (topic, state));
+                self.queues.insert(name, (spec.topic, state));
             }
             Change::Operation(body) => {
                 let damaged = || format!("queue {name}: not a set of operations");

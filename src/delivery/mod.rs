@@ -3,6 +3,8 @@
 //! A *queue* gives a record to one taker, a *tail* gives every record from now on to everyone who listens, and a *group*
 //! remembers a committed offset a partition. All changes go through a [`Unit`], which is one atomic entry of the journal.
 
+mod alarms;
+mod death;
 mod flow;
 pub mod group;
 mod kept;
@@ -12,6 +14,7 @@ pub mod queue;
 mod queues;
 mod reader;
 pub mod series;
+mod settlement;
 mod tail;
 mod taker;
 pub mod transaction;
@@ -25,12 +28,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
+pub use death::{Attributes, Burial, Death, Ended, Reason, Steward};
 pub use flow::{Flow, Meter};
 pub use kept::KeptState;
 pub use observer::{GroupSnapshot, Observer, PartitionSnapshot, QueueSnapshot, TailSnapshot, TopicSnapshot};
 pub use partitioner::{Placing, partition_of};
-pub use queue::{Class, End, Kind, RunSet, Side, Stretch};
+pub use queue::{Class, End, Kind, Overflow, QueueOptions, RunSet, Side, Stretch};
 pub use reader::RecordReader;
+pub use settlement::Settlement;
 pub use tail::{Announcement, ByteSet, Form, LagLimits, Listener, Part, Pattern};
 pub use taker::{Claim, Credit, Position, Serve, Taker, TakerId, TakerSpec};
 pub use unit::{Appended, Asker, ProduceError, Target, Unit};
@@ -38,8 +43,9 @@ pub use view::{QueueSpec, Start, view_name};
 
 use crate::log::record::varint::Input;
 use crate::log::{
-    Change, Keeper, Log, LogSettings, Lsn, Needs, OpenError, Partition, ReadError, Refused, Signal, Table, TopicName,
+    Change, Holders, Keeper, Log, LogSettings, Lsn, Needs, OpenError, Partition, ReadError, Refused, Signal, Table, TopicName,
 };
+use alarms::Alarms;
 use queue::StateOps;
 use queues::Queues;
 use series::SeriesView;
@@ -72,6 +78,8 @@ struct Views {
     series: HashMap<TopicName, SeriesView>,
     /// Who waits for more in a series, by its name.
     watchers: HashMap<TopicName, Vec<(Watch, Signal)>>,
+    alarms: Alarms,
+    steward: Option<Arc<dyn Steward>>,
     tails: Tails,
     transactions: Transactions,
     next_taker: u64,
@@ -126,16 +134,22 @@ impl Delivery {
             log.open_table(table)?;
         }
         let taken = load_producer_ids(&log)?;
-        let views = Views {
+        let mut views = Views {
             queues: load_queues(&log)?,
             series: series::load(&log)?,
             watchers: HashMap::new(),
+            alarms: Alarms::default(),
+            steward: None,
             tails: Tails::default(),
             transactions: load_transactions(&log)?,
             next_taker: 0,
             next_producer_id: taken,
             producer_ids_taken: taken,
         };
+        let names: Vec<_> = views.queues.names().cloned().collect();
+        for name in &names {
+            views.used(name, unit::now_ms());
+        }
         let delivery = Self(Arc::new(Inner { log, views: Mutex::new(views), holders: RwLock::default() }));
         let keeper = Arc::downgrade(&delivery.0);
         delivery.0.log.set_keeper(Arc::new(ViewKeeper(keeper)));
@@ -194,6 +208,11 @@ impl Delivery {
         let mut held: Vec<_> = order.into_iter().rev().filter_map(|key| newest.remove_entry(&key)).collect();
         held.reverse();
         Ok(held)
+    }
+
+    /// Who decides from now on where dead records go.
+    pub fn set_steward(&self, steward: Arc<dyn Steward>) {
+        self.0.views.lock().steward = Some(steward);
     }
 
     /// Adds who holds records besides queue views.
@@ -261,7 +280,7 @@ impl Keeper for ViewKeeper {
         }
     }
 
-    fn needs(&self, partition: &Partition) -> Needs {
+    fn needs(&self, partition: &Partition, holders: Holders) -> Needs {
         let Some(inner) = self.0.upgrade() else { return Needs::default() };
         let of_view = |view: &View| {
             let needed = view.state.needed(partition.index());
@@ -274,7 +293,7 @@ impl Keeper for ViewKeeper {
             needs = needs.and(Needs { floor, except });
         }
         drop(views);
-        for holder in inner.holders.read().iter() {
+        for holder in inner.holders.read().iter().filter(|_| holders == Holders::All) {
             if let Some(floor) = holder.floor(partition.topic_name(), partition.index()) {
                 needs = needs.and_from(floor);
             }
@@ -312,10 +331,10 @@ fn load_queues(log: &Log) -> Result<Queues, StartError> {
                 }
             }
             Change::Put(body) => {
-                let (topic, state) = View::parse_put(&body).ok_or_else(|| damaged("not a put".to_owned()))?;
-                match log.topic(&topic) {
+                let (spec, state) = View::parse_put(&body).ok_or_else(|| damaged("not a put".to_owned()))?;
+                match log.topic(&spec.topic) {
                     Some(topic) => {
-                        let view = View::restore(topic, state, is_recovered).map_err(|error| damaged(error.to_string()))?;
+                        let view = View::restore(topic, spec, state, is_recovered).map_err(|error| damaged(error.to_string()))?;
                         queues.insert(name, view);
                     }
                     None => {
@@ -353,6 +372,8 @@ fn apply(view: &mut View, body: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
+#[cfg(test)]
+mod aging_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]

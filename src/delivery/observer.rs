@@ -37,6 +37,8 @@ pub struct PartitionSnapshot {
     pub log_start: u64,
     /// One past the last offset that no crash can take back.
     pub durable: u64,
+    /// One past the last offset before which every transaction has its outcome: the last stable offset.
+    pub stable: u64,
     /// The offset of the next record.
     pub end: u64,
     /// The size of what it keeps, in bytes.
@@ -178,6 +180,7 @@ fn of_partitions(topic: &Topic) -> Vec<PartitionSnapshot> {
             index: partition.index(),
             log_start: bounds.log_start,
             durable: bounds.durable,
+            stable: bounds.stable,
             end: bounds.end,
             bytes: partition.bytes(),
         }

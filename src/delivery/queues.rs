@@ -4,6 +4,7 @@
 
 use hashbrown::HashMap;
 
+use super::queue::QueueOptions;
 use super::view::View;
 use crate::log::TopicName;
 
@@ -13,6 +14,10 @@ pub(super) struct Queues {
     views: HashMap<TopicName, View>,
     /// Topics that have named views, and the names of those.
     named: HashMap<TopicName, Vec<TopicName>>,
+    /// Views that may refuse a record.
+    refusing: usize,
+    /// Views that remember ids.
+    remembering: usize,
 }
 
 impl Queues {
@@ -33,11 +38,15 @@ impl Queues {
         if view.spec.topic != name {
             self.named.entry(view.spec.topic.clone()).or_default().push(name.clone());
         }
+        self.refusing += usize::from(view.may_refuse());
+        self.remembering += usize::from(view.remembers_ids());
         self.views.insert(name, view);
     }
 
     pub fn remove(&mut self, name: &TopicName) -> Option<View> {
         let view = self.views.remove(name)?;
+        self.refusing -= usize::from(view.may_refuse());
+        self.remembering -= usize::from(view.remembers_ids());
         if let Some(named) = self.named.get_mut(&view.spec.topic) {
             named.retain(|other| other != name);
             if named.is_empty() {
@@ -45,6 +54,28 @@ impl Queues {
             }
         }
         Some(view)
+    }
+
+    /// Changes the options of a view. False if it has them already, or is not there.
+    pub fn set_options(&mut self, name: &TopicName, options: Option<Box<QueueOptions>>) -> bool {
+        if self.views.get(name).is_none_or(|view| view.spec.options == options) {
+            return false;
+        }
+        if let Some(mut view) = self.remove(name) {
+            view.spec.options = options;
+            self.insert(name.clone(), view);
+        }
+        true
+    }
+
+    /// Whether any view may refuse a record.
+    pub fn any_may_refuse(&self) -> bool {
+        self.refusing > 0
+    }
+
+    /// Whether any view remembers ids.
+    pub fn any_remembers_ids(&self) -> bool {
+        self.remembering > 0
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&TopicName, &View)> {

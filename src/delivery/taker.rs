@@ -85,6 +85,8 @@ pub struct TakerSpec {
     pub serve: Serve,
     /// What it sees.
     pub class: Class,
+    /// Takers of a higher priority are served first, as long as they have credit.
+    pub priority: i32,
 }
 
 /// A record that was given to a taker.
@@ -100,6 +102,8 @@ pub struct Claim {
     pub redelivered: bool,
     /// How often it was delivered before without success.
     pub delivery_count: u32,
+    /// Where records are leased: what tells this claim from a later one of the same record.
+    pub attempt: Option<u32>,
     /// It may leave the process once this is durable.
     pub barrier: Barrier,
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::queue::{Class, Kind, QueueState};
 use super::tail::{LagLimits, Listener, Tails};
 use super::taker::{Claim, Credit, Mailbox, Position, Serve, Taker, TakerId, TakerSpec};
-use super::view::{QueueSpec, Start, View};
+use super::view::{QueueSpec, View};
 use crate::log::record::Record;
 use crate::log::testing::Tide;
 use crate::log::{Barrier, Signal, Topic, TopicId, TopicName, TopicSettings};
@@ -34,7 +34,7 @@ impl Office {
         let name = TopicName::internal("office");
         let partitions = vec![Arc::clone(Tide::new().partition())];
         let topic = Arc::new(Topic::new(name.clone(), TopicId(1), partitions, TopicSettings::default()));
-        let spec = QueueSpec { topic: name.clone(), durable: false, start: Start::Earliest };
+        let spec = QueueSpec::new(name.clone(), false);
         let mut view = View::with_state(topic, spec, QueueState::new(1));
         let shared = Credit::new(shared);
         let desk = |number| {
@@ -45,11 +45,12 @@ impl Office {
                 shared: Some(Arc::clone(&shared)),
                 serve: Serve::Claim,
                 class: Class::All,
+                priority: 0,
             };
             (Mailbox::new(TakerId(number), spec), credit)
         };
         let desks: Vec<_> = (0..takers).map(desk).collect();
-        desks.iter().for_each(|(mailbox, _)| view.add_taker(Arc::clone(mailbox)));
+        desks.iter().for_each(|(mailbox, _)| view.add_taker(Arc::clone(mailbox), 0));
         Self { view, name, end: 0, desks, shared }
     }
 
@@ -95,6 +96,7 @@ impl Office {
                 position: Position { partition: 0, offset: taken.offset },
                 redelivered: false,
                 delivery_count: 0,
+                attempt: None,
                 barrier: Barrier::NONE,
             });
             if is_first {

@@ -7,11 +7,20 @@ use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes};
 
+use super::death::Attributes;
 use super::flow::Flow;
-use super::queue::{Class, Kind, QueueState, SnapshotError, StateOps};
-use super::taker::{Mailbox, Serve, TakerId};
+use super::queue::{
+    Class, ID_BYTES_MAX, Kind, Mark, Overflow, QueueOptions, QueueState, SnapshotError, StateOp, StateOps, Taken, time_after,
+};
+use super::taker::{Mailbox, Position, Serve, TakerId};
+use crate::log::record::varint::Input;
 use crate::log::runs::RunSet;
 use crate::log::{Bound, Log, Lsn, Partition, Topic, TopicError, TopicName};
+
+/// Ids that a view remembers at most, where nothing else is said.
+const IDS_MAX: usize = 100_000;
+/// The version of a put.
+const PUT_VERSION: u8 = 2;
 
 /// Where a queue view begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,12 +45,14 @@ pub struct QueueSpec {
     pub durable: bool,
     /// Where it begins.
     pub start: Start,
+    /// What else it does; most views do nothing else.
+    pub options: Option<Box<QueueOptions>>,
 }
 
 impl QueueSpec {
     /// A view of all that a topic holds.
     pub fn new(topic: TopicName, durable: bool) -> Self {
-        Self { topic, durable, start: Start::Earliest }
+        Self { topic, durable, start: Start::Earliest, options: None }
     }
 }
 
@@ -57,6 +68,11 @@ pub(super) struct View {
     /// When its whole state was last written; operations since then, if `changed`.
     pub put_at: Lsn,
     pub changed: bool,
+    /// When it asked to be looked at.
+    pub alarm_ms: Option<i64>,
+    /// When somebody last used it, in milliseconds since 1970.
+    pub used_ms: i64,
+    active: Option<TakerId>,
     takers: VecDeque<Arc<Mailbox>>,
     /// None: nothing has passed yet. Most views are idle.
     flow: Option<Box<Flow>>,
@@ -70,14 +86,26 @@ pub(super) struct Turn {
 }
 
 impl View {
-    pub fn new(log: &Log, topic: Arc<Topic>, spec: QueueSpec) -> Self {
+    pub fn new(log: &Log, topic: Arc<Topic>, spec: QueueSpec, now_ms: i64) -> Self {
         let mut state = QueueState::new(topic.partition_count());
         for partition in topic.partitions() {
             state.pass(partition.index(), 0, first_offset(log, &partition, spec.start));
         }
         let mut view = Self::with_state(topic, spec, state);
+        view.used_ms = now_ms;
         view.catch_up();
+        view.stamp_backlog(now_ms);
         view
+    }
+
+    /// What is there as the view begins has come to it now.
+    fn stamp_backlog(&mut self, now_ms: i64) {
+        let Some(ttl_ms) = self.spec.options.as_ref().and_then(|options| options.ttl_ms) else { return };
+        let deadline_ms = time_after(now_ms, ttl_ms).max(0).unsigned_abs();
+        for partition in 0..self.state.partition_count() {
+            let (first, end) = (self.state.floor(partition), self.state.end(partition));
+            self.state.mark(Mark::Deadline, partition, first, end.saturating_sub(first), deadline_ms);
+        }
     }
 
     pub fn with_state(topic: Arc<Topic>, spec: QueueSpec, state: QueueState) -> Self {
@@ -89,9 +117,25 @@ impl View {
             version: 0,
             put_at: Lsn::NONE,
             changed: false,
+            alarm_ms: None,
+            used_ms: 0,
+            active: None,
             takers: VecDeque::new(),
             flow: None,
         }
+    }
+
+    /// Begins anew somewhere else: everything from there on is ready, as if it had never been taken.
+    pub fn seek(&mut self, log: &Log, start: Start, now_ms: i64) {
+        let mut state = QueueState::new(self.topic.partition_count());
+        for partition in self.topic.partitions() {
+            state.pass(partition.index(), 0, first_offset(log, &partition, start));
+        }
+        state.keep_seen(&mut self.state);
+        self.state = state;
+        self.ops.clear();
+        self.catch_up();
+        self.stamp_backlog(now_ms);
     }
 
     /// Learns of what was written to its topic, and of partitions that were added.
@@ -126,12 +170,144 @@ impl View {
         }
     }
 
-    pub fn add_taker(&mut self, mailbox: Arc<Mailbox>) {
-        self.takers.push_back(mailbox);
+    /// When something is due, in milliseconds since 1970.
+    pub fn next_due(&self) -> Option<i64> {
+        self.state.next_due().into_iter().chain(self.idle_end()).min()
     }
 
-    pub fn remove_taker(&mut self, id: TakerId) {
+    /// When it goes if nobody uses it, in milliseconds since 1970.
+    pub fn idle_end(&self) -> Option<i64> {
+        let idle_ms = self.spec.options.as_ref()?.idle_ms.filter(|_| self.takers.is_empty())?;
+        Some(self.used_ms.saturating_add_unsigned(idle_ms))
+    }
+
+    /// Where its dead records go.
+    pub fn dead_route(&self) -> Option<&Bytes> {
+        self.spec.options.as_ref()?.dead_route.as_ref()
+    }
+
+    /// Whether it holds more than it may.
+    pub fn has_too_much(&self) -> bool {
+        let Some(options) = &self.spec.options else { return false };
+        options.records_max.is_some_and(|most| self.state.ready(Class::All) > most)
+            || options.bytes_max.is_some_and(|most| self.state.ready(Class::All) > 0 && self.state.held_bytes() > most)
+    }
+
+    /// For how long a record is its taker's, in milliseconds; none: for ever.
+    pub fn lease_ms(&self) -> Option<u64> {
+        self.spec.options.as_ref()?.lease_ms
+    }
+
+    /// A record came back as failed: it is ready again, waits, or has failed too often and is done.
+    pub fn failed(&mut self, at: Position, now_ms: i64) -> Option<Taken> {
+        let Position { partition, offset } = at;
+        let failures = self.state.delivered(partition, offset);
+        let options = self.spec.options.as_ref();
+        if options.and_then(|options| options.failures_max).is_some_and(|most| failures > most) {
+            let taken = self.state.discard(partition, offset)?;
+            self.ops.accept(partition, offset);
+            return Some(taken);
+        }
+        self.ops.failed(partition, offset, failures);
+        if let Some(wait_ms) = options.and_then(|options| options.retry_ms(failures)) {
+            let time_ms = time_after(now_ms, wait_ms);
+            self.mark(Mark::Wait, at, 1, time_ms.max(0).unsigned_abs());
+        }
+        None
+    }
+
+    pub fn overflow(&self) -> Overflow {
+        self.spec.options.as_ref().map_or(Overflow::DropOldest, |options| options.overflow)
+    }
+
+    /// Whether there are times when it refuses records.
+    pub fn may_refuse(&self) -> bool {
+        self.overflow() != Overflow::DropOldest
+    }
+
+    /// Whether it remembers the ids of records.
+    pub fn remembers_ids(&self) -> bool {
+        self.spec.options.as_ref().is_some_and(|options| options.ids_ms.is_some())
+    }
+
+    /// Whether it refuses another record.
+    pub fn is_full(&self) -> bool {
+        let Some(options) = self.spec.options.as_ref().filter(|options| options.overflow != Overflow::DropOldest) else {
+            return false;
+        };
+        options.records_max.is_some_and(|most| self.state.ready(Class::All) >= most)
+            || options.bytes_max.is_some_and(|most| self.state.held_bytes() >= most)
+    }
+
+    fn mark(&mut self, mark: Mark, at: Position, count: u64, value: u64) {
+        self.state.mark(mark, at.partition, at.offset, count, value);
+        self.ops.mark(mark, at.partition, at.offset, count, value);
+    }
+
+    /// Remembers a record's id, if ids are remembered.
+    fn remember(&mut self, attributes: &Attributes, now_ms: i64) {
+        let Some(id) = attributes.id.as_ref().filter(|id| id.len() <= ID_BYTES_MAX) else { return };
+        let Some((ids_ms, most)) = self.spec.options.as_ref().and_then(|options| Some((options.ids_ms?, options.ids_max))) else {
+            return;
+        };
+        let most = most.and_then(|most| usize::try_from(most).ok()).unwrap_or(IDS_MAX);
+        // A copy: a slice would keep a whole body alive.
+        let (id, until_ms) = (Bytes::copy_from_slice(id), now_ms.saturating_add_unsigned(ids_ms));
+        self.state.remember(id.clone(), until_ms, now_ms, most);
+        self.ops.push(StateOp::Seen { id, until_ms });
+    }
+
+    /// Gives records that were just appended what they and the view's options ask for; `bytes` is the size of each. False if that is
+    /// nothing.
+    pub fn stamp(&mut self, at: Position, count: u64, bytes: u64, attributes: &Attributes, now_ms: i64) -> bool {
+        let before = self.ops.len();
+        let options = self.spec.options.as_deref();
+        let (of_view, weighs) = options.map_or((None, false), |options| (options.ttl_ms, options.bytes_max.is_some()));
+        let level = options.and_then(|options| options.level_max).map_or(0, |most| attributes.level.min(most));
+        self.remember(attributes, now_ms);
+        if weighs {
+            self.mark(Mark::Weight, at, count, bytes);
+        }
+        if level > 0 {
+            self.mark(Mark::Level, at, count, level.into());
+        }
+        let delay_ms = attributes.delay_ms.unwrap_or(0);
+        if delay_ms > 0 {
+            self.mark(Mark::Wait, at, count, time_after(now_ms, delay_ms).max(0).unsigned_abs());
+        }
+        if let Some(ttl_ms) = attributes.ttl_ms.into_iter().chain(of_view).min() {
+            let time_ms = time_after(now_ms.saturating_add_unsigned(delay_ms), ttl_ms);
+            self.mark(Mark::Deadline, at, count, time_ms.max(0).unsigned_abs());
+        }
+        self.ops.len() > before || weighs
+    }
+
+    pub fn add_taker(&mut self, mailbox: Arc<Mailbox>, now_ms: i64) {
+        self.used_ms = now_ms;
+        self.line_up(mailbox);
+    }
+
+    /// Behind all who go first, and all who are equal.
+    fn line_up(&mut self, mailbox: Arc<Mailbox>) {
+        let at = self.takers.partition_point(|other| other.spec.priority >= mailbox.spec.priority);
+        self.takers.insert(at, mailbox);
+    }
+
+    /// Takes a taker out of the line. If it was the only one that was served, the next is.
+    pub fn remove_taker(&mut self, id: TakerId, now_ms: i64) {
+        self.used_ms = now_ms;
         self.takers.retain(|mailbox| mailbox.id != id);
+        if self.active == Some(id) {
+            self.active = None;
+        }
+    }
+
+    /// The one taker that is served, where only one is; the first in line becomes it.
+    fn active(&mut self) -> Option<TakerId> {
+        if self.active.is_none() {
+            self.active = self.takers.front().map(|mailbox| mailbox.id);
+        }
+        self.active
     }
 
     pub fn taker_count(&self) -> u32 {
@@ -169,9 +345,12 @@ impl View {
             Class::All => true,
             Class::Queued => ready.1 > 0,
         };
-        let index = self.takers.iter().position(|mailbox| sees(mailbox.spec.class) && mailbox.spend())?;
+        let is_single = self.spec.options.as_ref().is_some_and(|options| options.single_taker);
+        let only = if is_single { Some(self.active()?) } else { None };
+        let may = |mailbox: &Mailbox| only.is_none_or(|only| mailbox.id == only) && sees(mailbox.spec.class);
+        let index = self.takers.iter().position(|mailbox| may(mailbox) && mailbox.spend())?;
         let mailbox = self.takers.remove(index)?;
-        self.takers.push_back(Arc::clone(&mailbox));
+        self.line_up(Arc::clone(&mailbox));
         let (serve, class) = (mailbox.spec.serve.clone(), mailbox.spec.class);
         Some(Turn { mailbox, serve, class })
     }
@@ -179,28 +358,36 @@ impl View {
     /// Everything that must survive, as one put.
     pub fn put(&self) -> Bytes {
         let topic = self.spec.topic.as_bytes();
-        let mut body = Vec::with_capacity(16 + topic.len());
-        body.put_u8(1);
+        let mut body = Vec::with_capacity(32 + topic.len());
+        body.put_u8(PUT_VERSION);
         body.put_u32(u32::try_from(topic.len()).unwrap_or(u32::MAX));
         body.put_slice(topic);
+        body.put_u8(u8::from(self.spec.options.is_some()));
+        if let Some(options) = &self.spec.options {
+            options.encode(&mut body);
+        }
         body.put_slice(&self.state.snapshot());
         body.into()
     }
 
-    /// The topic's name and the state, out of a put.
-    pub fn parse_put(mut body: &[u8]) -> Option<(TopicName, &[u8])> {
-        if body.len() < 5 || body.get_u8() != 1 {
+    /// What it was opened with and its state, out of a put.
+    pub fn parse_put(mut body: &[u8]) -> Option<(QueueSpec, &[u8])> {
+        if body.len() < 5 || body.get_u8() != PUT_VERSION {
             return None;
         }
         let length = body.get_u32() as usize;
         let name = TopicName::new(Bytes::copy_from_slice(body.get(..length)?)).ok()?;
-        Some((name, body.get(length..)?))
+        let mut input = Input::new(body.get(length..)?);
+        let options = match input.byte()? {
+            0 => None,
+            _ => Some(Box::new(QueueOptions::decode(&mut input)?)),
+        };
+        Some((QueueSpec { options, ..QueueSpec::new(name, true) }, input.rest()))
     }
 
     /// A view as a put describes it. `is_recovered`: what it held may have been delivered before.
-    pub fn restore(topic: Arc<Topic>, state: &[u8], is_recovered: bool) -> Result<Self, SnapshotError> {
+    pub fn restore(topic: Arc<Topic>, spec: QueueSpec, state: &[u8], is_recovered: bool) -> Result<Self, SnapshotError> {
         let state = QueueState::restore(state, is_recovered)?;
-        let spec = QueueSpec::new(topic.name().clone(), true);
         let mut view = Self::with_state(topic, spec, state);
         view.catch_up();
         if is_recovered {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::vitals::now_ms;
 use crate::delivery::Observer;
 use crate::delivery::group::GroupLag;
-use crate::log::{COMMIT_BOUNDS, LATENCY_BOUNDS_US, LatencySnapshot, LogStats};
+use crate::log::{COMMIT_BOUNDS, LATENCY_BOUNDS_US, LatencySnapshot, LogStats, Removal};
 use crate::telemetry::{HistogramSnapshot, Samples, Telemetry};
 
 const US_PER_S: f64 = 1e6;
@@ -43,12 +43,25 @@ fn log(samples: &mut Samples, stats: &LogStats) {
         ("trunkline_log_journal_bytes", stats.journal_live_bytes),
         ("trunkline_log_journal_files", stats.journal_files),
         ("trunkline_log_memory_tail_bytes", stats.tail_bytes),
+        ("trunkline_log_segment_files_open", stats.segment_files_open),
+        ("trunkline_log_deleted_files_waiting", stats.segment_files_deleted),
         ("trunkline_topics", stats.topics),
     ] {
         samples.gauge(name, &[], value as f64);
     }
-    for (reason, value) in [("retention", stats.removed_retention), ("consumed", stats.removed_consumed)] {
-        samples.counter("trunkline_log_removed_records_total", &[("reason", reason)], value as f64);
+    for why in Removal::ALL {
+        samples.counter("trunkline_log_removed_records_total", &[("reason", why.label())], stats.removed(why) as f64);
+    }
+    let cleaning = &stats.cleaning;
+    samples.counter("trunkline_log_cleaning_seconds_total", &[], cleaning.busy_us as f64 / US_PER_S);
+    for (name, value) in [
+        ("trunkline_log_segment_opens_total", stats.segment_files_opened),
+        ("trunkline_log_cleaning_runs_total", cleaning.runs),
+        ("trunkline_log_cleaning_read_bytes_total", cleaning.read_bytes),
+        ("trunkline_log_cleaning_written_bytes_total", cleaning.written_bytes),
+        ("trunkline_log_cleaning_freed_bytes_total", cleaning.freed_bytes),
+    ] {
+        samples.counter(name, &[], value as f64);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::config::Config;
+use crate::delivery::group::GroupSettings;
 use crate::dialect::{amqp, kafka, redis};
 use crate::log::LogSettings;
 
@@ -16,8 +17,32 @@ pub(super) fn log(config: &Config, directory: &Path) -> LogSettings {
         sync_interval_ms: log.sync_interval_ms,
         memory_tail_bytes: size(log.memory_tail_bytes),
         segment_bytes: log.segment_bytes,
+        segment_ms: log.segment_ms,
+        open_segment_files_max: size(log.open_segment_files),
+        retention_interval_ms: log.retention_check_interval_ms,
+        cleaning_interval_ms: log.cleaning_check_interval_ms,
+        cleaning_bytes_per_s: log.cleaning_bytes_per_s,
+        compaction_memory_bytes: size(log.compaction_memory_bytes),
         topics_max: size(config.limits.topics),
         ..LogSettings::default()
+    }
+}
+
+pub(super) fn groups(config: &Config) -> GroupSettings {
+    let groups = &config.groups;
+    GroupSettings {
+        initial_rebalance_delay_ms: groups.initial_rebalance_delay_ms,
+        session_timeout_min_ms: groups.session_timeout_min_ms,
+        session_timeout_max_ms: groups.session_timeout_max_ms,
+        managed_session_timeout_ms: groups.consumer_session_timeout_ms,
+        managed_heartbeat_interval_ms: groups.consumer_heartbeat_interval_ms,
+        pattern_refresh_interval_ms: groups.pattern_refresh_interval_ms,
+        groups_max: size(groups.max_groups),
+        members_max: size(groups.max_members),
+        offset_metadata_bytes_max: size(groups.max_offset_metadata_bytes),
+        offsets_retention_ms: groups.offsets_retention_ms,
+        offsets_check_interval_ms: groups.offsets_check_interval_ms,
+        ..GroupSettings::default()
     }
 }
 
@@ -31,6 +56,8 @@ pub(super) fn kafka(config: &Config) -> kafka::Settings {
         fetch_bytes_max: size(kafka.max_fetch_bytes),
         default_retention_ms: Some(kafka.default_retention_ms).filter(|retention_ms| *retention_ms > 0),
         batch_bytes_max: kafka.max_batch_bytes,
+        segment_bytes: config.log.segment_bytes,
+        segment_ms: config.log.segment_ms,
     }
 }
 

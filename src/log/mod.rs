@@ -30,11 +30,11 @@ pub use error::{OpenError, ReadError, Refused, TopicError};
 pub use lsn::{Barrier, Durability, Lsn, Progress, Signal};
 pub use name::{NAME_BYTES_MAX, TopicName};
 pub use producers::{ProducerSnapshot, SequenceError, Verdict};
-pub use retention::{Keeper, Needs};
+pub use retention::{Holders, Keeper, Needs};
 pub use state::{Change, StateRecord, Table};
-pub use stats::{COMMIT_BOUNDS, CommitSizesSnapshot, LATENCY_BOUNDS_US, LatencySnapshot, LogStats};
+pub use stats::{COMMIT_BOUNDS, CleaningStats, CommitSizesSnapshot, LATENCY_BOUNDS_US, LatencySnapshot, LogStats, Removal};
 pub use stored::StoredBatch;
-pub use topic::{Cleanup, Partitioner, Topic, TopicId, TopicSettings};
+pub use topic::{Cleanup, Partitioner, SegmentSettings, Topic, TopicId, TopicSettings};
 pub use transactions::Aborted;
 
 use embedded::Engine;
@@ -313,6 +313,16 @@ impl Log {
     /// Retires the oldest journal file now, if there is more than one. Blocks.
     pub fn retire_oldest(&self) -> std::io::Result<bool> {
         self.engine.retire_oldest()
+    }
+
+    /// Lets retention have its way now. Blocks.
+    pub fn expire_now(&self) -> std::io::Result<()> {
+        self.engine.expire()
+    }
+
+    /// Cleans what is due for it now. Blocks.
+    pub fn clean_now(&self) -> std::io::Result<()> {
+        self.engine.clean()
     }
 
     /// The counters as they stand.

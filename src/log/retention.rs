@@ -43,11 +43,26 @@ impl Needs {
         Self { floor: low.floor, except }
     }
 
+    /// How many offsets of the range are needed; some of them may have no record.
+    pub fn count(&self, from: u64, to: u64) -> u64 {
+        let from = from.max(self.floor);
+        if from < to { self.except.gaps_in(from..to).map(|gap| gap.end - gap.start).sum() } else { 0 }
+    }
+
     /// Whether some offset of the range is needed.
     pub fn any(&self, from: u64, to: u64) -> bool {
         let from = from.max(self.floor);
         from < to && self.except.next_absent(from) < to
     }
+}
+
+/// Which views are asked what they need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holders {
+    /// Those that hand records out one by one.
+    Queues,
+    /// All, those that remember an offset included.
+    All,
 }
 
 /// The layer above, as the log sees it.
@@ -56,7 +71,7 @@ pub trait Keeper: Send + Sync {
     fn checkpoint(&self, before: Lsn);
 
     /// What views need of a partition.
-    fn needs(&self, partition: &Partition) -> Needs;
+    fn needs(&self, partition: &Partition, holders: Holders) -> Needs;
 }
 
 #[cfg(test)]

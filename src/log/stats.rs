@@ -146,6 +146,55 @@ impl JournalStats {
     }
 }
 
+/// Why records were removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// They were older than their topic keeps records.
+    Time,
+    /// Their partition was larger than its topic allows.
+    Size,
+    /// No view needed them any more.
+    Consumed,
+    /// A newer record of the same key, or the time to see a deletion, took their place.
+    Compacted,
+    /// Somebody asked for it.
+    Trimmed,
+    /// Their topic was deleted.
+    Deleted,
+}
+
+impl Removal {
+    /// All, in their order.
+    pub const ALL: [Self; 6] = [Self::Time, Self::Size, Self::Consumed, Self::Compacted, Self::Trimmed, Self::Deleted];
+
+    /// One word for it, as metrics have it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Time => "retention_time",
+            Self::Size => "retention_size",
+            Self::Consumed => "consumed",
+            Self::Compacted => "compacted",
+            Self::Trimmed => "trimmed",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// What cleaning has cost since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CleaningStats {
+    /// Partitions cleaned.
+    pub runs: u64,
+    /// Bytes of segments read.
+    pub read_bytes: u64,
+    /// Bytes of segments written.
+    pub written_bytes: u64,
+    /// Bytes that segments take less because of it.
+    pub freed_bytes: u64,
+    /// Time spent, pauses included, in microseconds.
+    pub busy_us: u64,
+}
+
 /// The log's counters as they stood.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogStats {
@@ -169,16 +218,29 @@ pub struct LogStats {
     pub tail_bytes: u64,
     /// Topics, internal ones left out.
     pub topics: u64,
-    /// Records removed because their age or their topic's size passed its retention.
-    pub removed_retention: u64,
-    /// Records not kept at retirement because nothing needed them any more.
-    pub removed_consumed: u64,
+    /// Records removed, by [`Removal`] in its order.
+    pub removed: [u64; Removal::ALL.len()],
+    /// Files of segments that are open for reading.
+    pub segment_files_open: u64,
+    /// Times that a file of a segment was opened for reading.
+    pub segment_files_opened: u64,
+    /// Files of removed segments that wait for their deletion.
+    pub segment_files_deleted: u64,
+    /// What cleaning has cost.
+    pub cleaning: CleaningStats,
     /// Writes of the journal.
     pub write: LatencySnapshot,
     /// Syncs of the journal.
     pub sync: LatencySnapshot,
     /// Entries that each sync made durable.
     pub commits: CommitSizesSnapshot,
+}
+
+impl LogStats {
+    /// Records removed for a reason.
+    pub fn removed(&self, why: Removal) -> u64 {
+        self.removed.get(why as usize).copied().unwrap_or(0)
+    }
 }
 
 #[cfg(test)]

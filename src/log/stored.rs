@@ -32,6 +32,11 @@ impl StoredBatch {
         (total <= bytes.len()).then(|| Self::new(base_offset, span, bytes.slice(..total)))
     }
 
+    /// How many offsets it takes.
+    pub(crate) fn span(&self) -> u32 {
+        u32::try_from(self.last_offset - self.base_offset + 1).unwrap_or(u32::MAX)
+    }
+
     /// Its length on the wire, in bytes.
     pub fn len(&self) -> usize {
         self.bytes.len()

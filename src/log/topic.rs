@@ -29,14 +29,68 @@ impl TopicId {
 
 /// What is removed from a topic, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Cleanup {
     /// By age and size; never what a queue view still holds.
     Delete,
     /// Only the newest record of each key is kept.
     Compact,
+    /// Both: the newest of each key, and of these by age and size.
+    CompactDelete,
     /// What no queue view and no group needs any more.
     Consumed,
+}
+
+impl Cleanup {
+    /// Whether only the newest record of a key is kept.
+    pub fn compacts(self) -> bool {
+        matches!(self, Self::Compact | Self::CompactDelete)
+    }
+
+    /// Whether age and size remove records.
+    pub fn deletes(self) -> bool {
+        matches!(self, Self::Delete | Self::CompactDelete)
+    }
+}
+
+/// How segments are begun, cleaned and deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SegmentSettings {
+    /// The size at which a new segment is begun, in bytes; none: as the log is configured.
+    pub segment_bytes: Option<u64>,
+    /// The time that a segment spans, in milliseconds; none: as the log is configured.
+    pub segment_ms: Option<u64>,
+    /// How long removed files stay under another name, in milliseconds.
+    pub file_delete_delay_ms: u64,
+    /// The part of a partition that was not compacted before and makes it worth to, in millionths.
+    pub min_dirty_ppm: u32,
+    /// Younger records are not compacted, in milliseconds.
+    pub min_compaction_lag_ms: u64,
+    /// Older records are compacted whatever the ratio, in milliseconds; none: no bound.
+    pub max_compaction_lag_ms: Option<u64>,
+    /// How long a deletion stays to be seen after it was compacted, in milliseconds.
+    pub delete_retention_ms: u64,
+}
+
+impl SegmentSettings {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for SegmentSettings {
+    fn default() -> Self {
+        Self {
+            segment_bytes: None,
+            segment_ms: None,
+            file_delete_delay_ms: 60_000,
+            min_dirty_ppm: 500_000,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: None,
+            delete_retention_ms: 24 * 3_600_000,
+        }
+    }
 }
 
 /// Which partition a record goes to that its writer has not chosen one for. What the writer chooses counts first.
@@ -70,6 +124,9 @@ pub struct TopicSettings {
     /// Whether records carry the time of their append instead of the producer's.
     #[serde(default)]
     pub log_append_time: bool,
+    /// How its segments are begun, cleaned and deleted.
+    #[serde(default, skip_serializing_if = "SegmentSettings::is_default")]
+    pub segments: SegmentSettings,
     /// What is acknowledged when; none: as configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub durability: Option<Durability>,
@@ -90,6 +147,7 @@ impl Default for TopicSettings {
             retention_bytes: None,
             max_message_bytes: 1 << 20,
             log_append_time: false,
+            segments: SegmentSettings::default(),
             durability: None,
             partitioner: Partitioner::Key,
             durable: true,
@@ -173,6 +231,11 @@ impl Topic {
     /// Counts something that is spread over the partitions, and tells how much it was before.
     pub fn spread_by(&self, amount: u64) -> u64 {
         self.spread.fetch_add(amount, Ordering::Relaxed)
+    }
+
+    /// Whether only the newest record of each key is kept, so that each must have one.
+    pub fn is_compacted(&self) -> bool {
+        self.settings.read().cleanup.compacts()
     }
 
     /// Whether its records carry the time of their append.

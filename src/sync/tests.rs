@@ -90,12 +90,12 @@ fn a_reader_sees_every_record_once_it_is_durable() {
     });
 }
 
-/// Two takers with a prefetch of one, sharing a credit of one more, take what is put in while they work.
+/// Two takers with a prefetch of one that share a credit of two, take what is put in while they work.
 #[test]
 fn each_record_is_handed_to_one_taker_and_credit_is_never_passed() {
     explore(SCHEDULES, || {
         const RECORDS: u64 = 4;
-        let office = Arc::new(Mutex::new(Office::new(2, 1, 1)));
+        let office = Arc::new(Mutex::new(Office::new(2, 1, 2)));
         let taken = Arc::new(AtomicU64::new(0));
         let takers: Vec<_> = (0..2)
             .map(|index| {

@@ -24,6 +24,7 @@ pub struct Broker {
     pub delivery: Delivery,
     directory: TempDir,
     serving: tokio::task::JoinHandle<()>,
+    timers: tokio::task::JoinHandle<()>,
 }
 
 impl Broker {
@@ -42,13 +43,17 @@ impl Broker {
         let listener = Listener::bind("amqp", "127.0.0.1:0").await.unwrap();
         let address = listener.local();
         let serving = tokio::spawn(listener.serve(Arc::new(amqp), ConnectionLimit::new(1000), Shutdown::never()));
-        Self { address, delivery, directory, serving }
+        let timed = delivery.clone();
+        let timers = tokio::spawn(async move { timed.run_timers(std::future::pending()).await });
+        Self { address, delivery, directory, serving, timers }
     }
 
     /// Ends in order and starts again on the same directory.
     pub async fn restart(self) -> Self {
         self.serving.abort();
         let _ = self.serving.await;
+        self.timers.abort();
+        let _ = self.timers.await;
         let delivery = self.delivery;
         tokio::task::spawn_blocking(move || delivery.close()).await.unwrap().unwrap();
         Self::on(self.directory, Settings::default()).await

@@ -182,7 +182,7 @@ async fn what_is_not_supported_says_so() {
     let broker = Broker::start().await;
     let (connection, channel) = broker.channel().await;
     let mut arguments = FieldTable::default();
-    arguments.insert("x-message-ttl".into(), AMQPValue::LongInt(1000));
+    arguments.insert("x-max-age".into(), AMQPValue::LongString("1h".into()));
     let refused = channel.queue_declare("q".into(), QueueDeclareOptions::default(), arguments).await;
     assert_eq!(reply(refused).0, 406);
     let channel = connection.create_channel().await.unwrap();

@@ -8,7 +8,7 @@ use super::line::{RecordLine, text};
 use super::reporter::Reporter;
 use super::{Failure, Place, topic_name, unless_closed};
 use crate::log::TopicName;
-use crate::log::inspect::{EntryLine, Found, Selection, WriteLine};
+use crate::log::inspect::{EntryLine, Found, Selection, TargetLine, WriteLine};
 use crate::log::record::{Limits, Record};
 
 #[derive(Debug, clap::Args)]
@@ -103,7 +103,7 @@ fn print_entry(out: &mut dyn Write, entry: &EntryLine<'_>, as_json: bool) -> std
     writeln!(out, "position {} to {}, synced {}", entry.position, entry.next, entry.synced)?;
     for write in &entry.writes {
         write!(out, "  {} records, {} bytes:", write.span, write.body.len())?;
-        for (place, number, base_offset, is_broadcast) in &write.targets {
+        for TargetLine { place, number, base_offset, is_broadcast } in &write.targets {
             let mark = if *is_broadcast { " for listeners" } else { "" };
             match place {
                 Some((topic, index)) => write!(out, " {topic}-{index} @{base_offset}{mark}")?,
@@ -119,7 +119,7 @@ fn write_json(write: &WriteLine) -> Value {
     let targets: Vec<Value> = write
         .targets
         .iter()
-        .map(|(place, number, base_offset, is_broadcast)| {
+        .map(|TargetLine { place, number, base_offset, is_broadcast }| {
             let topic = place.as_ref().map_or(Value::Null, |(topic, _)| text(topic.as_bytes()));
             let index = place.as_ref().map(|(_, index)| index);
             json!({ "topic": topic, "partition": index, "number": number, "offset": base_offset, "broadcast": is_broadcast })

@@ -12,7 +12,7 @@ use super::columns::size;
 use super::line::{RecordLine, text};
 use super::portable::{Declaration, Form, Piece, Total, begin, put};
 use super::reporter::Reporter;
-use super::{EXIT_DAMAGED, Failure, Place, topic_name};
+use super::{EXIT_DAMAGED, Failure, Place, places, topic_name};
 use crate::delivery::KeptState;
 use crate::log::TopicName;
 use crate::log::inspect::{Contents, Found, Selection};
@@ -53,11 +53,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if let Err(error) = written.and_then(|()| output.finish(&args.to)) {
         return Err(Failure::new(format_args!("the export is not whole: {error}")));
     }
-    complain(&format_args!("{} records of {} topics", export.records, export.declared.len()));
+    complain(&format_args!("{} records, topics: {}", export.records, export.declared.len()));
     match reporter.damages().count() {
         0 => Ok(()),
         damages => {
-            let what = format!("{damages} damaged places were passed over; see `trunkline log verify`");
+            let what = format!("passed over: {}; see `trunkline log verify`", places(damages));
             Err(Failure { what, code: EXIT_DAMAGED })
         }
     }

@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         let what = format!("{}: {reason}; {records} records before it are imported", args.from.display());
         return Err(Failure::new(what));
     }
-    unless_closed(writeln!(io::stdout(), "{records} records in {topics} topics"))
+    unless_closed(writeln!(io::stdout(), "{records} records, topics: {topics}"))
 }
 
 fn open(from: &Path) -> Result<(Box<dyn BufRead>, u64), Failure> {

@@ -68,10 +68,11 @@ Examples:
   trunkline log import --from orders.jsonl --data-dir ./other
   trunkline log backup --to /backup/trunkline-today
 
-`ls`, `dump`, `verify`, `export` and `backup` only read, and may be used while a gateway runs. `repair` and `import` write, and
-refuse while another process holds the directory.
+`ls`, `dump`, `verify`, `export` and `backup` only read, and may be used while a gateway
+runs. `repair` and `import` write, and refuse while another process holds the directory.
 
-Exit codes: 0 done (verify: nothing is damaged), 1 failed, 2 wrong usage or configuration, 3 damage was found.";
+Exit codes: 0 done (verify: nothing is damaged), 1 failed, 2 wrong usage or configuration,
+3 damage was found.";
 
 /// Which data directory.
 #[derive(Debug, Clone, Default, Args)]
@@ -164,6 +165,11 @@ pub(super) fn run(args: LogArgs) -> ExitCode {
             ExitCode::from(failure.code)
         }
     }
+}
+
+/// So many damaged places.
+fn places(count: usize) -> String {
+    format!("{count} damaged {}", if count == 1 { "place" } else { "places" })
 }
 
 /// A topic's name on the command line: text as it is.

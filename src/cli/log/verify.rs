@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::columns::size;
 use super::reporter::Reporter;
-use super::{EXIT_DAMAGED, Failure, Place, unless_closed};
+use super::{EXIT_DAMAGED, Failure, Place, places, unless_closed};
 use crate::log::inspect::{Contents, Finding, Inspector, Severity};
 
 #[derive(Debug, clap::Args)]
@@ -59,7 +59,7 @@ fn verdict(reporter: &Reporter) -> Result<(), Failure> {
     } else {
         String::new()
     };
-    Err(Failure { what: format!("{damages} damaged places{more}{way}"), code: EXIT_DAMAGED })
+    Err(Failure { what: format!("{}{more}{way}", places(damages)), code: EXIT_DAMAGED })
 }
 
 fn summary(contents: &Contents, bytes: u64, reporter: &Reporter) -> String {
@@ -98,11 +98,11 @@ pub(super) fn repair(args: &RepairArgs) -> Result<(), Failure> {
     if repairable.is_empty() {
         return match others.len() {
             0 => unless_closed(writeln!(out, "nothing is damaged")),
-            more => Err(Failure { what: format!("nothing can be done here about {more} damaged places"), code: EXIT_DAMAGED }),
+            more => Err(Failure { what: format!("nothing can be done here about {}", places(more)), code: EXIT_DAMAGED }),
         };
     }
     if !args.apply {
-        let what = format!("nothing was changed; `trunkline log repair --apply` takes {} damaged places out", repairable.len());
+        let what = format!("nothing was changed; `trunkline log repair --apply` takes {} out", places(repairable.len()));
         return Err(Failure { what, code: EXIT_DAMAGED });
     }
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();

@@ -8,14 +8,14 @@ use super::*;
 use crate::delivery::Delivery;
 use crate::log::{Barrier, LogSettings, TopicName, TopicSettings};
 
-struct Place(tempfile::TempDir);
+pub(super) struct Place(tempfile::TempDir);
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn open(&self) -> Delivery {
+    pub(super) fn open(&self) -> Delivery {
         Delivery::open(LogSettings { directory: self.0.path().to_owned(), ..LogSettings::default() }).unwrap()
     }
 }
@@ -24,11 +24,11 @@ fn settings() -> GroupSettings {
     GroupSettings { initial_rebalance_delay_ms: 10, ..GroupSettings::default() }
 }
 
-fn topic(name: &str) -> TopicName {
+pub(super) fn topic(name: &str) -> TopicName {
     TopicName::new(name.to_owned()).unwrap()
 }
 
-fn make(delivery: &Delivery, name: &str, partitions: u32) -> Barrier {
+pub(super) fn make(delivery: &Delivery, name: &str, partitions: u32) -> Barrier {
     let mut unit = delivery.begin().unwrap();
     unit.create_topic(&topic(name), partitions, TopicSettings::consumed("test", true, 1 << 20)).unwrap();
     unit.commit()
@@ -38,15 +38,15 @@ fn key(name: &str, partition: u32) -> OffsetKey {
     OffsetKey { topic: topic(name), partition }
 }
 
-fn at(name: &str, partition: u32, offset: u64) -> NewOffset {
+pub(super) fn at(name: &str, partition: u32, offset: u64) -> NewOffset {
     NewOffset { key: key(name, partition), offset, leader_epoch: -1, metadata: "".into() }
 }
 
-fn offset(groups: &Groups, group: &str, name: &str, partition: u32) -> Option<u64> {
+pub(super) fn offset(groups: &Groups, group: &str, name: &str, partition: u32) -> Option<u64> {
     groups.committed(group, &[key(name, partition)]).0.remove(0).map(|c| c.offset)
 }
 
-fn stranger() -> Caller {
+pub(super) fn stranger() -> Caller {
     caller("", -1)
 }
 

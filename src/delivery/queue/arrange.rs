@@ -4,26 +4,35 @@
 //! is placed first, where it is already, so all that stands at explicit places comes before what is fresh. A new place is found from
 //! its neighbours alone; should none be left between two, those that share the base are spread out again by the same operation.
 
+use super::lane::{Lane, Trace};
 use super::place::Place;
 use super::state::QueueState;
 use super::{Class, Side};
 use crate::log::runs::{OFFSET_MAX, PLACE_MIN};
 
 impl QueueState {
-    /// A ready or in-flight record stands at a place from now on, which must be below its offset. False if it cannot.
+    /// A record stands at a place from now on, or will when it is ready; the place must be below its offset. False if it cannot. What
+    /// has a place has no level any more.
     pub fn place(&mut self, partition: u32, offset: u64, place: Place) -> bool {
         if partition >= self.partition_count() || offset >= OFFSET_MAX || place.base >= offset as i64 || place.base < PLACE_MIN {
             return false;
         }
         let mut placed = false;
+        let is_waiting = self.is_waiting(partition, offset);
+        self.forget_ranks(partition, &(offset..offset + 1));
         self.change(partition, |lane| {
             lane.reach(offset + 1);
             lane.uncover(place);
             if lane.in_flight.set_place(offset, place) {
                 placed = true;
-            } else if !lane.is_done(offset) {
-                let moved = lane.placed.iter_mut().any(|placed| placed.remove(offset));
-                if !moved {
+            } else if is_waiting {
+                if !lane.history.set_place(offset, place) {
+                    lane.history.insert(offset, Trace { place, acquired: 0, delivered: 0 });
+                }
+                lane.broadcast.remove(offset);
+                placed = true;
+            } else if !lane.is_done(offset) && !lane.held.contains(offset) {
+                if !lane.take_placed(offset) {
                     lane.take_fresh_range(offset..offset + 1);
                     lane.broadcast.remove(offset);
                 }
@@ -53,10 +62,16 @@ impl QueueState {
         Some((self.free_place(partition, at, side)?, moved))
     }
 
+    /// Records that are in flight or wait, and the places that they go back to.
+    fn away<'a>(&'a self, lane: &'a Lane) -> impl Iterator<Item = (u64, Place)> + 'a {
+        let waiting = lane.history.iter().filter(|(offset, _)| self.any_waits() && lane.explicit_place_of(**offset).is_none());
+        lane.in_flight.iter().chain(waiting).map(|(offset, trace)| (*offset, trace.place))
+    }
+
     /// Neighbours matter within one base alone: the next whole place is a bound in any case.
     fn free_place(&self, partition: u32, at: Place, side: Side) -> Option<Place> {
         let lane = self.lanes.get(partition as usize)?;
-        let flying = lane.in_flight.iter().map(|(_, trace)| trace.place);
+        let flying = self.away(lane).map(|(_, place)| place);
         match side {
             Side::Before => {
                 let whole = if at.step > 0 { Place::whole(at.base) } else { Place::whole(at.base).back() };
@@ -86,8 +101,8 @@ impl QueueState {
                 }
             }
         }
-        let flying = lane.in_flight.iter().map(|(offset, trace)| (trace.place, *offset));
-        behind.extend(flying.filter(|(place, _)| *place > whole && *place < next));
+        let away = self.away(lane).map(|(offset, place)| (place, offset));
+        behind.extend(away.filter(|(place, _)| *place > whole && *place < next));
         behind.sort_unstable();
         let distance = u64::MAX / (behind.len() as u64 + 1);
         let places = (1..).map(|index: u64| Place { base, step: index * distance });
@@ -95,7 +110,7 @@ impl QueueState {
         // None meets another: all are taken out before the first is put back.
         for (offset, _) in &moved {
             self.change(partition, |lane| {
-                lane.placed.iter_mut().any(|placed| placed.remove(*offset));
+                lane.take_placed(*offset);
             });
         }
         for (offset, place) in &moved {

@@ -199,24 +199,13 @@ impl Lane {
         }
     }
 
-    /// Whatever of `range` is held is fresh, at its own place: the cursor goes back to it.
+    /// Whatever of `range` is held is ready, at its own place.
     pub fn deliver(&mut self, range: Range<u64>) {
         let parts: Vec<_> = self.held.runs_in(range).collect();
         for part in parts {
             self.held.remove_range(part.clone());
-            if part.start < self.cursor && self.placed.iter().any(|placed| !placed.is_empty()) {
-                // What is placed comes before what is fresh, so among it this is placed too, where it is already.
-                part.for_each(|offset| self.put_back(offset, Place::of(offset)));
-                continue;
-            }
-            let passed = part.start..self.cursor;
-            self.cursor = self.cursor.min(part.start);
-            for passed_over in [Some(&mut self.gone), self.hidden.as_deref_mut()].into_iter().flatten() {
-                passed_over.insert_range(passed.clone());
-                passed_over.remove_range(part.clone());
-            }
+            self.make_ready(part);
         }
-        self.settle_cursor();
     }
 
     /// Moves the cursor over what is gone.
@@ -240,7 +229,32 @@ impl Lane {
         }
     }
 
-    /// A record that is neither fresh nor placed is done.
+    /// Neighbours that were neither done nor in flight nor placed are ready at their own places: fresh, and the cursor goes back to them.
+    pub fn make_ready(&mut self, range: Range<u64>) {
+        let range = range.start.max(self.floor)..range.end.min(self.end);
+        if range.is_empty() {
+            return;
+        }
+        if range.start < self.cursor && self.placed.iter().any(|placed| !placed.is_empty()) {
+            // What is placed comes before what is fresh, so among it this is placed too, where it is already.
+            range.for_each(|offset| self.put_back(offset, Place::of(offset)));
+            return;
+        }
+        // What lies between them and the cursor is not fresh.
+        let between = range.end.min(self.cursor)..self.cursor;
+        self.cursor = self.cursor.min(range.start);
+        self.gone.insert_range(between.clone());
+        self.gone.remove_range(range.clone());
+        if let Some(hidden) = &mut self.hidden {
+            hidden.insert_range(between);
+            hidden.remove_range(range.clone());
+            for run in self.broadcast.runs_in(range) {
+                hidden.insert_range(run);
+            }
+        }
+    }
+
+    /// A record that is neither fresh nor at the front is done.
     pub fn finish(&mut self, offset: u64) {
         if offset == self.floor {
             self.floor += 1;
@@ -292,11 +306,22 @@ impl Lane {
         }
     }
 
-    /// The place of a record that is ready or in flight.
+    /// The place of a record that is not done.
     pub fn place_of(&self, offset: u64) -> Place {
-        let [plain, broadcast] = &self.placed;
-        let flying = self.in_flight.get(&offset).map(|trace| trace.place);
-        flying.or_else(|| plain.place_of(offset)).or_else(|| broadcast.place_of(offset)).unwrap_or(Place::of(offset))
+        let traced = |traces: &Traces| traces.get(&offset).map(|trace| trace.place);
+        // What is remembered of a record that stands somewhere may be older than where it stands.
+        let known = traced(&self.in_flight).or_else(|| self.explicit_place_of(offset)).or_else(|| traced(&self.history));
+        known.unwrap_or(Place::of(offset))
+    }
+
+    /// Where a ready record stands, if it is not fresh.
+    pub fn explicit_place_of(&self, offset: u64) -> Option<Place> {
+        self.placed.iter().find_map(|placed| placed.place_of(offset))
+    }
+
+    /// A placed record is no longer. False if it is not placed.
+    pub fn take_placed(&mut self, offset: u64) -> bool {
+        self.placed.iter_mut().any(|placed| placed.remove(offset))
     }
 
     /// What is fresh at or below a place is placed, where it is already, so that something can stand behind it.
@@ -310,11 +335,35 @@ impl Lane {
         self.take_fresh_range(self.cursor..upto);
         for run in fresh {
             for plain in self.broadcast.gaps_in(run.clone()) {
-                self.placed[0].insert(PlacedRun::natural(plain));
+                place_natural(&mut self.placed[0], plain);
             }
             for broadcast in self.broadcast.runs_in(run) {
-                self.placed[1].insert(PlacedRun::natural(broadcast));
+                place_natural(&mut self.placed[1], broadcast);
             }
+        }
+    }
+
+    /// What is placed of a range is no longer, and goes back to its places when it is ready again. Tells what that was.
+    pub fn lift_placed(&mut self, range: &Range<u64>) -> Vec<Range<u64>> {
+        let lifted: Vec<_> = self.placed.iter_mut().flat_map(|placed| placed.remove_range(range.clone())).collect();
+        for run in &lifted {
+            if run.is_natural() && self.history.is_empty() {
+                continue;
+            }
+            for offset in run.first..run.end() {
+                let place = run.place_of(offset);
+                if !self.history.set_place(offset, place) && !run.is_natural() {
+                    self.history.insert(offset, Trace { place, acquired: 0, delivered: 0 });
+                }
+            }
+        }
+        lifted.iter().map(|run| run.first..run.end()).collect()
+    }
+
+    /// What is fresh before something placed is placed too.
+    pub fn settle_placed(&mut self) {
+        if let Some((_, place)) = self.placed_at(End::Tail, Class::All) {
+            self.uncover(place);
         }
     }
 
@@ -325,6 +374,15 @@ impl Lane {
             while !placed.insert(PlacedRun::single(offset, place)) && place.step < u64::MAX {
                 place.step += 1;
             }
+        }
+    }
+}
+
+/// Places records where they are already, between the records of a run where it must be.
+fn place_natural(placed: &mut Placed, range: Range<u64>) {
+    if !placed.insert(PlacedRun::natural(range.clone())) {
+        for offset in range {
+            placed.insert(PlacedRun::single(offset, Place::of(offset)));
         }
     }
 }

@@ -4,19 +4,29 @@
 //! record. What must survive a crash is a [`StateOp`] or stands in a snapshot; claims are neither, so they end with the process.
 
 mod arrange;
+mod due;
 mod lane;
+mod marks;
 mod op;
+mod options;
 mod order;
 mod place;
 mod placed;
+mod ranks;
+mod runmap;
+mod seen;
 mod snapshot;
 mod state;
+mod timers;
 mod traces;
 
 pub use crate::log::runs::RunSet;
-pub use op::{StateOp, StateOps};
+pub(in crate::delivery) use due::time_after;
+pub use op::{Mark, StateOp, StateOps};
+pub use options::{Overflow, QueueOptions};
 pub use order::Stretch;
 pub use place::{Place, Side};
+pub use seen::ID_BYTES_MAX;
 pub use snapshot::SnapshotError;
 pub use state::{Needed, QueueState, Taken, UnknownPartition};
 pub use traces::FailureSpread;

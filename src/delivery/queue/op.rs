@@ -4,6 +4,9 @@
 
 use crate::log::record::varint::{Input, put_uvarint, put_varint};
 
+use bytes::Bytes;
+
+use super::seen::{put_id, read_id};
 use super::{Class, Place, RunSet};
 use crate::log::runs::{OFFSET_MAX, PLACE_MIN};
 
@@ -13,9 +16,29 @@ const FAILED: u8 = 3;
 const PURGE_ALL: u8 = 4;
 const PURGE_QUEUED: u8 = 5;
 const PLACE: u8 = 6;
+const DEADLINE: u8 = 16;
+const WAIT: u8 = 17;
+const WEIGHT: u8 = 18;
+const LEVEL: u8 = 19;
+const SEEN: u8 = 20;
 
 /// How far back a new accept looks for one of its partition to join.
 const ACCEPTS_JOINED_BACK: usize = 8;
+/// The same for marks: one of each kind.
+const MARKS_JOINED_BACK: usize = 4;
+
+/// What is known of a record beside where it lies. Records that nothing is known of cost nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// When it expires, in milliseconds since 1970.
+    Deadline,
+    /// When it is ready, in milliseconds since 1970.
+    Wait,
+    /// Its size, in bytes.
+    Weight,
+    /// Its level.
+    Level,
+}
 
 /// One change to a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +77,26 @@ pub enum StateOp {
         /// How often it has failed by now.
         delivered: u32,
     },
+    /// Something is known of records.
+    Mark {
+        /// What it is.
+        mark: Mark,
+        /// Where they lie.
+        partition: u32,
+        /// The first offset.
+        first: u64,
+        /// How many.
+        count: u64,
+        /// Its value.
+        value: u64,
+    },
+    /// An id was written.
+    Seen {
+        /// The id.
+        id: Bytes,
+        /// Until when it is remembered, in milliseconds since 1970.
+        until_ms: i64,
+    },
     /// All that was ready is done.
     Purge {
         /// Which records that takes in.
@@ -86,6 +129,19 @@ impl StateOp {
                 let fields = [u64::from(*partition), *offset, u64::from(*delivered)];
                 fields.into_iter().for_each(|field| put_uvarint(out, field));
             }
+            StateOp::Mark { mark, partition, first, count, value } => {
+                out.push(match mark {
+                    Mark::Deadline => DEADLINE,
+                    Mark::Wait => WAIT,
+                    Mark::Weight => WEIGHT,
+                    Mark::Level => LEVEL,
+                });
+                [u64::from(*partition), *first, *count, *value].into_iter().for_each(|field| put_uvarint(out, field));
+            }
+            StateOp::Seen { id, until_ms } => {
+                out.push(SEEN);
+                put_id(out, id, *until_ms);
+            }
             StateOp::Purge { class, partitions } => {
                 out.push(if *class == Class::All { PURGE_ALL } else { PURGE_QUEUED });
                 put_uvarint(out, partitions.len() as u64);
@@ -115,6 +171,11 @@ impl StateOp {
                 let (partition, offset, delivered) = (number(input)?, offset(input)?, number(input)?);
                 Some(StateOp::Failed { partition, offset, delivered })
             }
+            DEADLINE => marked(Mark::Deadline, input),
+            WAIT => marked(Mark::Wait, input),
+            WEIGHT => marked(Mark::Weight, input),
+            LEVEL => marked(Mark::Level, input),
+            SEEN => read_id(input).map(|(id, until_ms)| StateOp::Seen { id, until_ms }),
             PURGE_ALL => Some(StateOp::Purge { class: Class::All, partitions: purged(input)? }),
             PURGE_QUEUED => Some(StateOp::Purge { class: Class::Queued, partitions: purged(input)? }),
             _ => None,
@@ -129,6 +190,11 @@ fn purged(input: &mut Input<'_>) -> Option<Vec<(u32, u64, RunSet)>> {
         partitions.push((number(input)?, offset(input)?, RunSet::decode(input)?));
     }
     Some(partitions)
+}
+
+fn marked(mark: Mark, input: &mut Input<'_>) -> Option<StateOp> {
+    let (partition, first, count, value) = (number(input)?, offset(input)?, offset(input)?, input.uvarint()?);
+    Some(StateOp::Mark { mark, partition, first, count, value })
 }
 
 fn number(input: &mut Input<'_>) -> Option<u32> {
@@ -168,6 +234,11 @@ impl StateOps {
         self.ops.is_empty()
     }
 
+    /// How many operations there are.
+    pub fn len(&self) -> usize {
+        self.ops.len()
+    }
+
     /// Forgets all operations, and keeps the memory for the next.
     pub fn clear(&mut self) {
         self.ops.clear();
@@ -187,6 +258,8 @@ impl StateOps {
                     return;
                 }
                 StateOp::Accept { .. } => {}
+                // What is known of a record that is done already is not kept.
+                StateOp::Mark { .. } | StateOp::Seen { .. } => {}
                 StateOp::Front { .. } | StateOp::Place { .. } | StateOp::Failed { .. } | StateOp::Purge { .. } => break,
             }
         }
@@ -213,6 +286,23 @@ impl StateOps {
     /// A record stands at a place.
     pub fn place(&mut self, partition: u32, offset: u64, place: Place) {
         self.ops.push(StateOp::Place { partition, offset, place });
+    }
+
+    /// Something is known of records. They join those just before them of which the same is known.
+    pub fn mark(&mut self, mark: Mark, partition: u32, first: u64, count: u64, value: u64) {
+        for op in self.ops.iter_mut().rev().take(MARKS_JOINED_BACK) {
+            let StateOp::Mark { mark: as_this, partition: in_this, first: start, count: length, value: of_this } = op else {
+                break;
+            };
+            if (*as_this, *in_this) == (mark, partition) {
+                if *of_this == value && *start + *length == first {
+                    *length += count;
+                    return;
+                }
+                break;
+            }
+        }
+        self.ops.push(StateOp::Mark { mark, partition, first, count, value });
     }
 
     /// Any operation, as it is.

@@ -54,7 +54,7 @@ impl QueueState {
     pub fn stretches(&self, class: Class, start: u64, count: u64) -> Vec<Stretch> {
         let (mut skip, mut left) = (start, count);
         let mut found = Vec::new();
-        for stretch in InPlace::new(self, class).chain(self.fresh_stretches(class)) {
+        for stretch in self.ranked_stretches().chain(InPlace::new(self, class)).chain(self.fresh_stretches(class)) {
             if left == 0 {
                 break;
             }
@@ -68,6 +68,11 @@ impl QueueState {
             }
         }
         found
+    }
+
+    fn ranked_stretches(&self) -> impl Iterator<Item = Stretch> + '_ {
+        let ranked = self.ranks.iter().flat_map(|ranks| ranks.segments());
+        ranked.map(|(partition, offsets)| Stretch { partition, offsets, falling: false })
     }
 
     fn fresh_stretches(&self, class: Class) -> impl Iterator<Item = Stretch> + '_ {

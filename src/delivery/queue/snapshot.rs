@@ -1,16 +1,20 @@
 //! A queue as bytes: what is done, where things were placed, and how often records failed. Claims are left out.
 //!
 //! Version byte, next front place, partitions; for each: floor, end, done, broadcast, runs at places that are not their natural ones,
-//! traces. All numbers are varints. Reading trusts nothing: sets that overlap where they must not are damage.
+//! traces. Then levels, sizes, deadlines and records that wait: runs of partition, first offset, count and value. Then ids that were
+//! seen: until when, length, bytes. All numbers are varints.
+//! Reading trusts nothing: sets that overlap where they must not are damage.
 
 use bytes::Bytes;
 
 use crate::log::record::varint::{Input, put_uvarint, put_varint};
 
+use super::due::Due;
 use super::lane::{Lane, Trace};
 use super::op::{place_of, put_place};
 use super::place::Place;
 use super::placed::PlacedRun;
+use super::seen::Seen;
 use super::state::QueueState;
 use super::traces::Traces;
 use super::{Class, RunSet};
@@ -36,6 +40,22 @@ impl QueueState {
         put_varint(&mut out, self.next_front_place);
         put_uvarint(&mut out, self.lanes.len() as u64);
         self.lanes.iter().for_each(|lane| put_lane(&mut out, lane));
+        match &self.ranks {
+            Some(ranks) => ranks.encode(&mut out),
+            None => out.push(0),
+        }
+        match &self.weights {
+            Some(weights) => weights.encode(&mut out),
+            None => out.push(0),
+        }
+        match &self.timers {
+            Some(timers) => [timers.all_deadlines(), timers.waiting.clone()].iter().for_each(|due| due.encode(&mut out)),
+            None => out.extend([0, 0]),
+        }
+        match &self.seen {
+            Some(seen) => seen.encode(&mut out),
+            None => out.push(0),
+        }
         Bytes::from(out)
     }
 
@@ -83,19 +103,38 @@ fn put_lane(out: &mut Vec<u8>, lane: &Lane) {
 
 /// What will stand at a place not its own when all that was taken is back, in the order of the places.
 fn placed_with_claims(lane: &Lane) -> Vec<PlacedRun> {
-    let flying = lane.in_flight.iter().map(|(offset, trace)| PlacedRun::single(*offset, trace.place));
-    let mut runs: Vec<PlacedRun> = lane.placed(Class::All).flat_map(|placed| placed.iter()).chain(flying).collect();
+    let waiting = lane.history.iter().filter(|(offset, _)| lane.explicit_place_of(**offset).is_none());
+    let mut away: Vec<_> =
+        lane.in_flight.iter().chain(waiting).map(|(offset, trace)| PlacedRun::single(*offset, trace.place)).collect();
+    away.sort_unstable_by_key(|run| run.low);
+    let placed = lane.placed(Class::All).flat_map(|placed| placed.iter());
+    let mut runs: Vec<PlacedRun> = placed.flat_map(|run| cut(run, &away)).chain(away.iter().copied()).collect();
+    // What stands at its natural place is not written.
+    runs.retain(|run| !run.is_natural());
     runs.sort_unstable_by_key(|run| run.low);
     runs.dedup_by(|next, run| {
-        // What stands at its natural place is not written, and may be of another kind.
-        let joined = if run.is_natural() || next.is_natural() { None } else { run.joined(next) };
+        let joined = run.joined(next);
         if let Some(joined) = joined {
             *run = joined;
         }
         joined.is_some()
     });
-    runs.retain(|run| !run.is_natural());
     runs
+}
+
+/// A run in parts, between which others, in rising order of place, go back to their places.
+fn cut(run: PlacedRun, others: &[PlacedRun]) -> Vec<PlacedRun> {
+    let inside = others.partition_point(|other| other.low <= run.low)..others.partition_point(|other| other.low <= run.high());
+    let (mut parts, mut from) = (Vec::new(), 0);
+    for other in others.get(inside).into_iter().flatten() {
+        let below = run.count_below(other.low);
+        if below > from {
+            parts.push(run.slice(from..below));
+            from = below;
+        }
+    }
+    parts.push(run.slice(from..run.count));
+    parts
 }
 
 fn read_queue(input: &mut Input<'_>) -> Option<QueueState> {
@@ -105,7 +144,22 @@ fn read_queue(input: &mut Input<'_>) -> Option<QueueState> {
     for _ in 0..partitions {
         lanes.push(read_lane(input, next_front_place)?);
     }
-    Some(QueueState::from_lanes(lanes, next_front_place))
+    let mut queue = QueueState::from_lanes(lanes, next_front_place);
+    queue.read_ranks(input)?;
+    queue.read_weights(input)?;
+    let within = |queue: &QueueState, partition, run: &std::ops::Range<u64>| !run.is_empty() && run.end <= queue.end(partition);
+    Due::decode(input, |partition, run, time_ms| {
+        within(&queue, partition, &run).then(|| queue.set_deadline(partition, run.start, run.end - run.start, time_ms))
+    })?;
+    Due::decode(input, |partition, run, time_ms| {
+        within(&queue, partition, &run).then(|| queue.wait_until(partition, run.start, run.end - run.start, time_ms))
+    })?;
+    let seen = Seen::decode(input)?;
+    queue.seen = (seen != Seen::default()).then(|| Box::new(seen));
+    for partition in 0..queue.partition_count() {
+        queue.change(partition, Lane::settle_placed);
+    }
+    Some(queue)
 }
 
 fn read_lane(input: &mut Input<'_>, next_front_place: i64) -> Option<Lane> {
@@ -123,7 +177,8 @@ fn read_lane(input: &mut Input<'_>, next_front_place: i64) -> Option<Lane> {
     Some(lane)
 }
 
-/// Reads the runs at explicit places, which must be free and hold neither done nor broadcast records.
+/// Reads the runs at explicit places, which must be free and hold neither done nor broadcast records. What is fresh among them is
+/// placed when it is known what has a level and what waits.
 fn read_placed(input: &mut Input<'_>, lane: &mut Lane, next_front_place: i64) -> Option<()> {
     let mut runs = Vec::new();
     let mut offsets = RunSet::new();
@@ -144,8 +199,6 @@ fn read_placed(input: &mut Input<'_>, lane: &mut Lane, next_front_place: i64) ->
     for run in &runs {
         lane.take_fresh_range(run.first..run.end());
     }
-    let highest = runs.iter().map(PlacedRun::high).max();
-    highest.into_iter().for_each(|place| lane.uncover(place));
     runs.into_iter().all(|run| lane.placed[0].insert(run)).then_some(())
 }
 

@@ -1,6 +1,6 @@
 //! The state machine of one queue view over a topic with any number of partitions.
 //!
-//! Order: what stands at an explicit place comes first, by place; then fresh records, each partition in its own order, the
+//! Order: what has a level comes first; then what stands at an explicit place, by place; then fresh records, each partition in its own order, the
 //! partitions in turn. A record's place is its offset until it is given another: at the front, or beside a record.
 //!
 //! Natural replay is `extend` first, then the operation. An operation that names records beyond the end extends the partition itself,
@@ -8,11 +8,16 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::lane::{Lane, Trace};
+use super::marks::Weights;
 use super::place::Place;
 use super::placed::PlacedRun;
+use super::ranks::Ranks;
+use super::seen::Seen;
+use super::timers::Timers;
 use super::{Class, End, FailureSpread, Kind, RunSet, StateOp};
 use crate::log::runs::{OFFSET_MAX, PLACE_MIN};
 
@@ -48,6 +53,8 @@ pub struct UnknownPartition(pub u32);
 /// Where a ready record waits.
 #[derive(Debug, Clone, Copy)]
 enum Home {
+    /// Before the others, by its level.
+    Ranked,
     Placed(Place),
     Fresh,
 }
@@ -66,11 +73,16 @@ pub struct QueueState {
     pub(super) next_front_place: i64,
     /// The partition whose fresh records are next.
     pub(super) turn: u32,
-    /// Ready records, for class `All` and `Queued`.
-    ready: [u64; 2],
+    /// Ready records in the lanes, for class `All` and `Queued`: those without a level.
+    in_lanes: [u64; 2],
     /// Ready records at an explicit place.
     placed: u64,
     in_flight: u64,
+    // What nearly no queue has.
+    pub(super) timers: Option<Box<Timers>>,
+    pub(super) ranks: Option<Box<Ranks>>,
+    pub(super) weights: Option<Box<Weights>>,
+    pub(super) seen: Option<Box<Seen>>,
 }
 
 impl QueueState {
@@ -83,8 +95,19 @@ impl QueueState {
     /// A queue of these lanes, nothing in flight.
     pub(super) fn from_lanes(lanes: Vec<Lane>, next_front_place: i64) -> Self {
         let ready = |class| lanes.iter().map(|lane| lane.ready(class)).sum();
-        let (ready, placed) = ([ready(Class::All), ready(Class::Queued)], lanes.iter().map(placed_count).sum());
-        QueueState { lanes, next_front_place, turn: 0, ready, placed, in_flight: 0 }
+        let (in_lanes, placed) = ([ready(Class::All), ready(Class::Queued)], lanes.iter().map(placed_count).sum());
+        QueueState {
+            lanes,
+            next_front_place,
+            turn: 0,
+            in_lanes,
+            placed,
+            in_flight: 0,
+            timers: None,
+            ranks: None,
+            weights: None,
+            seen: None,
+        }
     }
 
     /// Partitions that the queue reads.
@@ -106,10 +129,9 @@ impl QueueState {
 
     /// Records that could be taken now.
     pub fn ready(&self, class: Class) -> u64 {
-        match class {
-            Class::All => self.ready[0],
-            Class::Queued => self.ready[1],
-        }
+        let ranked = self.ranks.as_ref().map_or(0, |ranks| ranks.ready());
+        let [all, queued] = self.in_lanes;
+        ranked + if class == Class::All { all } else { queued }
     }
 
     /// Records taken and neither accepted nor released.
@@ -158,14 +180,16 @@ impl QueueState {
 
     /// What is held of `range` is ready, each record at its own place.
     pub fn deliver(&mut self, partition: u32, range: Range<u64>) {
-        self.change(partition, |lane| lane.deliver(range));
+        self.change(partition, |lane| lane.deliver(range.clone()));
+        self.due_again_in(partition, range);
     }
 
     /// The log no longer holds what is below `to`. Tells how many records the queue lost that way.
     pub fn advance_log_start(&mut self, partition: u32, to: u64) -> u64 {
-        let before = self.ready(Class::All) + self.in_flight;
+        let held = |queue: &Self| queue.ready(Class::All) + queue.in_flight + queue.waiting();
+        let before = held(self);
         self.finish_range(partition, 0..to.min(self.end(partition)));
-        let lost = before - (self.ready(Class::All) + self.in_flight);
+        let lost = before - held(self);
         self.finish_range(partition, 0..to.min(OFFSET_MAX));
         lost
     }
@@ -191,6 +215,7 @@ impl QueueState {
         let lane = self.lanes.get_mut(spot.partition as usize)?;
         let (taken, _) = taken(lane, spot);
         lane.finish(spot.offset);
+        self.forget(spot.partition, spot.offset..spot.offset + 1);
         Some(taken)
     }
 
@@ -202,6 +227,7 @@ impl QueueState {
         }
         lane.finish(offset);
         self.in_flight -= 1;
+        self.forget(partition, offset..offset + 1);
         true
     }
 
@@ -212,15 +238,44 @@ impl QueueState {
         self.in_flight -= 1;
         trace.delivered = trace.delivered.saturating_add(u32::from(failed));
         lane.history.insert(offset, trace);
-        let is_natural = trace.place == Place::of(offset);
+        self.put_back(partition, offset);
+        self.due_again(partition, offset);
+        true
+    }
+
+    /// A record that was taken before is ready again, at its place.
+    pub(super) fn put_back(&mut self, partition: u32, offset: u64) {
+        if self.ranks.is_some() && !self.put_ranked_back(partition, offset..offset + 1).is_empty() {
+            return;
+        }
         self.change(partition, |lane| {
-            if is_natural && offset >= lane.cursor {
+            let place = lane.place_of(offset);
+            if place == Place::of(offset) && offset >= lane.cursor {
                 lane.make_fresh(offset);
             } else {
-                lane.put_back(offset, trace.place);
+                lane.uncover(place);
+                lane.put_back(offset, place);
             }
         });
-        true
+    }
+
+    /// A record that is ready is so no more, wherever it stood. False if it is not ready.
+    pub(super) fn detach_at(&mut self, partition: u32, offset: u64) -> bool {
+        if self.ranks.is_some() && !self.detach_ranked(partition, &(offset..offset + 1)).is_empty() {
+            return true;
+        }
+        let mut is_ready = false;
+        self.change(partition, |lane| {
+            if let Some(place) = lane.explicit_place_of(offset) {
+                // What comes back goes there.
+                lane.history.set_place(offset, place);
+                is_ready = lane.take_placed(offset);
+            } else if (lane.cursor..lane.end).contains(&offset) && !lane.gone.contains(offset) {
+                lane.take_fresh(offset);
+                is_ready = true;
+            }
+        });
+        is_ready
     }
 
     /// How often a ready or in-flight record came back as failed.
@@ -285,6 +340,11 @@ impl QueueState {
                 self.known(*partition)?;
                 self.apply_failed(*partition, *offset, *delivered);
             }
+            StateOp::Mark { mark, partition, first, count, value } => {
+                self.known(*partition)?;
+                self.mark_again(*mark, *partition, *first, *count, *value);
+            }
+            StateOp::Seen { id, until_ms } => self.remember(id.clone(), *until_ms, i64::MIN, usize::MAX),
             StateOp::Purge { class, partitions } => {
                 let mut unknown = None;
                 for (partition, below, kept) in partitions {
@@ -297,6 +357,21 @@ impl QueueState {
             }
         }
         Ok(())
+    }
+
+    /// Whether an id was written and is still remembered.
+    pub fn knows(&self, id: &[u8], now_ms: i64) -> bool {
+        self.seen.as_ref().is_some_and(|seen| seen.knows(id, now_ms))
+    }
+
+    /// An id was written: it is remembered until a time, or until there are more than `most` newer ones.
+    pub fn remember(&mut self, id: Bytes, until_ms: i64, now_ms: i64, most: usize) {
+        self.seen.get_or_insert_default().remember(id, until_ms, now_ms, most);
+    }
+
+    /// Remembers the ids that another queue has seen, which forgets them.
+    pub fn keep_seen(&mut self, other: &mut Self) {
+        self.seen = other.seen.take();
     }
 
     /// Every record known so far may have been delivered before, as far as anyone can say after a crash.
@@ -338,6 +413,7 @@ impl QueueState {
 
     /// All of `range` is done, whatever it was.
     fn finish_range(&mut self, partition: u32, range: Range<u64>) {
+        self.forget(partition, range.clone());
         let mut claims = 0;
         self.change(partition, |lane| claims = lane.finish_range(range));
         self.in_flight -= claims;
@@ -348,8 +424,8 @@ impl QueueState {
         let Some(lane) = self.lanes.get_mut(partition as usize) else { return };
         let before = [lane.ready(Class::All), lane.ready(Class::Queued), placed_count(lane)];
         change(lane);
-        self.ready[0] = self.ready[0] + lane.ready(Class::All) - before[0];
-        self.ready[1] = self.ready[1] + lane.ready(Class::Queued) - before[1];
+        self.in_lanes[0] = self.in_lanes[0] + lane.ready(Class::All) - before[0];
+        self.in_lanes[1] = self.in_lanes[1] + lane.ready(Class::Queued) - before[1];
         self.placed = self.placed + placed_count(lane) - before[2];
     }
 
@@ -363,9 +439,12 @@ impl QueueState {
         let spot = self.find(end, class)?;
         match spot.home {
             Home::Placed(_) => self.change(spot.partition, |lane| {
-                let taken = lane.placed.iter_mut().any(|placed| placed.remove(spot.offset));
+                let taken = lane.take_placed(spot.offset);
                 debug_assert!(taken, "what was found at an end is there");
             }),
+            Home::Ranked => {
+                self.detach_ranked(spot.partition, &(spot.offset..spot.offset + 1));
+            }
             Home::Fresh => {
                 self.change(spot.partition, |lane| lane.take_fresh(spot.offset));
                 if end == End::Head {
@@ -378,9 +457,15 @@ impl QueueState {
 
     fn find(&self, end: End, class: Class) -> Option<Spot> {
         match end {
-            End::Head => self.placed(End::Head, class).or_else(|| self.fresh_head(class)),
-            End::Tail => self.fresh_tail(class).or_else(|| self.placed(End::Tail, class)),
+            End::Head => self.ranked(end).or_else(|| self.placed(end, class)).or_else(|| self.fresh_head(class)),
+            End::Tail => self.fresh_tail(class).or_else(|| self.placed(end, class)).or_else(|| self.ranked(end)),
         }
+    }
+
+    /// The first or last record with a level.
+    fn ranked(&self, end: End) -> Option<Spot> {
+        let (partition, offset) = self.ranks.as_ref()?.at(end)?;
+        Some(Spot { partition, offset, home: Home::Ranked })
     }
 
     /// The partitions from the one whose turn it is.
@@ -440,10 +525,10 @@ fn taken(lane: &mut Lane, spot: Spot) -> (Taken, Trace) {
     let known = if lane.history.is_empty() { None } else { lane.history.remove(&spot.offset) };
     let (acquired, delivered) = known.map_or((0, 0), |trace| (trace.acquired, trace.delivered));
     let acquired = acquired.saturating_add(1);
-    let redelivered = known.is_some() || spot.offset < lane.recovered_below;
+    let redelivered = acquired > 1 || spot.offset < lane.recovered_below;
     let place = match spot.home {
         Home::Placed(place) => place,
-        Home::Fresh => Place::of(spot.offset),
+        Home::Fresh | Home::Ranked => Place::of(spot.offset),
     };
     let Spot { partition, offset, .. } = spot;
     (Taken { partition, offset, redelivered, acquired, delivered }, Trace { place, acquired, delivered })

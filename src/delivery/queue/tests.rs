@@ -9,6 +9,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::log::record::varint::Input;
 
+mod aging;
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -74,6 +76,11 @@ enum Step {
     Insert(prop::sample::Index, Side),
     Replace(prop::sample::Index),
     Remove(prop::sample::Index, u64),
+    /// Partition, count and level; the size goes with the level.
+    Ranked(u32, u64, u8),
+    Deadline(prop::sample::Index, i64),
+    Wait(prop::sample::Index, i64),
+    Tick(i64),
     Checkpoint,
     Crash,
 }
@@ -96,6 +103,10 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (any::<prop::sample::Index>(), prop::sample::select(vec![Side::Before, Side::After])).prop_map(|(i, side)| Step::Insert(i, side)),
         2 => any::<prop::sample::Index>().prop_map(Step::Replace),
         2 => (any::<prop::sample::Index>(), 1_u64..4).prop_map(|(i, n)| Step::Remove(i, n)),
+        3 => (0_u32..3, 1_u64..4, 0_u8..4).prop_map(|(p, n, level)| Step::Ranked(p, n, level)),
+        2 => (any::<prop::sample::Index>(), 0_i64..9).prop_map(|(i, ms)| Step::Deadline(i, ms)),
+        2 => (any::<prop::sample::Index>(), 0_i64..9).prop_map(|(i, ms)| Step::Wait(i, ms)),
+        2 => (0_i64..5).prop_map(Step::Tick),
         1 => Just(Step::Checkpoint),
         1 => Just(Step::Crash),
     ]
@@ -105,6 +116,8 @@ fn step() -> impl Strategy<Value = Step> {
 enum Status {
     Ready,
     InFlight,
+    /// Not ready before a time.
+    Waiting(i64),
     Done,
 }
 
@@ -117,11 +130,18 @@ struct Entry {
     status: Status,
     seen: bool,
     delivered: u32,
+    deadline: Option<i64>,
+    level: u8,
+    weight: u64,
 }
 
 impl Entry {
     fn visible(&self, class: Class) -> bool {
-        self.status == Status::Ready && !(self.broadcast && class == Class::Queued)
+        self.status == Status::Ready && self.is_of(class)
+    }
+
+    fn is_of(&self, class: Class) -> bool {
+        !(self.broadcast && class == Class::Queued)
     }
 
     fn at(&self) -> (u32, u64) {
@@ -141,6 +161,7 @@ enum Event {
 struct World {
     queue: QueueState,
     entries: Vec<Entry>,
+    now_ms: i64,
     checkpoint: bytes::Bytes,
     journal: Vec<Event>,
 }
@@ -149,7 +170,7 @@ impl World {
     fn new(partitions: u32) -> Self {
         let queue = QueueState::new(partitions);
         let checkpoint = queue.snapshot();
-        World { queue, entries: Vec::new(), checkpoint, journal: Vec::new() }
+        World { queue, entries: Vec::new(), now_ms: 1000, checkpoint, journal: Vec::new() }
     }
 
     fn partition(&self, wanted: u32) -> u32 {
@@ -157,7 +178,9 @@ impl World {
     }
 
     fn ordered(&self, class: Class, partition: u32) -> Vec<&Entry> {
-        self.entries.iter().filter(|e| e.visible(class) && e.partition == partition).collect()
+        let mut found: Vec<_> = self.entries.iter().filter(|e| e.visible(class) && e.partition == partition).collect();
+        found.sort_by_key(|e| std::cmp::Reverse(e.level));
+        found
     }
 
     fn entry(&mut self, at: (u32, u64)) -> &mut Entry {
@@ -180,6 +203,9 @@ impl World {
                 status: Status::Ready,
                 seen: false,
                 delivered: 0,
+                deadline: None,
+                level: 0,
+                weight: 0,
             });
         }
         base
@@ -231,6 +257,10 @@ impl World {
             Step::Insert(pick, side) => self.insert(pick, *side),
             Step::Replace(pick) => self.replace(pick),
             Step::Remove(pick, count) => self.remove(pick.index(self.queue.ready(Class::Queued) as usize + 1) as u64, *count),
+            Step::Ranked(p, count, level) => self.append_ranked(self.partition(*p), *count, *level),
+            Step::Deadline(pick, in_ms) => self.set_deadline(pick, *in_ms),
+            Step::Wait(pick, for_ms) => self.wait(pick, *for_ms),
+            Step::Tick(by_ms) => self.tick(*by_ms),
             Step::Checkpoint => {
                 self.checkpoint = self.queue.snapshot();
                 self.journal.clear();
@@ -347,8 +377,10 @@ impl World {
 
     fn purge(&mut self, class: Class) {
         let (count, op) = self.queue.purge(class);
-        let gone = self.entries.iter_mut().filter(|e| e.visible(class));
-        assert_eq!(count, gone.map(|e| e.status = Status::Done).count() as u64);
+        assert_eq!(count, self.entries.iter().filter(|e| e.visible(class)).count() as u64);
+        // What waits goes too.
+        let is_here = |e: &&mut Entry| e.is_of(class) && !matches!(e.status, Status::InFlight | Status::Done);
+        self.entries.iter_mut().filter(is_here).for_each(|e| e.status = Status::Done);
         self.op(|ops| ops.push(op));
     }
 
@@ -367,6 +399,7 @@ impl World {
             self.entry(at).status = Status::Ready;
         }
         self.entries.iter_mut().for_each(|e| e.seen = true);
+        self.wake_entries();
         let mut ops_first = self.journal.clone();
         ops_first.sort_by_key(|event| u8::from(!matches!(event, Event::Op(_))));
         let is_purge_of_some = |e: &Event| matches!(e, Event::Op(StateOp::Purge { class: Class::Queued, .. }));
@@ -392,10 +425,12 @@ impl World {
             }
         }
         queue.mark_recovered();
+        queue.wake(self.now_ms);
         queue
     }
 
     fn check(&self) {
+        self.check_times();
         assert_eq!(self.queue.in_flight(), self.in_flight().len() as u64);
         for class in [Class::All, Class::Queued] {
             let shown = self.queue.range(class, 0, u64::MAX);
@@ -455,10 +490,10 @@ fn ten_million_records_at_the_head_are_one_run() {
     assert_eq!(queue.ready(Class::Queued), 10_000_000);
     assert!(queue.snapshot().len() < 40);
     // One run, in one node of each of two trees.
-    assert!(queue.memory_bytes() < 1500, "{}", queue.memory_bytes());
+    assert!(queue.memory_bytes() < 1600, "{}", queue.memory_bytes());
     let mut at_tail = QueueState::new(1);
     (0..10_000).for_each(|batch| at_tail.extend(0, batch * 1000, 1000, Kind::Queued));
-    assert!(at_tail.memory_bytes() < 700, "{}", at_tail.memory_bytes());
+    assert!(at_tail.memory_bytes() < 800, "{}", at_tail.memory_bytes());
     assert_eq!(queue.range(Class::All, 5_000_000, 2), vec![(0, 4_999_999), (0, 4_999_998)]);
     assert_eq!(queue.pop(End::Head, Class::All).unwrap().offset, 9_999_999);
     assert_eq!(queue.pop(End::Tail, Class::All).unwrap().offset, 0);

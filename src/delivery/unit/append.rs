@@ -7,6 +7,7 @@ use smallvec::{SmallVec, smallvec};
 use thiserror::Error;
 
 use super::{Open, Target, Unit};
+use crate::delivery::death::Attributes;
 use crate::delivery::partitioner::{Placing, partition_of};
 use crate::delivery::queue::{Class, End, Kind, Taken};
 use crate::delivery::taker::Position;
@@ -57,6 +58,19 @@ pub enum ProduceError {
 impl Unit<'_> {
     /// Writes one record to all targets at once and returns its offset in each.
     pub fn append(&mut self, targets: &[Target], record: &Record, kind: Kind) -> SmallVec<[u64; 1]> {
+        self.append_with(targets, record, kind, &Attributes::default())
+    }
+
+    /// Writes one record that asks something of the queue views that it reaches.
+    pub fn append_with(
+        &mut self,
+        targets: &[Target],
+        record: &Record,
+        kind: Kind,
+        attributes: &Attributes,
+    ) -> SmallVec<[u64; 1]> {
+        let is_new = |target: &&Target| !self.is_known(target.topic.name(), attributes);
+        let targets: SmallVec<[&Target; 1]> = targets.iter().filter(is_new).collect();
         let partitions: SmallVec<[Arc<Partition>; 1]> =
             targets.iter().filter_map(|target| Self::live_partition(&target.topic, target.partition)).collect();
         if partitions.is_empty() {
@@ -74,8 +88,9 @@ impl Unit<'_> {
         });
         open.builder.push(record);
         open.max_timestamp_ms = open.max_timestamp_ms.max(record.timestamp_ms);
+        let bytes = (record.key.as_ref().map_or(0, Bytes::len) + record.value.as_ref().map_or(0, Bytes::len)) as u64;
         for (partition, offset) in partitions.iter().zip(&offsets) {
-            self.appended(partition, *offset, 1, kind);
+            self.appended(partition, *offset, 1, bytes, kind, attributes);
             self.series_appended(partition, *offset, 1, kind);
         }
         if kind != Kind::Queued && self.stamp.is_none() {
@@ -108,6 +123,9 @@ impl Unit<'_> {
         if bytes.len() > limit_bytes {
             return Err(ProduceError::TooLarge { bytes: bytes.len(), limit_bytes });
         }
+        if !batch.has_keys() && topic.is_compacted() {
+            return Err(ProduceError::KeyMissing);
+        }
         let is_transactional = header.is_transactional();
         if is_transactional {
             let producer = Producer { id: header.producer_id, epoch: header.producer_epoch };
@@ -126,7 +144,9 @@ impl Unit<'_> {
             max_timestamp_ms: header.max_timestamp,
             is_broadcast: false,
         });
-        self.appended(&partition, base_offset, span, Kind::Plain);
+        // Records of one batch count as equally large.
+        let each = (bytes.len() as u64).div_ceil(u64::from(span));
+        self.appended(&partition, base_offset, span, each, Kind::Plain, &Attributes::default());
         // What may still be aborted is no part of a series.
         let kind = if is_transactional { Kind::Broadcast } else { Kind::Plain };
         self.series_appended(&partition, base_offset, u64::from(span), kind);
@@ -189,11 +209,15 @@ impl Unit<'_> {
     }
 
     /// Tells the queue views of a topic that records were appended.
-    fn appended(&mut self, partition: &Partition, base_offset: u64, span: u32, kind: Kind) {
-        let stirred = &mut self.stirred;
+    fn appended(&mut self, partition: &Partition, base_offset: u64, span: u32, bytes: u64, kind: Kind, attributes: &Attributes) {
+        let (now_ms, stirred, changed) = (self.now_ms, &mut self.stirred, &mut self.changed);
+        let (at, count) = (Position { partition: partition.index(), offset: base_offset }, u64::from(span));
         self.views.queues.each_of_topic(partition.topic_name(), |name, view| {
-            view.state.extend(partition.index(), base_offset, u64::from(span), kind);
+            view.state.extend(at.partition, at.offset, count, kind);
             view.version += 1;
+            if view.stamp(at, count, bytes, attributes, now_ms) && changed.last() != Some(name) {
+                changed.push(name.clone());
+            }
             if stirred.last() != Some(name) {
                 stirred.push(name.clone());
             }

@@ -65,7 +65,7 @@ impl Unit<'_> {
     }
 
     /// Settles what is held of these, and tells how many that was.
-    pub fn settle(&mut self, name: &TopicName, cohort: &Bytes, stamps: &[Stamp]) -> u64 {
+    pub fn settle_held(&mut self, name: &TopicName, cohort: &Bytes, stamps: &[Stamp]) -> u64 {
         let Some(state) = self.cohort(name, cohort) else { return 0 };
         let mut held: Vec<Stamp> = stamps.iter().copied().filter(|stamp| state.held(*stamp).is_some()).collect();
         held.sort_unstable();

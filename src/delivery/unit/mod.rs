@@ -3,6 +3,7 @@
 //! It holds the one lock of the views, so it is short and never crosses an await. Offsets are taken and views change as it
 //! goes on; nothing of that may leave the process before the position that [`Unit::commit`] returns is durable.
 
+mod aging;
 mod append;
 mod arrange;
 mod cohorts;
@@ -21,6 +22,8 @@ use smallvec::SmallVec;
 
 pub use append::{Appended, ProduceError};
 pub use cohorts::Asker;
+
+use aging::Dead;
 
 use super::queue::Kind;
 use super::series::Stamp;
@@ -70,6 +73,10 @@ pub struct Unit<'a> {
     /// Series with changes to write, and names whose watchers are to be woken.
     changed_series: SmallVec<[TopicName; 1]>,
     watched: SmallVec<[TopicName; 1]>,
+    /// Records that go on elsewhere at the end of the unit.
+    dead: Vec<Dead>,
+    /// Queue views that end because nobody uses them.
+    idle: Vec<TopicName>,
     done: bool,
 }
 
@@ -96,6 +103,8 @@ impl<'a> Unit<'a> {
             stamp: None,
             changed_series: SmallVec::new(),
             watched: SmallVec::new(),
+            dead: Vec::new(),
+            idle: Vec::new(),
             done: false,
         }
     }
@@ -121,7 +130,11 @@ impl<'a> Unit<'a> {
         if std::mem::replace(&mut self.done, true) {
             return Barrier::NONE;
         }
+        self.end_idle();
         self.serve();
+        while self.bury() {
+            self.serve();
+        }
         self.close_batch();
         self.collect_ops();
         self.collect_series_ops();
@@ -135,6 +148,7 @@ impl<'a> Unit<'a> {
             if let Some(view) = self.views.queues.get_mut(name) {
                 view.changed = true;
             }
+            self.views.set_alarm(name);
         }
         self.hand_out(barrier);
         barrier
@@ -203,7 +217,7 @@ impl Drop for Unit<'_> {
     }
 }
 
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

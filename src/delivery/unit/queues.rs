@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::Unit;
 use crate::delivery::QUEUES;
-use crate::delivery::queue::{Class, End, Taken};
+use crate::delivery::death::Reason;
+use crate::delivery::queue::{Class, End, QueueOptions, Taken, time_after};
 use crate::delivery::taker::{Claim, Mailbox, Position, Serve, Taker, TakerId, TakerSpec};
-use crate::delivery::view::{QueueSpec, Turn, View};
-use crate::log::{Barrier, Change, Lsn, StateRecord, TopicError, TopicName};
+use crate::delivery::view::{QueueSpec, Start, Turn, View};
+use crate::log::{Barrier, Change, Lsn, StateRecord, Topic, TopicError, TopicName};
 
 impl Unit<'_> {
     /// Opens a queue view on a topic unless it is open. Its name is the topic's, or one that [`view_name`] gave.
@@ -19,12 +20,14 @@ impl Unit<'_> {
         }
         let topic = self.log.topic(&spec.topic).ok_or(TopicError::Unknown)?;
         let durable = spec.durable;
-        let view = View::new(self.log, topic, spec);
+        let view = View::new(self.log, topic, spec, self.now_ms);
         if durable {
             let change = Change::Put(view.put());
             self.states.push(StateRecord { table: QUEUES, key: name.to_bytes(), change });
         }
         self.views.queues.insert(name.clone(), view);
+        self.views.set_alarm(name);
+        self.pump(name);
         Ok(())
     }
 
@@ -34,6 +37,8 @@ impl Unit<'_> {
         let Some(view) = self.views.queues.get_mut(name) else { return };
         view.put_at = Lsn(end.0 + 1);
         view.changed = false;
+        // They are in the put.
+        view.ops.clear();
         let change = Change::Put(view.put());
         self.states.push(StateRecord { table: QUEUES, key: name.to_bytes(), change });
     }
@@ -53,9 +58,42 @@ impl Unit<'_> {
         self.views.queues.named_views_of(topic).to_vec()
     }
 
+    /// Lets a queue view begin anew at a start: what it was done with is ready again, or what was ready is passed over. False if
+    /// records are in flight, whose settling would then mean others, or there is no such view.
+    pub fn seek_queue(&mut self, name: &TopicName, start: Start) -> bool {
+        let (log, now_ms) = (self.log, self.now_ms);
+        let Some(view) = self.views.queues.get_mut(name).filter(|view| view.state.in_flight() == 0) else { return false };
+        view.seek(log, start, now_ms);
+        if view.spec.durable {
+            self.put_queue(name);
+        }
+        self.touched(name);
+        self.views.set_alarm(name);
+        self.pump(name);
+        true
+    }
+
+    /// Moves up to `count` ready records from the head of a queue view to the tail of a topic, and tells how many it were.
+    pub fn move_records(&mut self, from: &TopicName, to: &Arc<Topic>, count: u64) -> u64 {
+        (0..count).take_while(|_| self.move_record(from, End::Head, Class::All, to, End::Tail).is_some()).count() as u64
+    }
+
+    /// Changes what a queue view does from now on; records that are there keep their deadlines.
+    pub fn set_queue_options(&mut self, name: &TopicName, options: Option<Box<QueueOptions>>) {
+        if !self.views.queues.set_options(name, options) {
+            return;
+        }
+        if self.views.queues.get(name).is_some_and(|view| view.spec.durable) {
+            self.put_queue(name);
+        }
+        self.views.set_alarm(name);
+        self.pump(name);
+    }
+
     /// Closes a queue view for good and cancels its takers. Its topic stays.
     pub fn drop_queue(&mut self, name: &TopicName) {
         let Some(mut view) = self.views.queues.remove(name) else { return };
+        self.views.alarms.change(name, view.alarm_ms, None);
         view.cancel_takers();
         if view.spec.durable {
             self.states.push(StateRecord { table: QUEUES, key: name.to_bytes(), change: Change::Delete });
@@ -94,6 +132,7 @@ impl Unit<'_> {
 
     /// Takes the record at an end and accepts it.
     pub fn pop(&mut self, name: &TopicName, end: End, class: Class) -> Option<Position> {
+        self.age(name, self.now_ms - 1);
         let view = self.views.queues.get_mut(name)?;
         let Taken { partition, offset, .. } = view.state.pop(end, class)?;
         view.ops.accept(partition, offset);
@@ -112,20 +151,55 @@ impl Unit<'_> {
 
     /// Takes the record at the head; it is in flight until it is settled.
     pub fn take(&mut self, name: &TopicName, class: Class) -> Option<Claim> {
+        self.age(name, self.now_ms - 1);
+        let now_ms = self.now_ms;
         let view = self.views.queues.get_mut(name)?;
-        let taken = view.state.take(class)?;
-        view.count_taken(1, self.now_ms);
+        let (taken, mut claim) = loop {
+            let taken = view.state.take(class)?;
+            let claim = claim_of(name, view, &taken)?;
+            let log_start = claim.partition.bounds().log_start;
+            if taken.offset >= log_start {
+                break (taken, claim);
+            }
+            // Retention was faster.
+            view.state.advance_log_start(taken.partition, log_start);
+        };
+        view.count_taken(1, now_ms);
         view.version += 1;
-        let mut claim = claim_of(name, view, &taken)?;
+        if let Some(lease_ms) = view.lease_ms() {
+            view.state.lease(taken.partition, taken.offset, time_after(now_ms, lease_ms));
+        }
         claim.barrier = claim.partition.barrier_of(taken.offset).unwrap_or(Barrier::NONE);
+        if claim.attempt.is_some() {
+            self.views.set_alarm(name);
+        }
         Some(claim)
+    }
+
+    /// Whether a claim still stands: its lease may be over, and somebody else may have the record by now.
+    pub fn holds(&self, name: &TopicName, at: Position, attempt: Option<u32>) -> bool {
+        let current = || self.views.queues.get(name).and_then(|view| view.state.attempt(at.partition, at.offset));
+        attempt.is_none_or(|attempt| current() == Some(attempt))
+    }
+
+    /// Gives a taker more time, from now on. False if the claim does not stand any more.
+    pub fn extend_lease(&mut self, name: &TopicName, at: Position, attempt: Option<u32>, lease_ms: u64) -> bool {
+        if !self.holds(name, at, attempt) {
+            return false;
+        }
+        let until_ms = time_after(self.now_ms, lease_ms);
+        let is_extended = self.views.queues.get_mut(name).is_some_and(|view| view.state.lease(at.partition, at.offset, until_ms));
+        self.views.set_alarm(name);
+        is_extended
     }
 
     /// Adds a taker, which is served at the end of the unit.
     pub fn add_taker(&mut self, name: &TopicName, spec: TakerSpec) -> Option<Taker> {
         self.views.next_taker += 1;
         let mailbox = Mailbox::new(TakerId(self.views.next_taker), spec);
-        self.views.queues.get_mut(name)?.add_taker(Arc::clone(&mailbox));
+        let now_ms = self.now_ms;
+        self.views.queues.get_mut(name)?.add_taker(Arc::clone(&mailbox), now_ms);
+        self.views.set_alarm(name);
         self.pump(name);
         Some(Taker { mailbox })
     }
@@ -133,8 +207,11 @@ impl Unit<'_> {
     /// Removes a taker. What is in its mailbox or in flight is the caller's to settle.
     pub fn remove_taker(&mut self, name: &TopicName, id: TakerId) {
         if let Some(view) = self.views.queues.get_mut(name) {
-            view.remove_taker(id);
+            view.remove_taker(id, self.now_ms);
         }
+        self.views.set_alarm(name);
+        // The next in line may be the one that is served now.
+        self.pump(name);
     }
 
     /// Settles records for good.
@@ -151,15 +228,17 @@ impl Unit<'_> {
         self.touched(name);
     }
 
-    /// Puts records back to their published places. `failed`: the try counts as a delivery.
+    /// Puts records back to their published places. `failed`: the try counts as a delivery, which may be one too many.
     pub fn release(&mut self, name: &TopicName, at: &[Position], failed: bool) {
+        let now_ms = self.now_ms;
         let Some(view) = self.views.queues.get_mut(name) else { return };
-        for position in at {
-            let Position { partition, offset } = *position;
-            if view.state.release(partition, offset, failed) && failed {
-                view.ops.failed(partition, offset, view.state.delivered(partition, offset));
+        let mut dead = Vec::new();
+        for &at in at {
+            if view.state.release(at.partition, at.offset, failed) && failed {
+                dead.extend(view.failed(at, now_ms));
             }
         }
+        self.died(name, &dead, Reason::DeliveryLimit);
         self.touched(name);
         self.pump(name);
     }
@@ -174,12 +253,18 @@ impl Unit<'_> {
         // A move may stir another view.
         while !self.stirred.is_empty() {
             let name = self.stirred.remove(0);
+            if !self.age(&name, self.now_ms - 1) {
+                continue;
+            }
             while let Some(turn) = self.views.queues.get_mut(&name).and_then(View::next_turn) {
                 if !self.serve_one(&name, &turn) {
                     turn.mailbox.refund();
                     break;
                 }
             }
+            // What has no time at all had its chance.
+            self.age(&name, self.now_ms);
+            self.limit(&name);
         }
     }
 
@@ -220,7 +305,7 @@ impl Unit<'_> {
         let view = self.views.queues.get(name)?;
         let partition = view.topic.partition(position.partition)?;
         let (queue, barrier) = (name.clone(), Barrier::NONE);
-        Some(Claim { queue, partition, position, redelivered: false, delivery_count: 0, barrier })
+        Some(Claim { queue, partition, position, redelivered: false, delivery_count: 0, attempt: None, barrier })
     }
 
     pub(super) fn touched(&mut self, name: &TopicName) {
@@ -240,6 +325,7 @@ fn claim_of(name: &TopicName, view: &View, taken: &Taken) -> Option<Claim> {
         position: Position { partition: taken.partition, offset: taken.offset },
         redelivered: taken.redelivered,
         delivery_count: taken.delivered,
+        attempt: view.lease_ms().map(|_| taken.acquired),
         barrier: Barrier::NONE,
     })
 }

@@ -72,10 +72,10 @@ impl Unit<'_> {
         let end = partition.bounds().end;
         let record = self.log.skip_to(partition, offset);
         self.states.push(record);
-        if let Some(view) = self.views.queues.get_mut(partition.topic_name()) {
+        self.views.queues.each_of_topic(partition.topic_name(), |_, view| {
             view.state.pass(partition.index(), end, offset.saturating_sub(end));
             view.version += 1;
-        }
+        });
     }
 
     /// An id for a producer that no other ever had.

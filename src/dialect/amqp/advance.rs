@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::channel::Channel;
+use super::channel::{Channel, Confirmed};
 use super::consumer::Consumer;
 use super::error::Fault;
-use super::mapping::to_message;
+use super::mapping::{to_message, with_delivery_count};
 use super::outbox::{Gate, Got, Reply};
 use super::round::Round;
 use super::session::{Life, Session};
@@ -52,8 +52,8 @@ impl Session {
         self.outbox.forget_waiting();
         for channel in self.channels.iter_mut() {
             let number = channel.number;
-            if let Some((delivery_tag, multiple)) = channel.confirms_mut().and_then(|confirms| confirms.take_all()) {
-                self.outbox.reply(number, BasicNack { delivery_tag, multiple, requeue: false });
+            if let Some(Confirmed { tag, multiple, .. }) = channel.confirms_mut().and_then(|confirms| confirms.take_all()) {
+                self.outbox.reply(number, BasicNack { delivery_tag: tag, multiple, requeue: false });
             }
         }
         self.fail_connection(&Fault::Internal(format!("the log no longer accepts records: {reason}")), (0, 0));
@@ -63,8 +63,12 @@ impl Session {
         for channel in self.channels.iter_mut() {
             let number = channel.number;
             let Some(confirms) = channel.confirms_mut() else { continue };
-            if let Some((delivery_tag, multiple)) = confirms.take_durable(|barrier| self.progress.passes(barrier)) {
-                put_method(self.outbox.ready(), number, BasicAck { delivery_tag, multiple });
+            while let Some(Confirmed { tag, multiple, refused }) = confirms.take_durable(|barrier| self.progress.passes(barrier))
+            {
+                match refused {
+                    true => put_method(self.outbox.ready(), number, BasicNack { delivery_tag: tag, multiple, requeue: false }),
+                    false => put_method(self.outbox.ready(), number, BasicAck { delivery_tag: tag, multiple }),
+                }
             }
         }
     }
@@ -112,7 +116,10 @@ impl Session {
     fn render_delivery(&mut self, channel: &mut Channel, consumer: &mut Consumer, record: &Record) {
         let Some(claim) = consumer.held.pop_front() else { return };
         let delivery_tag = channel.next_delivery_tag();
-        let message = to_message(record, &consumer.queue);
+        let mut message = to_message(record, &consumer.queue);
+        if consumer.counts && claim.delivery_count > 0 {
+            message.properties = with_delivery_count(&message.properties, claim.delivery_count).to_vec().into();
+        }
         let out = self.outbox.ready();
         let deliver = BasicDeliver {
             consumer_tag: &consumer.tag,
@@ -130,18 +137,22 @@ impl Session {
             consumer.done.push(claim.position);
         } else {
             consumer.unsettled += 1;
-            let Claim { queue, position, .. } = claim;
+            let Claim { queue, position, attempt, .. } = claim;
             let tag = Some(consumer.tag.clone());
-            channel.unsettled.push(Delivery { tag: delivery_tag, view: queue, position, consumer: tag, shared: consumer.shared });
+            let shared = consumer.shared;
+            channel.unsettled.push(Delivery { tag: delivery_tag, view: queue, position, attempt, consumer: tag, shared });
         }
     }
 
     fn render_got(&mut self, got: Got) {
-        let Got { channel, delivery_tag, claim, queue, message_count } = got;
+        let Got { channel, delivery_tag, claim, queue, counts, message_count } = got;
         let out = self.outbox.ready();
         match self.reader.record(&claim.partition, claim.position.offset) {
             Ok(record) => {
-                let message = to_message(&record, &queue);
+                let mut message = to_message(&record, &queue);
+                if counts && claim.delivery_count > 0 {
+                    message.properties = with_delivery_count(&message.properties, claim.delivery_count).to_vec().into();
+                }
                 let (exchange, routing_key) = (message.exchange, &message.routing_key[..]);
                 let redelivered = claim.redelivered;
                 put_method(out, channel, BasicGetOk { delivery_tag, redelivered, exchange, routing_key, message_count });

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::consumer::Consumer;
 use super::content::{Content, Publish};
 use super::unsettled::{Delivery, Unsettled};
-use crate::delivery::Credit;
+use crate::delivery::{Credit, Settlement};
 use crate::log::Barrier;
 
 /// Whether a channel talks.
@@ -28,12 +28,30 @@ pub enum Mode {
     Transaction(Transaction),
 }
 
+/// Publishes with one settlement.
+#[derive(Debug)]
+struct Run {
+    last_tag: u64,
+    /// What it waits for; none while its round goes on.
+    barrier: Option<Barrier>,
+    refused: bool,
+}
+
+/// What is said of a run of publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Confirmed {
+    pub tag: u64,
+    /// It stands for all before it that nothing was said of.
+    pub multiple: bool,
+    pub refused: bool,
+}
+
 /// Publisher confirms: publishes are numbered, and confirmed in runs.
 #[derive(Debug, Default)]
 pub struct Confirms {
     last_tag: u64,
-    /// The last publish of a round, and what it waits for.
-    waiting: VecDeque<(u64, Barrier)>,
+    /// Runs of publishes with one settlement, oldest first.
+    waiting: VecDeque<Run>,
     confirmed: u64,
     /// Publishes of this round, and whether one of them must be durable first.
     round: Option<bool>,
@@ -46,39 +64,56 @@ impl Confirms {
         self.round = Some(self.round.unwrap_or(false) || durable);
     }
 
+    /// Numbers a publish that some queue had no room for.
+    pub fn refused(&mut self) {
+        self.end_run();
+        self.last_tag += 1;
+        self.waiting.push_back(Run { last_tag: self.last_tag, barrier: None, refused: true });
+    }
+
+    fn end_run(&mut self) {
+        if let Some(durable) = self.round.take() {
+            let barrier = if durable { None } else { Some(Barrier::NONE) };
+            self.waiting.push_back(Run { last_tag: self.last_tag, barrier, refused: false });
+        }
+    }
+
     /// Ends the round: its publishes wait for the position.
     pub fn settle_round(&mut self, barrier: Barrier) {
-        if let Some(durable) = self.round.take() {
-            self.waiting.push_back((self.last_tag, if durable { barrier } else { Barrier::NONE }));
+        self.end_run();
+        for run in self.waiting.iter_mut().rev().take_while(|run| run.barrier.is_none_or(|barrier| barrier == Barrier::NONE)) {
+            run.barrier.get_or_insert(barrier);
         }
     }
 
-    /// The tag to confirm now and whether it stands for several.
-    pub fn take_durable(&mut self, is_durable: impl Fn(Barrier) -> bool) -> Option<(u64, bool)> {
+    /// What to say now; more may follow.
+    pub fn take_durable(&mut self, is_durable: impl Fn(Barrier) -> bool) -> Option<Confirmed> {
+        let refused = self.waiting.front()?.refused;
+        let goes = |run: &&Run| run.refused == refused && run.barrier.is_some_and(&is_durable);
         let mut last = None;
-        while let Some((tag, _)) = self.waiting.front().filter(|(_, barrier)| is_durable(*barrier)) {
-            last = Some(*tag);
+        while let Some(run) = self.waiting.front().filter(goes) {
+            last = Some(run.last_tag);
             self.waiting.pop_front();
         }
-        self.confirm_up_to(last?)
+        Some(self.confirm_up_to(last?, refused))
     }
 
-    /// The tag to refuse everything up to that still waits.
-    pub fn take_all(&mut self) -> Option<(u64, bool)> {
-        let last = self.waiting.back()?.0;
+    /// The refusal of everything that still waits.
+    pub fn take_all(&mut self) -> Option<Confirmed> {
+        let last = self.waiting.back()?.last_tag;
         self.waiting.clear();
-        self.confirm_up_to(last)
+        Some(self.confirm_up_to(last, true))
     }
 
-    fn confirm_up_to(&mut self, last: u64) -> Option<(u64, bool)> {
-        let several = last - self.confirmed > 1;
+    fn confirm_up_to(&mut self, last: u64, refused: bool) -> Confirmed {
+        let multiple = last - self.confirmed > 1;
         self.confirmed = last;
-        Some((last, several))
+        Confirmed { tag: last, multiple, refused }
     }
 
     /// What the first unconfirmed publish waits for.
     pub fn waits_for(&self) -> Option<Barrier> {
-        self.waiting.front().map(|(_, barrier)| *barrier)
+        self.waiting.front().map(|run| run.barrier.unwrap_or(Barrier::NONE))
     }
 
     /// Publishes without a confirm.
@@ -94,8 +129,8 @@ pub struct Transaction {
     /// Bytes of all bodies and properties.
     pub bytes: usize,
     pub accepted: Vec<Delivery>,
-    /// Rejected; true: to be requeued.
-    pub rejected: Vec<(Delivery, bool)>,
+    /// Given back, and how.
+    pub rejected: Vec<(Delivery, Settlement)>,
 }
 
 /// A limit of unsettled deliveries that all consumers of a channel share.
@@ -278,9 +313,10 @@ mod tests {
         confirms.settle_round(barrier(10));
         assert_eq!(confirms.take_durable(|barrier| barrier == Barrier::NONE), None);
         assert_eq!(confirms.waits_for(), Some(first));
-        assert_eq!(confirms.take_durable(|barrier| barrier == first), Some((2, true)));
+        let said = Some(Confirmed { tag: 2, multiple: true, refused: false });
+        assert_eq!(confirms.take_durable(|barrier| barrier == first), said);
         assert_eq!(confirms.unconfirmed(), 1);
-        assert_eq!(confirms.take_durable(|_| true), Some((3, false)));
+        assert_eq!(confirms.take_durable(|_| true), Some(Confirmed { tag: 3, multiple: false, refused: false }));
         assert_eq!(confirms.take_durable(|_| true), None);
     }
 
@@ -289,6 +325,24 @@ mod tests {
         let mut confirms = Confirms::default();
         confirms.published(false);
         confirms.settle_round(Barrier::NEVER);
-        assert_eq!(confirms.take_durable(|barrier| barrier == Barrier::NONE), Some((1, false)));
+        assert_eq!(
+            confirms.take_durable(|barrier| barrier == Barrier::NONE),
+            Some(Confirmed { tag: 1, multiple: false, refused: false })
+        );
+    }
+
+    #[test]
+    fn what_is_refused_is_said_in_its_turn() {
+        let mut confirms = Confirms::default();
+        confirms.published(true);
+        confirms.published(true);
+        confirms.refused();
+        confirms.refused();
+        confirms.published(true);
+        confirms.settle_round(barrier(5));
+        let said: Vec<_> = std::iter::from_fn(|| confirms.take_durable(|_| true)).collect();
+        let of = |tag, multiple, refused| Confirmed { tag, multiple, refused };
+        assert_eq!(said, [of(2, true, false), of(4, true, true), of(5, false, false)]);
+        assert_eq!(confirms.unconfirmed(), 0);
     }
 }

@@ -21,6 +21,8 @@ pub struct Consumer {
     pub queue: Bytes,
     pub view: TopicName,
     pub no_ack: bool,
+    /// Deliveries say how often their message failed before.
+    pub counts: bool,
     /// Unsettled deliveries that it may have; 0: any number.
     pub prefetch: u32,
     pub taker: Taker,

@@ -137,6 +137,10 @@ pub enum Fault {
     Inequivalent { named: Named, argument: String, received: String, current: String },
     #[error("invalid arg '{argument}' for {named}: {reason}")]
     InvalidArgument { named: Named, argument: String, reason: &'static str },
+    #[error("delivery {0} was not settled in time and is no longer this channel's")]
+    TooLate(u64),
+    #[error("invalid expiration '{0}': expected a number of milliseconds")]
+    InvalidExpiration(String),
     #[error("arg '{argument}' for {named} is not supported")]
     UnsupportedArgument { named: Named, argument: String },
     #[error("{resource} name '{name}' contains reserved prefix '{prefix}*'")]
@@ -211,6 +215,8 @@ impl Fault {
             Self::Inequivalent { .. }
             | Self::InvalidArgument { .. }
             | Self::UnsupportedArgument { .. }
+            | Self::InvalidExpiration(_)
+            | Self::TooLate(_)
             | Self::InUse(_)
             | Self::NotEmpty(_)
             | Self::UnknownDeliveryTag(_)

@@ -28,6 +28,9 @@ pub const RECORD_NULL: &[u8] = b"x-record-null";
 /// The message header with a record's time in milliseconds.
 pub const RECORD_TIME: &[u8] = b"timestamp_in_ms";
 
+/// The header that says how often a message failed before.
+const DELIVERY_COUNT: &[u8] = b"x-delivery-count";
+
 const NO_PROPERTIES: &[u8] = &[0, 0];
 const SECONDS_MAX: u64 = 253_402_300_799;
 const PERSISTENT: u8 = 2;
@@ -231,6 +234,22 @@ fn set_property<'r>(properties: &mut Properties<'r>, header: &'r Header) -> bool
     };
     *slot = Some(value);
     true
+}
+
+/// The property bytes with how often the message failed before, as quorum queues tell it.
+pub fn with_delivery_count(properties: &[u8], count: u32) -> BytesMut {
+    let mut out = BytesMut::new();
+    let Ok(view) = Properties::decode(properties) else { return BytesMut::from(properties) };
+    let mut headers = TableBuilder::new();
+    for (name, value) in Table(view.headers.unwrap_or_default()).entries().map_while(Result::ok) {
+        if name != DELIVERY_COUNT {
+            headers.push(name, value);
+        }
+    }
+    headers.push(DELIVERY_COUNT, Value::I64(count.into()));
+    let headers = headers.finish();
+    Properties { headers: Some(&headers), ..view }.encode(&mut out);
+    out
 }
 
 /// The property bytes without one of their headers; unchanged if it is not there.

@@ -8,6 +8,7 @@ mod channel;
 mod connection;
 mod consumer;
 mod content;
+mod dead_letters;
 pub mod error;
 pub mod exchange;
 mod handler;
@@ -31,6 +32,7 @@ use crate::net::{Dialect, Incoming};
 use crate::security::Authenticator;
 use crate::telemetry::DialectMetrics;
 use connection::Connection;
+use dead_letters::DeadLetters;
 use handshake::{Handshake, HandshakeError};
 use session::{Session, Shared};
 use topology::{ConnectionId, Topology};
@@ -101,7 +103,9 @@ impl Amqp {
             let place = routes::place_in(&routes::prefix_of(vhost)?, name, arguments)?;
             log.topic(&place.topic).map(|_| place)
         });
-        Ok(Self { shared: Shared { settings, delivery, topology: Arc::new(Mutex::new(topology)), metrics }, users })
+        let topology = Arc::new(Mutex::new(topology));
+        delivery.set_steward(Arc::new(DeadLetters::new(Arc::clone(&topology), log)));
+        Ok(Self { shared: Shared { settings, delivery, topology, metrics }, users })
     }
 
     async fn serve_connection(&self, mut connection: Incoming) {

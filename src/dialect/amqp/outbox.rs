@@ -37,6 +37,8 @@ pub struct Got {
     pub delivery_tag: u64,
     pub claim: Claim,
     pub queue: bytes::Bytes,
+    /// It says how often its message failed before.
+    pub counts: bool,
     pub message_count: u32,
 }
 

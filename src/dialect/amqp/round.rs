@@ -13,9 +13,11 @@ use crate::log::{Barrier, Table, TopicName};
 pub const TABLE: Table = Table("__amqp");
 
 /// The unit of work and the topology, locked.
+///
+/// The topology goes first: a unit that ends asks it where dead records go.
 pub struct Work<'a> {
-    pub unit: Unit<'a>,
     pub topology: MutexGuard<'a, Topology>,
+    pub unit: Unit<'a>,
 }
 
 /// A round that may come to need no work at all.

@@ -32,7 +32,7 @@ pub struct Routes {
 }
 
 /// Keys beside the routing key, from the headers `CC` and `BCC`.
-fn more_keys<'a>(headers: Table<'a>) -> impl Iterator<Item = &'a [u8]> {
+pub(super) fn more_keys<'a>(headers: Table<'a>) -> impl Iterator<Item = &'a [u8]> {
     [&b"CC"[..], b"BCC"]
         .into_iter()
         .filter_map(move |name| headers.get(name))

@@ -1,5 +1,7 @@
 //! What of AMQP 0-9-1 and RabbitMQ's extensions is supported, as data. `docs/compat/amqp.md` is held against it by a test.
 
+use crate::delivery::Settlement;
+
 /// How far something is supported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Support {
@@ -34,12 +36,9 @@ pub const METHODS: &[(&str, Support)] = &[
     ("queue.delete", Support::Partly("a topic that another dialect made stays; the queue on it goes")),
     ("queue.unbind", Support::Yes),
     ("basic.qos", Support::Partly("prefetch_size other than 0 is 540; global applies to consumers that come later")),
-    ("basic.consume", Support::Partly("no-local has no effect, as in RabbitMQ; x-priority has none either")),
+    ("basic.consume", Support::Partly("no-local has no effect, as in RabbitMQ")),
     ("basic.cancel", Support::Yes),
-    (
-        "basic.publish",
-        Support::Partly("immediate=true is 540, as in RabbitMQ; the properties expiration and priority travel but do nothing"),
-    ),
+    ("basic.publish", Support::Partly("immediate=true is 540, as in RabbitMQ")),
     ("basic.get", Support::Yes),
     ("basic.ack", Support::Yes),
     ("basic.nack", Support::Yes),
@@ -52,6 +51,31 @@ pub const METHODS: &[(&str, Support)] = &[
     ("tx.rollback", Support::Yes),
 ];
 
+/// `basic.nack` with requeue.
+pub const NACKED: Settlement = Settlement::Released;
+/// `basic.reject` with requeue.
+pub const REJECTED: Settlement = Settlement::Failed;
+/// `basic.nack` or `basic.reject` without requeue.
+pub const DISCARDED: Settlement = Settlement::Rejected;
+/// `basic.recover`.
+pub const RECOVERED: Settlement = Settlement::Released;
+/// A channel that was closed or a connection that was lost held it.
+pub const ABANDONED: Settlement = Settlement::Failed;
+/// A consumer ended before it was delivered.
+pub const UNDELIVERED: Settlement = Settlement::Released;
+
+/// What settles a delivery, and how. `docs/mapping.md` is held against it by a test.
+pub const SETTLING: &[(&str, Settlement)] = &[
+    ("`basic.ack`, or consumed without acknowledgement", Settlement::Accepted),
+    ("`basic.nack` with requeue", NACKED),
+    ("`basic.reject` with requeue", REJECTED),
+    ("`basic.nack` or `basic.reject` without requeue", DISCARDED),
+    ("`basic.recover`", RECOVERED),
+    ("closed channel, lost connection", ABANDONED),
+    ("consumer ended before the delivery", UNDELIVERED),
+    ("not settled within `x-consumer-timeout`", Settlement::Failed),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +83,16 @@ mod tests {
     use crate::dialect::amqp::wire::method::{METHODS as WIRE_METHODS, protocol_name};
 
     const PAGE: &str = include_str!("../../../docs/compat/amqp.md");
+
+    const MAPPING: &str = include_str!("../../../docs/mapping.md");
+
+    #[test]
+    fn the_mapping_says_what_settles_how() {
+        for (verb, settlement) in SETTLING {
+            let row = format!("| AMQP {verb} | {} |", format!("{settlement:?}").to_lowercase());
+            assert!(MAPPING.contains(&row), "docs/mapping.md lacks: {row}");
+        }
+    }
 
     /// Methods that only a server sends.
     const FROM_SERVER: &[&str] = &[

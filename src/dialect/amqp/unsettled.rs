@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::delivery::Position;
+use super::error::Fault;
+use super::round::Round;
+use crate::delivery::{Position, Unit};
 use crate::log::TopicName;
 
 /// A delivery that waits for its acknowledgement.
@@ -16,10 +18,24 @@ pub struct Delivery {
     pub tag: u64,
     pub view: TopicName,
     pub position: Position,
+    /// What tells its claim from a later one, if the queue has a timeout.
+    pub attempt: Option<u32>,
     /// The consumer it went to; none for `basic.get`.
     pub consumer: Option<Bytes>,
     /// It was paid for with the channel's shared prefetch too.
     pub shared: bool,
+}
+
+impl Delivery {
+    /// Whether it still is this channel's to settle.
+    pub fn stands(&self, unit: &Unit<'_>) -> bool {
+        unit.holds(&self.view, self.position, self.attempt)
+    }
+
+    /// Refuses to settle what came too late.
+    pub fn check_stands(&self, round: &mut Round<'_>) -> Result<(), Fault> {
+        if self.attempt.is_none() || self.stands(&round.work()?.unit) { Ok(()) } else { Err(Fault::TooLate(self.tag)) }
+    }
 }
 
 /// Unsettled deliveries in the order of their tags.
@@ -100,6 +116,7 @@ mod tests {
                 tag,
                 view,
                 position: Position { partition: 0, offset: tag },
+                attempt: None,
                 consumer: None,
                 shared: false,
             });

@@ -21,7 +21,7 @@ use bytes::Bytes;
 
 use crate::delivery::group::Groups;
 use crate::delivery::{Delivery, StartError};
-use crate::log::{Table, TopicId, TopicSettings};
+use crate::log::{SegmentSettings, Table, TopicId, TopicSettings};
 use crate::net::{Dialect, Incoming};
 use crate::security::Authenticator;
 use crate::telemetry::DialectMetrics;
@@ -50,6 +50,10 @@ pub struct Settings {
     pub default_retention_ms: Option<u64>,
     /// The largest record batch unless a topic says otherwise, in bytes.
     pub batch_bytes_max: u32,
+    /// The size at which a partition begins another segment unless its topic says otherwise, in bytes.
+    pub segment_bytes: u64,
+    /// The time that a segment spans unless its topic says otherwise, in milliseconds.
+    pub segment_ms: u64,
 }
 
 impl Default for Settings {
@@ -62,6 +66,8 @@ impl Default for Settings {
             fetch_bytes_max: 16 << 20,
             default_retention_ms: Some(7 * 24 * 3_600_000),
             batch_bytes_max: 1 << 20,
+            segment_bytes: 512 << 20,
+            segment_ms: 7 * 24 * 3_600_000,
         }
     }
 }
@@ -97,6 +103,11 @@ impl Kafka {
         TopicSettings {
             retention_ms: self.settings.default_retention_ms,
             max_message_bytes: self.settings.batch_bytes_max,
+            segments: SegmentSettings {
+                segment_bytes: Some(self.settings.segment_bytes),
+                segment_ms: Some(self.settings.segment_ms),
+                ..SegmentSettings::default()
+            },
             origin: "kafka".to_owned(),
             ..TopicSettings::default()
         }

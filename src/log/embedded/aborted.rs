@@ -32,12 +32,8 @@ pub fn decode_all(bytes: &[u8], path: &Path) -> io::Result<Vec<Aborted>> {
     bytes.chunks(ENTRY_BYTES as usize).map(|entry| decode(entry).ok_or_else(damaged)).collect()
 }
 
-/// The offset of the marker in an entry's bytes.
-pub fn last_offset(entry: &[u8]) -> u64 {
-    decode(entry).map_or(u64::MAX, |aborted| aborted.last_offset)
-}
-
-fn decode(entry: &[u8]) -> Option<Aborted> {
+/// An entry; none if it is not one.
+pub fn decode(entry: &[u8]) -> Option<Aborted> {
     let number = |at: usize| Some(u64::from_be_bytes(*entry.get(at..at + 8)?.first_chunk()?));
     if i16::from_be_bytes(*entry.first_chunk()?) != VERSION {
         return None;
@@ -59,7 +55,6 @@ mod tests {
         let aborted = Aborted { producer_id: 7, first_offset: 3, last_offset: 9, last_stable_offset: 5 };
         let mut entry = encode(&aborted);
         assert_eq!(decode(&entry), Some(aborted));
-        assert_eq!(last_offset(&entry), 9);
         assert_eq!(decode(&entry[..20]), None);
         entry[1] = 1;
         assert_eq!(decode(&entry), None);

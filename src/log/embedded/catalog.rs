@@ -7,10 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::disk::Disk;
 use super::files::partition_directory;
 use super::partition::Partition;
-use super::segment::Segments;
+use super::segment::{OpenFiles, Segments};
 use crate::log::error::TopicError;
 use crate::log::lsn::{Durability, Durable};
 use crate::log::name::TopicName;
@@ -40,13 +39,17 @@ pub struct PartitionPut {
     #[serde(default)]
     pub producers: Producers,
     #[serde(default)]
+    pub compacted_to: u64,
+    #[serde(default)]
+    pub horizon_ms: Option<i64>,
+    #[serde(default)]
     pub transactions: KeptTransactions,
 }
 
 /// The topics and partitions by name, identity and number.
 #[derive(Debug)]
 pub struct Catalog {
-    disk: Disk,
+    files: OpenFiles,
     root: PathBuf,
     durable: Arc<Durable>,
     topics_max: usize,
@@ -62,9 +65,9 @@ pub struct Catalog {
 
 impl Catalog {
     /// Only the two tables that the log itself needs.
-    pub fn new(disk: Disk, root: PathBuf, durable: Arc<Durable>, durability: Durability, topics_max: usize) -> Self {
+    pub fn new(files: OpenFiles, root: PathBuf, durable: Arc<Durable>, durability: Durability, topics_max: usize) -> Self {
         let mut catalog = Self {
-            disk,
+            files,
             root,
             durable,
             topics_max,
@@ -255,7 +258,7 @@ impl Catalog {
         self.version += 1;
         for (index, number) in (first_index..).zip(numbers.iter().copied()) {
             let directory = partition_directory(&self.root, &name.to_file_stem(), index);
-            let segments = Segments::empty(self.disk.clone(), directory, id);
+            let segments = Segments::empty(self.files.clone(), directory, id);
             let partition = Partition::new(number, index, name.clone(), Arc::clone(&self.durable), durability, segments);
             let partition = Arc::new(partition);
             self.next_partition = self.next_partition.max(number + 1);
@@ -315,6 +318,8 @@ pub fn partition_put(partition: &Partition) -> StateRecord {
         end: state.end,
         broadcast: state.broadcast.iter().map(|run| (run.start, run.end)).collect(),
         producers: state.producers.clone(),
+        compacted_to: state.compacted.to,
+        horizon_ms: state.compacted.horizon_ms,
         transactions: state.transactions.keep(),
     });
     let body = serde_json::to_vec(&put).unwrap_or_default();

@@ -5,7 +5,9 @@
 
 mod aborted;
 mod catalog;
+mod clean;
 mod disk;
+mod expire;
 mod files;
 mod frame;
 pub mod inspect;
@@ -13,14 +15,21 @@ mod journal;
 mod partition;
 mod recovery;
 mod refs;
+mod removed;
 mod retire;
+#[cfg(test)]
+mod retire_tests;
 mod scan;
 mod segment;
+#[cfg(test)]
+mod testing;
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, ReentrantMutex, ReentrantMutexGuard, RwLock};
 use smallvec::SmallVec;
@@ -40,11 +49,13 @@ use super::stored::StoredBatch;
 use super::topic::{Topic, TopicId, TopicSettings};
 use super::transactions::Aborted;
 use catalog::Catalog;
+use clean::Cleaning;
 use disk::Disk;
 use frame::{FLAG_BROADCAST, Target};
 use journal::{Body, Journal};
 use partition::BatchRef;
-use retire::Removed;
+use removed::Removed;
+use segment::OpenFiles;
 
 /// Where the log lies and how large its parts may become.
 #[derive(Debug, Clone)]
@@ -63,10 +74,22 @@ pub struct LogSettings {
     pub sync_interval_ms: u64,
     /// How much of the newest written data stays in memory, in bytes.
     pub memory_tail_bytes: usize,
-    /// The size at which a new segment is begun, in bytes.
+    /// The size at which a new segment is begun unless the topic says otherwise, in bytes.
     pub segment_bytes: u64,
+    /// How much time a segment spans unless the topic says otherwise, in milliseconds.
+    pub segment_ms: u64,
+    /// How many files of segments stay open between reads.
+    pub open_segment_files_max: usize,
     /// How often retention and the size of the journal are looked at, in milliseconds.
     pub maintenance_interval_ms: u64,
+    /// How often retention is looked at, in milliseconds.
+    pub retention_interval_ms: u64,
+    /// How often it is looked at whether something is to be cleaned, in milliseconds.
+    pub cleaning_interval_ms: u64,
+    /// How fast segments are rewritten, in bytes a second, counting what is read and what is written.
+    pub cleaning_bytes_per_s: u64,
+    /// What the keys take that are compacted in one go, in bytes.
+    pub compaction_memory_bytes: usize,
     /// What a record batch may be.
     pub limits: Limits,
     /// The most topics there may be.
@@ -84,7 +107,13 @@ impl Default for LogSettings {
             sync_interval_ms: 1000,
             memory_tail_bytes: 64 << 20,
             segment_bytes: 512 << 20,
+            segment_ms: 7 * 24 * 3_600_000,
+            open_segment_files_max: 1_000,
             maintenance_interval_ms: 500,
+            retention_interval_ms: 30_000,
+            cleaning_interval_ms: 15_000,
+            cleaning_bytes_per_s: 64 << 20,
+            compaction_memory_bytes: 32 << 20,
             limits: Limits::default(),
             topics_max: 2_000_000,
         }
@@ -98,7 +127,9 @@ pub struct Engine {
     catalog: RwLock<Catalog>,
     keeper: RwLock<Option<Arc<dyn Keeper>>>,
     stats: Arc<JournalStats>,
+    segment_files: OpenFiles,
     removed: Removed,
+    cleaning: Cleaning,
     turn: ReentrantMutex<()>,
     /// Held while a journal file is being retired.
     retiring: Mutex<()>,
@@ -113,9 +144,10 @@ const READ_ATTEMPTS: u32 = 8;
 type Targets = SmallVec<[Target; 4]>;
 
 impl Engine {
-    /// Opens or makes the data directory, replays the journal, and starts the two threads of the log.
+    /// Opens or makes the data directory, replays the journal, and starts the threads of the log.
     pub fn open(settings: LogSettings) -> Result<(Arc<Self>, Vec<JoinHandle<()>>), OpenError> {
-        let recovered = recovery::recover(&settings)?;
+        let segment_files = OpenFiles::new(settings.disk.clone(), settings.open_segment_files_max);
+        let recovered = recovery::recover(&settings, &segment_files)?;
         let stats = Arc::new(JournalStats::default());
         stats.files.store(recovered.files.len() as u64, Ordering::Relaxed);
         let journal = Journal::new(&settings, recovered.files, recovered.next, recovered.durable, Arc::clone(&stats));
@@ -125,20 +157,26 @@ impl Engine {
             catalog: RwLock::new(recovered.catalog),
             keeper: RwLock::new(None),
             stats,
+            segment_files,
             removed: Removed::default(),
+            cleaning: Cleaning::default(),
             turn: ReentrantMutex::new(()),
             retiring: Mutex::new(()),
             stopping: Mutex::new(false),
             stopped: Condvar::new(),
         });
-        let threads = [("journal", Self::run_journal as fn(&Self)), ("maintenance", Self::run_maintenance as fn(&Self))]
-            .into_iter()
-            .map(|(name, run)| {
-                let engine = Arc::clone(&engine);
-                std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&engine))
-            })
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(OpenError::io("starting the threads of", engine.settings.directory.clone()))?;
+        let threads = [
+            ("journal", Self::run_journal as fn(&Self)),
+            ("maintenance", Self::run_maintenance),
+            ("cleaning", Self::run_cleaning),
+        ]
+        .into_iter()
+        .map(|(name, run)| {
+            let engine = Arc::clone(&engine);
+            std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&engine))
+        })
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(OpenError::io("starting the threads of", engine.settings.directory.clone()))?;
         engine.drop_transient_topics();
         Ok((engine, threads))
     }
@@ -148,27 +186,47 @@ impl Engine {
     }
 
     fn run_maintenance(&self) {
-        let interval = std::time::Duration::from_millis(self.settings.maintenance_interval_ms);
-        while !self.stops_within(interval) {
-            match self.maintain() {
+        let mut expired = Instant::now();
+        let retention_interval = Duration::from_millis(self.settings.retention_interval_ms);
+        self.run_every(self.settings.maintenance_interval_ms, "maintenance", || {
+            self.maintain()?;
+            if expired.elapsed() >= retention_interval {
+                expired = Instant::now();
+                self.expire()?;
+            }
+            Ok(())
+        });
+    }
+
+    fn run_cleaning(&self) {
+        self.run_every(self.settings.cleaning_interval_ms, "cleaning", || self.clean());
+    }
+
+    fn run_every(&self, interval_ms: u64, what: &str, mut step: impl FnMut() -> io::Result<()>) {
+        while !self.stops_within(Duration::from_millis(interval_ms)) {
+            match step() {
                 Ok(()) => {}
-                // Nothing is lost: the journal keeps what could not be moved, and the next round tries again.
-                Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
-                    tracing::error!(%error, "no room to move records from the journal to segments");
+                // Nothing is lost: what could not be moved stays where it is, and the next round tries again.
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                    tracing::error!(%error, what, "no room to write segments");
                 }
                 // The journal was closed in the middle of a step, which is left to the next start.
-                Err(_) if *self.stopping.lock() => return,
+                Err(_) if self.is_stopping() => return,
                 // After a failed sync nothing is known about what is on disk.
                 Err(error) => {
-                    tracing::error!(%error, "maintenance of the log failed");
-                    self.journal.durable().fail(&format!("maintenance of the log failed: {error}"));
+                    tracing::error!(%error, what, "work on the log's files failed");
+                    self.journal.durable().fail(&format!("{what} of the log failed: {error}"));
                     return;
                 }
             }
         }
     }
 
-    fn stops_within(&self, time: std::time::Duration) -> bool {
+    fn is_stopping(&self) -> bool {
+        *self.stopping.lock()
+    }
+
+    fn stops_within(&self, time: Duration) -> bool {
         let mut stopping = self.stopping.lock();
         if !*stopping {
             self.stopped.wait_for(&mut stopping, time);
@@ -253,7 +311,7 @@ impl Engine {
             match self.read_once(partition, from, bytes_max, bound) {
                 // Its file was retired or replaced meanwhile: what was needed of it is in segments now. Of a topic that was
                 // deleted nothing is.
-                Err(ReadError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound && attempts < READ_ATTEMPTS => {}
+                Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound && attempts < READ_ATTEMPTS => {}
                 found => return found,
             }
         }
@@ -394,8 +452,11 @@ impl Engine {
             segment_written_bytes: load(&stats.segment_bytes),
             tail_bytes: load(&stats.tail_bytes),
             topics: self.catalog.read().len().saturating_sub(tables) as u64,
-            removed_retention: self.removed.by_retention(),
-            removed_consumed: self.removed.as_consumed(),
+            removed: self.removed.counts(),
+            segment_files_open: self.segment_files.open(),
+            segment_files_opened: self.segment_files.opened(),
+            segment_files_deleted: self.removed.waiting(),
+            cleaning: self.cleaning.stats(),
             write: stats.write.snapshot(),
             sync: stats.sync.snapshot(),
             commits: stats.commits.snapshot(),

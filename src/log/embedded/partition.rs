@@ -42,6 +42,15 @@ pub struct Latest {
     pub stored: bool,
 }
 
+/// How far a partition was compacted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Compacted {
+    /// Before this there is one record of a key at most, or a view held another.
+    pub to: u64,
+    /// When the earliest of the deletions before it may go, in milliseconds; none: there are none.
+    pub horizon_ms: Option<i64>,
+}
+
 /// A partition of a topic.
 #[derive(Debug)]
 pub struct Partition {
@@ -55,7 +64,7 @@ pub struct Partition {
 }
 
 /// What changes in a partition.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PartitionState {
     pub log_start: u64,
     pub end: u64,
@@ -68,6 +77,9 @@ pub struct PartitionState {
     pub producers: Producers,
     pub transactions: Transactions,
     pub latest: Option<HashMap<Bytes, Latest>>,
+    pub compacted: Compacted,
+    /// What the segments of a table took when they were last cleaned, in bytes.
+    pub table_bytes: u64,
     waiters: Vec<(u64, Signal)>,
 }
 
@@ -80,8 +92,8 @@ impl Partition {
         durability: Durability,
         segments: Segments,
     ) -> Self {
-        let state = PartitionState { segments: Arc::new(segments), ..PartitionState::default() };
-        Self { id, index, topic, durable, durability: AtomicU8::new(durability as u8), state: Mutex::new(state) }
+        let state = Mutex::new(PartitionState::new(segments));
+        Self { id, index, topic, durable, durability: AtomicU8::new(durability as u8), state }
     }
 
     /// What must have happened to what is written to it before it is acknowledged.
@@ -250,7 +262,9 @@ impl Partition {
 impl Partition {
     /// One that has no files, for tests of who waits for it.
     pub(crate) fn without_files(topic: TopicName, durable: Arc<Durable>) -> Self {
-        Self::new(0, 0, topic, durable, Durability::Fsync, Segments::default())
+        let files = super::segment::OpenFiles::new(super::disk::Disk::default(), 1);
+        let segments = Segments::empty(files, std::path::PathBuf::new(), crate::log::topic::TopicId(0));
+        Self::new(0, 0, topic, durable, Durability::Fsync, segments)
     }
 
     /// Appends an entry of one record that lies nowhere.
@@ -262,6 +276,24 @@ impl Partition {
 }
 
 impl PartitionState {
+    fn new(segments: Segments) -> Self {
+        Self {
+            log_start: 0,
+            end: 0,
+            durable_end: 0,
+            undurable: VecDeque::new(),
+            refs: Refs::default(),
+            segments: Arc::new(segments),
+            broadcast: RunSet::default(),
+            producers: Producers::default(),
+            transactions: Transactions::default(),
+            latest: None,
+            compacted: Compacted::default(),
+            table_bytes: 0,
+            waiters: Vec::new(),
+        }
+    }
+
     /// A batch was placed at an offset: what it says of its producer.
     pub fn note_batch(&mut self, header: &BatchHeader, offset: u64, now_ms: i64) {
         if self.producers.wrote(header, offset, now_ms) {

@@ -12,13 +12,14 @@ use bytes::Bytes;
 use super::LogSettings;
 use super::catalog::{Catalog, PartitionPut, RETIRED_KEY, retired_to};
 use super::disk::{Disk, Open};
+use super::expire::advance_log_start;
 use super::files::{self, Header, JOURNAL_VERSION};
 use super::frame::{self, FLAG_BROADCAST, Frame, FrameWrite};
 use super::journal::{FIRST_POSITION, JournalFile};
-use super::partition::{BatchRef, Partition};
+use super::partition::{BatchRef, Compacted, Partition};
 use super::retire::now_ms;
 use super::scan::EntryScan;
-use super::segment::Segments;
+use super::segment::{OpenFiles, Segments};
 use crate::log::error::OpenError;
 use crate::log::lsn::{Barrier, Durability, Durable, Lsn};
 use crate::log::name::TopicName;
@@ -49,17 +50,18 @@ pub fn topics_directory(directory: &Path) -> PathBuf {
 }
 
 /// Opens the directory, making what is missing.
-pub fn recover(settings: &LogSettings) -> Result<Recovered, OpenError> {
+pub fn recover(settings: &LogSettings, segment_files: &OpenFiles) -> Result<Recovered, OpenError> {
     let disk = &settings.disk;
     let (journal, topics) = (journal_directory(&settings.directory), topics_directory(&settings.directory));
     for directory in [&journal, &topics] {
         disk.create_directory(directory).map_err(OpenError::io("creating", directory.clone()))?;
     }
-    finish_swaps(disk, &topics).map_err(OpenError::io("cleaning up", topics.clone()))?;
     let durable = Arc::new(Durable::new(Lsn(u64::MAX)));
-    let catalog = Catalog::new(disk.clone(), topics.clone(), Arc::clone(&durable), settings.durability, settings.topics_max);
+    let catalog =
+        Catalog::new(segment_files.clone(), topics.clone(), Arc::clone(&durable), settings.durability, settings.topics_max);
     let mut replay = Replay {
         disk: disk.clone(),
+        segment_files: segment_files.clone(),
         catalog,
         limits: Limits::STORED,
         snapshots: HashMap::new(),
@@ -82,15 +84,11 @@ pub fn recover(settings: &LogSettings) -> Result<Recovered, OpenError> {
 /// Replays bytes as if they were the entries of a journal, without any file: for fuzzing.
 pub fn replay_any(entries: &[u8]) -> Result<u64, String> {
     let durable = Arc::new(Durable::new(Lsn(u64::MAX)));
-    let catalog = Catalog::new(Disk::default(), PathBuf::new(), durable, Durability::Fsync, 1000);
-    let mut replay = Replay {
-        disk: Disk::default(),
-        catalog,
-        limits: Limits::default(),
-        snapshots: HashMap::new(),
-        retired_to: 0,
-        now_ms: now_ms(),
-    };
+    let disk = Disk::default();
+    let segment_files = OpenFiles::new(disk.clone(), 1);
+    let catalog = Catalog::new(segment_files.clone(), PathBuf::new(), durable, Durability::Fsync, 1000);
+    let (limits, snapshots) = (Limits::default(), HashMap::new());
+    let mut replay = Replay { disk, segment_files, catalog, limits, snapshots, retired_to: 0, now_ms: now_ms() };
     let entries = Bytes::copy_from_slice(entries);
     let mut end = FIRST_POSITION;
     while let Some(rest) =
@@ -105,6 +103,7 @@ pub fn replay_any(entries: &[u8]) -> Result<u64, String> {
 
 struct Replay {
     disk: Disk,
+    segment_files: OpenFiles,
     catalog: Catalog,
     limits: Limits,
     /// What `__partitions` said last of each partition that is not in the catalog yet.
@@ -188,11 +187,12 @@ impl Replay {
         if following.is_some() {
             return Err(damaged(path, byte, "an entry is not whole, and newer files follow"));
         }
-        if let Some(later) = scan.synced_beyond().map_err(OpenError::io("reading", path))? {
+        let beyond = scan.beyond().map_err(OpenError::io("reading", path))?;
+        if let Some(later) = beyond.synced {
             let reason = format!("an entry is not whole, and the one at position {later} was written after it had been synced");
             return Err(damaged(path, byte, &reason));
         }
-        let traces = scan.traces_end().map_err(OpenError::io("reading", path))?.saturating_sub(byte);
+        let traces = beyond.traces_end.saturating_sub(byte);
         if traces > 0 {
             tracing::info!(file = %path.display(), at = byte, "the journal ends here; what follows was never acknowledged");
             files::erase(&self.disk, path, byte, traces).map_err(OpenError::io("erasing the end of", path))?;
@@ -305,7 +305,8 @@ impl Replay {
             if unclaimed.remove(&name) {
                 self.attach(&partition, directory)?;
             }
-            settle_bounds(&partition);
+            let compacts = self.catalog.topic(partition.topic_name()).is_some_and(|topic| topic.settings().cleanup.compacts());
+            settle_bounds(&partition, compacts);
         }
         for name in unclaimed {
             let path = root.join(name);
@@ -316,7 +317,7 @@ impl Replay {
 
     fn open_segments(&self, topic: &TopicName, directory: PathBuf) -> std::io::Result<Segments> {
         let identity = self.catalog.topic(topic).map_or(TopicId(0), |topic| topic.id());
-        Segments::open(self.disk.clone(), directory, identity, &self.limits)
+        Segments::open(self.segment_files.clone(), directory, identity)
     }
 
     fn attach(&self, partition: &Partition, directory: PathBuf) -> Result<(), OpenError> {
@@ -361,6 +362,7 @@ fn restore(partition: &Partition, put: PartitionPut) {
         state.log_start = state.log_start.max(put.log_start);
         state.end = state.end.max(put.end);
         state.producers = put.producers;
+        state.compacted = Compacted { to: put.compacted_to, horizon_ms: put.horizon_ms };
         state.transactions.restore(put.transactions, state.producers.open());
         for (from, to) in put.broadcast {
             state.broadcast.insert_range(from..to);
@@ -368,15 +370,15 @@ fn restore(partition: &Partition, put: PartitionPut) {
     });
 }
 
-fn settle_bounds(partition: &Partition) {
+fn settle_bounds(partition: &Partition, compacts: bool) {
     partition.with(|state| {
         state.end = state.end.max(state.segments.next_offset());
         state.durable_end = state.end;
         state.undurable = VecDeque::new();
-        let in_journal = state.refs.front().map(|batch| batch.base_offset);
-        let first = state.segments.first_offset().or(in_journal).unwrap_or(state.end);
-        state.log_start = state.log_start.max(first);
-        state.transactions.log_starts_at(state.log_start);
+        while state.refs.front().is_some_and(|batch| batch.next_offset() <= state.log_start) {
+            state.refs.pop_front();
+        }
+        advance_log_start(state, !compacts);
     });
 }
 
@@ -423,28 +425,4 @@ fn journal_starts(disk: &Disk, directory: &Path) -> std::io::Result<Vec<u64>> {
 fn directory_names(disk: &Disk, root: &Path) -> std::io::Result<HashSet<String>> {
     let names = disk.names(root)?.into_iter().filter(|entry| entry.is_directory);
     Ok(names.map(|entry| entry.name).collect())
-}
-
-/// A crash while segments were being replaced leaves `.swap` (not yet in place) or `.old` (replaced) directories.
-fn finish_swaps(disk: &Disk, root: &Path) -> std::io::Result<()> {
-    for name in directory_names(disk, root)? {
-        let path = root.join(&name);
-        if let Some(stem) = name.strip_suffix(".old") {
-            let target = root.join(stem);
-            let staged = root.join(format!("{stem}.swap"));
-            if !disk.exists(&target) && disk.exists(&staged) {
-                disk.rename(&staged, &target)?;
-            } else if !disk.exists(&target) {
-                disk.rename(&path, &target)?;
-                continue;
-            }
-            disk.remove_directory(&path)?;
-        }
-    }
-    for name in directory_names(disk, root)? {
-        if name.ends_with(".swap") {
-            disk.remove_directory(&root.join(name))?;
-        }
-    }
-    Ok(())
 }

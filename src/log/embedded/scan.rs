@@ -51,6 +51,25 @@ impl Window {
         let count = usize::try_from(count).map_err(io::Error::other)?;
         Ok(Some(self.piece.slice(from..from + count)))
     }
+
+    /// As many bytes from `at` on as are read already, at least `least`; `None` beyond the end of the file.
+    fn rest(&mut self, at: u64, least: u64) -> io::Result<Option<Bytes>> {
+        if self.get(at, least)?.is_none() {
+            return Ok(None);
+        }
+        let from = usize::try_from(at - self.at).map_err(io::Error::other)?;
+        Ok(Some(self.piece.slice(from..)))
+    }
+}
+
+/// What lies behind the last whole entry of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beyond {
+    /// The position of a whole entry that was written when the place before it had been synced.
+    pub synced: Option<u64>,
+    /// The byte of the file up to which there may be something of an entry that was written there: an entry that is written over
+    /// a part of it could make the rest look whole. Zeros, and what a recycled file held before, are no such thing.
+    pub traces_end: u64,
 }
 
 /// The entries of one journal file.
@@ -106,46 +125,50 @@ impl EntryScan {
     /// stays.
     pub fn next_entry(&mut self) -> io::Result<Option<Frame>> {
         let from = self.position;
-        let mut position = from + ALIGNMENT_BYTES as u64;
-        while let Some(start) = self.window.get(self.byte_of(position), ENTRY_START_BYTES)? {
-            if frame::claimed_length(&start, position).is_some() {
-                self.position = position;
-                if let Some(frame) = self.entry()? {
-                    return Ok(Some(frame));
-                }
+        let mut next = from + ALIGNMENT_BYTES as u64;
+        while let Some((position, _)) = self.claim_from(next)? {
+            self.position = position;
+            if let Some(frame) = self.entry()? {
+                return Ok(Some(frame));
             }
-            position += ALIGNMENT_BYTES as u64;
+            next = position + ALIGNMENT_BYTES as u64;
         }
         self.position = from;
         Ok(None)
     }
 
-    /// The first entry behind the place where the scan stands that was written when that place had been synced; its position.
-    /// The scan stays.
-    pub fn synced_beyond(&mut self) -> io::Result<Option<u64>> {
+    /// What lies behind the place where the scan stands, where there is no whole entry. The scan stays.
+    pub fn beyond(&mut self) -> io::Result<Beyond> {
         let from = self.position;
-        let mut found = None;
-        while let Some(frame) = self.next_entry()? {
-            if frame.synced > from {
-                found = Some(frame.position);
-                break;
+        let mut beyond = Beyond { synced: None, traces_end: 0 };
+        let mut next = from;
+        while let Some((position, length)) = self.claim_from(next)? {
+            beyond.traces_end = beyond.traces_end.max(self.byte_of(position) + length as u64).min(self.window.length);
+            next = position + ALIGNMENT_BYTES as u64;
+            self.position = position;
+            let is_later = self.entry()?.is_some_and(|frame| frame.synced > from);
+            if is_later && position > from {
+                beyond.synced.get_or_insert(position);
             }
         }
         self.position = from;
-        Ok(found)
+        Ok(beyond)
     }
 
-    /// The byte up to which what lies behind the scan may hold something of an entry that was written there: an entry that is
-    /// written over a part of it could make the rest look whole. Zeros, and what a recycled file held before, are no such thing.
-    pub fn traces_end(&mut self) -> io::Result<u64> {
-        let (mut end, mut position) = (0, self.position);
-        while let Some(start) = self.window.get(self.byte_of(position), ENTRY_START_BYTES)? {
-            if let Some(length) = frame::claimed_length(&start, position) {
-                end = end.max(self.byte_of(position) + length as u64);
+    /// The first position from `position` on at which an entry says that it is, and how long it says it is, in bytes.
+    fn claim_from(&mut self, mut position: u64) -> io::Result<Option<(u64, usize)>> {
+        while let Some(piece) = self.window.rest(self.byte_of(position), ENTRY_START_BYTES)? {
+            let starts = (piece.len() - ENTRY_START_BYTES as usize) / ALIGNMENT_BYTES + 1;
+            for start in (0..starts * ALIGNMENT_BYTES).step_by(ALIGNMENT_BYTES) {
+                let here = position + start as u64;
+                let rest = piece.get(start..).unwrap_or_default();
+                if let Some(length) = frame::claimed_length(rest, here) {
+                    return Ok(Some((here, length)));
+                }
             }
-            position += ALIGNMENT_BYTES as u64;
+            position += (starts * ALIGNMENT_BYTES) as u64;
         }
-        Ok(end.min(self.window.length))
+        Ok(None)
     }
 
     /// Whether an entry was begun where the scan stands, whole or not.

@@ -21,6 +21,11 @@ const RECORD_BYTES_MIN: usize = 7;
 /// # Errors
 /// Every [`BatchError`]; sizes come first, then the checksum, then what it covers.
 pub fn validate_batch(bytes: &[u8], limits: &Limits) -> Result<BatchHeader, BatchError> {
+    validate(bytes, limits).map(|(header, _)| header)
+}
+
+/// Also whether all of its records have a key.
+fn validate(bytes: &[u8], limits: &Limits) -> Result<(BatchHeader, bool), BatchError> {
     let header = BatchHeader::parse(bytes)?;
     let need = header.total_bytes();
     if need > limits.batch_bytes_max {
@@ -39,12 +44,27 @@ pub fn validate_batch(bytes: &[u8], limits: &Limits) -> Result<BatchHeader, Batc
         return Err(BatchError::Count);
     }
     let packed = bytes.get(BATCH_HEADER_BYTES..).unwrap_or_default();
-    match header.compression()? {
+    let has_keys = match header.compression()? {
         Compression::None => validate_records(packed, &header, limits)?,
         compression => {
             let payload = compression.decompress(packed, limits.decompressed_bytes_max)?;
-            validate_records(&payload, &header, limits)?;
+            validate_records(&payload, &header, limits)?
         }
+    };
+    Ok((header, has_keys))
+}
+
+/// Checks that the batch at the front of `bytes` is whole and what was written: its records may have been thinned out since.
+///
+/// # Errors
+/// `Truncated`, `Magic`, `Length`, `Checksum`.
+pub fn check_batch(bytes: &[u8]) -> Result<BatchHeader, BatchError> {
+    let header = BatchHeader::parse(bytes)?;
+    let need = header.total_bytes();
+    let covered = bytes.get(CHECKSUMMED_FROM..need).ok_or(BatchError::Truncated { need, have: bytes.len() })?;
+    let computed = crc_fast::crc32_iscsi(covered);
+    if computed != header.crc {
+        return Err(BatchError::Checksum { stored: header.crc, computed });
     }
     Ok(header)
 }
@@ -54,6 +74,7 @@ pub fn validate_batch(bytes: &[u8], limits: &Limits) -> Result<BatchHeader, Batc
 pub struct ValidBatch {
     bytes: Bytes,
     header: BatchHeader,
+    has_keys: bool,
 }
 
 impl ValidBatch {
@@ -62,13 +83,18 @@ impl ValidBatch {
     /// # Errors
     /// Those of [`validate_batch`].
     pub fn check(bytes: Bytes, limits: &Limits) -> Result<Self, BatchError> {
-        let header = validate_batch(&bytes, limits)?;
-        Ok(Self { bytes, header })
+        let (header, has_keys) = validate(&bytes, limits)?;
+        Ok(Self { bytes, header, has_keys })
     }
 
     /// The batch as it was sent.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+
+    /// Whether all of its records have a key.
+    pub fn has_keys(&self) -> bool {
+        self.has_keys
     }
 
     /// Its header.
@@ -77,19 +103,21 @@ impl ValidBatch {
     }
 }
 
-fn validate_records(payload: &[u8], header: &BatchHeader, limits: &Limits) -> Result<(), BatchError> {
+fn validate_records(payload: &[u8], header: &BatchHeader, limits: &Limits) -> Result<bool, BatchError> {
     let count = u32::try_from(header.record_count).map_err(|_| BatchError::Count)?;
     if count as usize > payload.len() / RECORD_BYTES_MIN {
         return Err(BatchError::Count);
     }
+    let mut has_keys = true;
     let mut input = Input::new(payload);
     for index in 0..count {
         let record = RecordView::read(&mut input).ok_or(BatchError::Record(index))?;
         if record.offset_delta != index || !record.is_whole(limits.headers_max) {
             return Err(BatchError::Record(index));
         }
+        has_keys &= record.key.is_some();
     }
-    if input.is_empty() { Ok(()) } else { Err(BatchError::Count) }
+    if input.is_empty() { Ok(has_keys) } else { Err(BatchError::Count) }
 }
 
 /// The records of the batch at the front of `bytes`, each with its offset, counted from `base_offset` and not from what the

@@ -102,6 +102,14 @@ pub fn put_batch_of_one(out: &mut Vec<u8>, record: &Record) {
     }
 }
 
+/// The batch with another header, for tests.
+#[cfg(test)]
+pub fn sealed_for_tests(bytes: &[u8], header: BatchHeader) -> Bytes {
+    let mut batch = bytes.to_vec();
+    seal(&mut batch, header);
+    Bytes::from(batch)
+}
+
 /// Writes the header over the room left for it, with the length and the checksum of what follows.
 pub(super) fn seal(batch: &mut [u8], mut header: BatchHeader) {
     header.length = i32::try_from(batch.len() - BATCH_PREFIX_BYTES).unwrap_or(i32::MAX);

@@ -1,7 +1,7 @@
 //! The five compression types of a batch, with a cap on what comes out.
 //!
 //! Output grows with what is really decoded, never with what a frame claims. Snappy is read raw (librdkafka) and in the block
-//! framing of Java's snappy library; it is written raw.
+//! framing of Java's snappy library; it is written in blocks, which all clients read.
 
 use std::io::{self, Read, Write};
 
@@ -26,6 +26,10 @@ pub enum Compression {
 /// What Java's snappy library puts in front: a magic and two version numbers.
 const BLOCK_MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
 const BLOCK_VERSIONS_BYTES: usize = 8;
+/// The version that wrote it and the oldest that reads it, 1 both.
+const BLOCK_VERSIONS: [u8; BLOCK_VERSIONS_BYTES] = [0, 0, 0, 1, 0, 0, 0, 1];
+/// The size of a block before it is compressed, that of Java's library.
+const BLOCK_BYTES: usize = 32 << 10;
 /// Three bytes of snappy become 64 at most.
 const SNAPPY_RATIO_MAX: usize = 22;
 /// The largest window that zstd's own levels use, as a power of two (128 MiB of address space).
@@ -64,7 +68,7 @@ impl Compression {
                 encoder.write_all(plain)?;
                 encoder.finish()
             }
-            Compression::Snappy => snap::raw::Encoder::new().compress_vec(plain).map_err(io::Error::other),
+            Compression::Snappy => snap_blocks(plain),
             Compression::Lz4 => {
                 let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
                 encoder.write_all(plain)?;
@@ -103,6 +107,17 @@ impl Compression {
         }
         Ok(out)
     }
+}
+
+fn snap_blocks(plain: &[u8]) -> io::Result<Vec<u8>> {
+    let mut out = [BLOCK_MAGIC, BLOCK_VERSIONS].concat();
+    let mut encoder = snap::raw::Encoder::new();
+    for block in plain.chunks(BLOCK_BYTES) {
+        let packed = encoder.compress_vec(block).map_err(io::Error::other)?;
+        out.extend_from_slice(&u32::try_from(packed.len()).map_err(io::Error::other)?.to_be_bytes());
+        out.extend_from_slice(&packed);
+    }
+    Ok(out)
 }
 
 fn unsnap(packed: &[u8], bytes_max: usize) -> Result<Vec<u8>, BatchError> {

@@ -9,15 +9,19 @@ mod compression;
 mod control;
 mod cursor;
 mod fields;
+mod filter;
 mod header;
 pub mod varint;
 
-pub use batch::{ValidBatch, records, validate_batch};
+pub use batch::{ValidBatch, check_batch, records, validate_batch};
+#[cfg(test)]
+pub use builder::sealed_for_tests;
 pub use builder::{BatchBuilder, batch_of_one, put_batch_of_one};
 pub use compression::Compression;
 pub use control::{Outcome, is_control_batch, marker_batch, read_marker};
 pub use cursor::RecordCursor;
 pub use fields::{Header, Record, RecordView, encoded_len, put_record};
+pub use filter::{Filtered, Stay, each_record, filter_batch};
 pub use header::{BATCH_HEADER_BYTES, BATCH_PREFIX_BYTES, BatchHeader, patch_placement};
 
 #[cfg(test)]

@@ -58,6 +58,11 @@ public final class Clients {
     kafka("kafka: an idempotent producer and offsets", Clients::idempotent);
     kafka("kafka: a group commits and resumes", Clients::group);
     kafka("kafka: two members share the partitions", Clients::twoMembers);
+    kafka("kafka: groups that the broker assigns share partitions and hand them over", Clients::managedGroup);
+    kafka("kafka: a broker-assigned group finds topics by a regular expression", Clients::managedPattern);
+    kafka("kafka: a group changes its protocol while it is empty", Clients::protocolChange);
+    kafka("kafka: share consumers are members and are assigned", Clients::shareMembership);
+    kafka("kafka: admin lists, describes and edits groups of both protocols", Clients::groupAdmin);
     kafka("kafka: consume, transform and produce exactly once", Clients::transactions);
     kafka("kafka: admin describes, grows and deletes", Clients::admin);
     if (System.getenv("TRUNKLINE_AMQP") != null) kafka("crossing: a key has one partition, whoever writes it", Clients::keys);
@@ -402,6 +407,167 @@ public final class Clients {
         consumer.subscribe(List.of(topic));
         equal(read(consumer, 1).get(0).value(), "9");
       }
+    }
+  }
+
+  /** For groups whose members' heartbeats the broker paces. */
+  private static KafkaConsumer<String, String> managed(String group, Object... pairs) {
+    Properties settings = settings(pairs);
+    settings.remove("heartbeat.interval.ms");
+    settings.put("group.id", group);
+    settings.put("group.protocol", "consumer");
+    return new KafkaConsumer<>(settings);
+  }
+
+  private static void managedGroup() throws Exception {
+    String topic = topic(6);
+    String group = unique("group");
+    List<ConsumerRecord<String, String>> got = new ArrayList<>();
+    try (KafkaProducer<String, String> producer = new KafkaProducer<>(settings());
+        KafkaConsumer<String, String> first = managed(group, "group.remote.assignor", "range")) {
+      first.subscribe(List.of(topic));
+      until("all partitions", () -> {
+        first.poll(Duration.ofMillis(50)).forEach(got::add);
+        return first.assignment().size() == 6;
+      });
+      try (KafkaConsumer<String, String> second = managed(group, "group.instance.id", "second")) {
+        second.subscribe(List.of(topic));
+        for (int i = 0; i < 60; i++) producer.send(new ProducerRecord<>(topic, i % 6, "k", "" + i));
+        producer.flush();
+        until("three partitions each and all records", () -> {
+          first.poll(Duration.ofMillis(50)).forEach(got::add);
+          first.commitSync();
+          second.poll(Duration.ofMillis(50)).forEach(got::add);
+          second.commitSync();
+          return first.assignment().size() == 3 && second.assignment().size() == 3 && got.size() >= 60;
+        });
+        Set<TopicPartition> both = new java.util.HashSet<>(first.assignment());
+        both.retainAll(second.assignment());
+        equal(both, Set.of());
+        equal(got.stream().map(ConsumerRecord::value).distinct().count(), 60L);
+        equal(got.size(), 60);
+        try (Admin admin = Admin.create(settings())) {
+          var described = admin.describeConsumerGroups(List.of(group)).all().get(20, TimeUnit.SECONDS).get(group);
+          equal(described.type(), org.apache.kafka.common.GroupType.CONSUMER);
+          equal(described.members().size(), 2);
+          equal(described.partitionAssignor(), "range");
+          equal(described.members().stream().mapToInt(m -> m.assignment().topicPartitions().size()).sum(), 6);
+        }
+      }
+    }
+  }
+
+  private static void managedPattern() throws Exception {
+    String stem = unique("pattern");
+    try (Admin admin = Admin.create(settings());
+        KafkaConsumer<String, String> consumer = managed(unique("group"))) {
+      admin.createTopics(List.of(new NewTopic(stem + "-a", 2, (short) 1))).all().get(20, TimeUnit.SECONDS);
+      consumer.subscribe(new org.apache.kafka.clients.consumer.SubscriptionPattern(stem + "-.*"));
+      until("the first topic", () -> {
+        consumer.poll(Duration.ofMillis(50));
+        return consumer.assignment().size() == 2;
+      });
+      admin.createTopics(List.of(new NewTopic(stem + "-b", 1, (short) 1))).all().get(20, TimeUnit.SECONDS);
+      until("the second topic", () -> {
+        consumer.poll(Duration.ofMillis(50));
+        return consumer.assignment().size() == 3;
+      });
+    }
+    try (KafkaConsumer<String, String> consumer = managed(unique("group"))) {
+      consumer.subscribe(new org.apache.kafka.clients.consumer.SubscriptionPattern("(" ));
+      String error = null;
+      try {
+        until("the pattern is refused", () -> {
+          consumer.poll(Duration.ofMillis(50));
+          return false;
+        });
+      } catch (org.apache.kafka.common.errors.InvalidRegularExpression refused) {
+        error = "refused";
+      }
+      equal(error, "refused");
+    }
+  }
+
+  private static void protocolChange() throws Exception {
+    String topic = topic(1);
+    String group = unique("group");
+    try (KafkaProducer<String, String> producer = new KafkaProducer<>(settings())) {
+      for (int i = 0; i < 6; i++) producer.send(new ProducerRecord<>(topic, "k", "" + i));
+    }
+    for (int from = 0; from < 6; from += 2) {
+      try (KafkaConsumer<String, String> consumer =
+          from == 2 ? managed(group) : new KafkaConsumer<String, String>(settings("group.id", group))) {
+        consumer.subscribe(List.of(topic));
+        equal(read(consumer, 6 - from).get(0).value(), "" + from);
+        consumer.commitSync(Map.of(new TopicPartition(topic, 0), new OffsetAndMetadata(from + 2)));
+      }
+    }
+  }
+
+  /** Membership only: without ShareFetch the client joins, is assigned, and then does not come to its next heartbeat. */
+  private static void shareMembership() throws Exception {
+    String topic = topic(4);
+    String group = unique("share");
+    Properties settings = settings("group.id", group);
+    for (String key : List.of("auto.offset.reset", "enable.auto.commit", "heartbeat.interval.ms")) settings.remove(key);
+    try (Admin admin = Admin.create(settings());
+        var one = new org.apache.kafka.clients.consumer.KafkaShareConsumer<String, String>(settings);
+        var two = new org.apache.kafka.clients.consumer.KafkaShareConsumer<String, String>(settings)) {
+      one.subscribe(List.of(topic));
+      two.subscribe(List.of(topic));
+      until("two members with partitions", () -> {
+        for (var consumer : List.of(one, two)) {
+          try {
+            consumer.poll(Duration.ofMillis(50));
+          } catch (org.apache.kafka.common.errors.UnsupportedVersionException noRecords) {
+            // ShareFetch is not offered.
+          }
+        }
+        try {
+          var described = admin.describeShareGroups(List.of(group)).all().get(20, TimeUnit.SECONDS).get(group);
+          return described.members().size() == 2 && described.members().stream().allMatch(m -> m.assignment().topicPartitions().size() >= 2);
+        } catch (java.util.concurrent.ExecutionException notYet) {
+          return false;
+        }
+      });
+      var types = Set.of(org.apache.kafka.common.GroupType.SHARE);
+      var listed = admin.listGroups(new org.apache.kafka.clients.admin.ListGroupsOptions().withTypes(types)).all().get(20, TimeUnit.SECONDS);
+      equal(listed.stream().anyMatch(g -> g.groupId().equals(group)), true);
+    }
+  }
+
+  private static void groupAdmin() throws Exception {
+    String topic = topic(2);
+    String classic = unique("classic");
+    String managed = unique("managed");
+    try (Admin admin = Admin.create(settings())) {
+      try (KafkaConsumer<String, String> one = new KafkaConsumer<>(settings("group.id", classic));
+          KafkaConsumer<String, String> two = managed(managed)) {
+        for (KafkaConsumer<String, String> consumer : List.of(one, two)) {
+          consumer.subscribe(List.of(topic));
+          until("all partitions", () -> {
+            consumer.poll(Duration.ofMillis(50));
+            return consumer.assignment().size() == 2;
+          });
+          consumer.commitSync(Map.of(new TopicPartition(topic, 0), new OffsetAndMetadata(0), new TopicPartition(topic, 1), new OffsetAndMetadata(0)));
+        }
+        var types = Set.of(org.apache.kafka.common.GroupType.CONSUMER);
+        var listed = admin.listGroups(new org.apache.kafka.clients.admin.ListGroupsOptions().withTypes(types)).all().get(20, TimeUnit.SECONDS);
+        equal(listed.stream().anyMatch(g -> g.groupId().equals(managed)), true);
+        equal(listed.stream().anyMatch(g -> g.groupId().equals(classic)), false);
+        var states = Set.of(org.apache.kafka.common.GroupState.STABLE);
+        var stable = admin.listGroups(new org.apache.kafka.clients.admin.ListGroupsOptions().inGroupStates(states)).all().get(20, TimeUnit.SECONDS);
+        equal(stable.stream().filter(g -> g.groupId().equals(managed) || g.groupId().equals(classic)).count(), 2L);
+      }
+      for (String group : List.of(classic, managed)) {
+        admin.alterConsumerGroupOffsets(group, Map.of(new TopicPartition(topic, 0), new OffsetAndMetadata(7))).all().get(20, TimeUnit.SECONDS);
+        admin.deleteConsumerGroupOffsets(group, Set.of(new TopicPartition(topic, 1))).all().get(20, TimeUnit.SECONDS);
+        var offsets = admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get(20, TimeUnit.SECONDS);
+        equal(offsets.get(new TopicPartition(topic, 0)).offset(), 7L);
+        equal(offsets.get(new TopicPartition(topic, 1)), null);
+        admin.deleteConsumerGroups(List.of(group)).all().get(20, TimeUnit.SECONDS);
+      }
+      equal(admin.listGroups().all().get(20, TimeUnit.SECONDS).stream().anyMatch(g -> g.groupId().equals(managed)), false);
     }
   }
 

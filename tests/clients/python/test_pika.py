@@ -756,3 +756,67 @@ def test_immediate_is_540(amqp_factory, name):
     with pytest.raises(ConnectionClosedByBroker) as caught:
         wait_until(lambda: connection.process_data_events(time_limit=0.05), "the close", 5)
     assert caught.value.reply_code == 540
+
+
+# ---- what happens to messages in a queue ----
+
+
+def mortal(channel, name, **arguments):
+    """A queue whose dead letters go to `name`.dead."""
+    dead = f"{name}.dead"
+    channel.queue_declare(dead, durable=True)
+    to_dead = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead}
+    channel.queue_declare(name, durable=True, arguments={**to_dead, **{key.replace("_", "-"): value for key, value in arguments.items()}})
+    channel.confirm_delivery()
+    return dead
+
+
+def test_a_rejected_message_carries_its_history(channel, name):
+    dead = mortal(channel, name)
+    publish(channel, name, b"bad", properties=pika.BasicProperties(delivery_mode=2, headers={"mine": 1}, message_id="7"))
+    method, _, _ = get(channel, name, auto_ack=False)
+    channel.basic_reject(method.delivery_tag, requeue=False)
+    _, properties, body = get(channel, dead)
+    assert (body, properties.message_id, properties.headers["mine"]) == (b"bad", "7", 1)
+    (death,) = properties.headers["x-death"]
+    assert (death["queue"], death["reason"], death["count"], death["exchange"], death["routing-keys"]) == (name, "rejected", 1, "", [name])
+    assert properties.headers["x-first-death-reason"] == "rejected"
+
+
+def test_a_message_expires_behind_one_that_does_not(channel, name):
+    dead = mortal(channel, name)
+    publish(channel, name, b"stays")
+    publish(channel, name, b"goes", properties=pika.BasicProperties(delivery_mode=2, expiration="50"))
+    _, properties, body = get(channel, dead)
+    assert (body, properties.expiration) == (b"goes", None)
+    assert properties.headers["x-death"][0]["original-expiration"] == "50"
+    assert depth(channel, name) == 1
+
+
+def test_priorities_and_limits(channel, name):
+    dead = mortal(channel, name, x_max_priority=9, x_max_length=2, x_overflow="reject-publish-dlx")
+    for priority, body in [(1, b"low"), (9, b"high")]:
+        publish(channel, name, body, properties=pika.BasicProperties(delivery_mode=2, priority=priority))
+    with pytest.raises(pika.exceptions.NackError):
+        publish(channel, name, b"too much")
+    assert get(channel, dead)[2] == b"too much"
+    assert bodies(channel, name, 2) == [b"high", b"low"]
+
+
+def test_two_queues_on_one_topic(channel, queue):
+    view = f"{queue}.audit"
+    channel.queue_declare(view, durable=True, arguments={"x-topic": queue})
+    publish(channel, queue, b"1", b"2")
+    assert bodies(channel, queue, 2) == [b"1", b"2"]
+    assert bodies(channel, view, 2) == [b"1", b"2"]
+
+
+def test_one_consumer_is_active(amqp, channel, name):
+    channel.queue_declare(name, durable=True, arguments={"x-single-active-consumer": True})
+    got = {"first": [], "second": []}
+    tags = [channel.basic_consume(name, lambda *args, who=who: got[who].append(args[3]), auto_ack=True) for who in got]
+    publish(channel, name, b"1", b"2")
+    wait_until(lambda: amqp.process_data_events(0.05) or got["first"] == [b"1", b"2"], "the first gets all")
+    channel.basic_cancel(tags[0])
+    publish(channel, name, b"3")
+    wait_until(lambda: amqp.process_data_events(0.05) or got["second"] == [b"3"], "the second takes over")

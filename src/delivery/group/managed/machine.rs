@@ -295,7 +295,8 @@ impl Managed {
         }
         let by_ms = now_ms + u64::from(member.about.rebalance_timeout_ms);
         let revokes = member.progress == Progress::Unrevoked;
-        member.revoke_by_ms = revokes.then(|| member.revoke_by_ms.unwrap_or(by_ms));
+        let by_ms = member.revoke_by_ms.filter(|_| before.3 == member.revoking).unwrap_or(by_ms);
+        member.revoke_by_ms = revokes.then_some(by_ms);
         let is_changed = before.2 != member.assigned;
         if is_changed || before.0 != member.epoch || before.1 != member.progress || before.3 != member.revoking {
             self.changes.member(id).current();

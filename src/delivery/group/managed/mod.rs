@@ -24,6 +24,8 @@ pub use machine::{Managed, Sharing};
 pub(super) use record::{KeptParts, decode, forget_keys};
 
 #[cfg(test)]
+mod persistence;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod scenarios;

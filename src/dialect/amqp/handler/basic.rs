@@ -17,6 +17,7 @@ use crate::dialect::amqp::round::{Round, Work};
 use crate::dialect::amqp::session::Session;
 use crate::dialect::amqp::topology::Subscriber;
 use crate::dialect::amqp::unsettled::Delivery;
+use crate::dialect::amqp::wire::Table;
 use crate::dialect::amqp::wire::method::{
     BasicCancel, BasicCancelOk, BasicConsume, BasicConsumeOk, BasicGet, BasicGetEmpty, BasicQos, BasicQosOk,
 };
@@ -68,12 +69,13 @@ impl Session {
         consume: &BasicConsume<'_>,
     ) -> Result<(), Fault> {
         let gone = || Fault::NotFound(Named::queue(consume.queue, &self.opened.vhost));
+        let priority = priority_of(consume.arguments, || Named::queue(consume.queue, &self.opened.vhost))?;
         let queue = work.topology.queue_mut(id).ok_or_else(gone)?;
         queue.check_access(self.id)?;
         queue.check_may_subscribe(consume.exclusive)?;
         let subscriber = Subscriber { connection: self.id, channel: number, tag: tag.clone(), exclusive: consume.exclusive };
         queue.subscribers.push(subscriber);
-        let (name, view) = (queue.name.clone(), queue.place.view.clone());
+        let (name, view, counts) = (queue.name.clone(), queue.place.view.clone(), queue.is_quorum());
 
         let Some(channel) = self.channels.get(number) else { return Ok(()) };
         let (no_ack, prefetch) = (consume.no_ack, channel.prefetch);
@@ -86,6 +88,7 @@ impl Session {
             shared: shared.clone(),
             serve: Serve::Claim,
             class: Class::All,
+            priority,
         };
         let Some(taker) = work.unit.add_taker(&view, spec) else { return Ok(()) };
         channel.consumers.push(Consumer {
@@ -93,6 +96,7 @@ impl Session {
             queue: name,
             view,
             no_ack,
+            counts,
             prefetch,
             taker,
             credit,
@@ -121,7 +125,9 @@ impl Session {
         let work = round.work()?;
         let id = self.find_queue(work, number, get.queue)?;
         let view = self.accessible_view(work, id)?;
-        let queue = work.topology.queue(id).map(|queue| queue.name.clone()).unwrap_or_default();
+        let found = work.topology.queue(id).map(|queue| (queue.name.clone(), queue.is_quorum()));
+        let (queue, counts) = found.unwrap_or_default();
+        work.unit.use_queue(&view);
         let Some(claim) = work.unit.take(&view, Class::All) else {
             self.outbox().reply(number, BasicGetEmpty::default());
             return Ok(());
@@ -133,11 +139,22 @@ impl Session {
         let Some(channel) = self.channels.get(number) else { return Ok(()) };
         let delivery_tag = channel.next_delivery_tag();
         if !get.no_ack {
-            channel.unsettled.push(Delivery { tag: delivery_tag, view, position: claim.position, consumer: None, shared: false });
+            let (position, attempt) = (claim.position, claim.attempt);
+            channel.unsettled.push(Delivery { tag: delivery_tag, view, position, attempt, consumer: None, shared: false });
         }
-        self.outbox().push_got(Got { channel: number, delivery_tag, claim, queue, message_count });
+        self.outbox().push_got(Got { channel: number, delivery_tag, claim, queue, counts, message_count });
         Ok(())
     }
+}
+
+/// What `x-priority` says of a consumer.
+fn priority_of(arguments: &[u8], named: impl Fn() -> Named) -> Result<i32, Fault> {
+    let Some(value) = Table(arguments).get(b"x-priority") else { return Ok(0) };
+    value.integer().and_then(|priority| i32::try_from(priority).ok()).ok_or_else(|| Fault::InvalidArgument {
+        named: named(),
+        argument: "x-priority".to_owned(),
+        reason: "expected a number",
+    })
 }
 
 fn take_consumer(channel: &mut Channel, tag: &[u8]) -> Option<Consumer> {

@@ -5,6 +5,7 @@ use crate::dialect::amqp::consumer::Consumer;
 use crate::dialect::amqp::error::Fault;
 use crate::dialect::amqp::round::{Round, Work};
 use crate::dialect::amqp::session::Session;
+use crate::dialect::amqp::support::{ABANDONED, UNDELIVERED};
 use crate::dialect::amqp::wire::method::{AccessRequestOk, ChannelCloseOk, ChannelFlow, ChannelFlowOk};
 
 impl Session {
@@ -42,8 +43,8 @@ impl Session {
             unsettled.extend(transaction.accepted);
             unsettled.extend(transaction.rejected.into_iter().map(|(delivery, _)| delivery));
         }
-        for delivery in unsettled {
-            work.unit.release(&delivery.view, &[delivery.position], true);
+        for delivery in unsettled.iter().filter(|delivery| delivery.stands(&work.unit)).collect::<Vec<_>>() {
+            work.unit.settle(&delivery.view, &[delivery.position], ABANDONED);
         }
     }
 
@@ -56,7 +57,10 @@ impl Session {
             work.unit.accept(&consumer.view, &consumer.done);
         }
         for claim in &consumer.held {
-            work.unit.release(&consumer.view, &[claim.position], false);
+            if !work.unit.holds(&consumer.view, claim.position, claim.attempt) {
+                continue;
+            }
+            work.unit.settle(&consumer.view, &[claim.position], UNDELIVERED);
         }
         let Some(id) = work.topology.queue_id(&self.opened.vhost, &consumer.queue) else { return };
         let last_of_auto_delete =

@@ -1,7 +1,9 @@
 //! Class basic (60), publishing: route first, then one append with all targets, so the body is written once.
 
+use bytes::Bytes;
+
 use super::reply_to::REPLY_TO;
-use crate::delivery::Kind;
+use crate::delivery::{Attributes, Kind};
 use crate::dialect::amqp::channel::{Channel, Mode};
 use crate::dialect::amqp::content::Publish;
 use crate::dialect::amqp::error::{Fault, Named, ReplyCode};
@@ -17,6 +19,8 @@ const TRANSACTION_BYTES_MAX: usize = 64 << 20;
 const TRANSACTION_PUBLISHES_MAX: usize = 100_000;
 /// Record fields beside body and properties, in bytes, on the safe side.
 const RECORD_ROOM: usize = 1024;
+/// The longest time to live of a message, in milliseconds: ten years, as in RabbitMQ.
+const TTL_MS_MAX: u64 = 315_360_000_000;
 
 impl Session {
     /// Takes a complete message: now, or at commit if the channel is transactional.
@@ -51,6 +55,7 @@ impl Session {
             self.resolve_reply_to(number, &view)?;
         }
         self.check_user(&view)?;
+        attributes_of(&view)?;
         let targets = self.routes.find(work, &self.opened.vhost, &self.opened.prefix, message, &view)?;
         if targets.is_empty() { Ok(()) } else { self.check_size(message) }
     }
@@ -73,6 +78,8 @@ impl Session {
             return self.publish_now(work, number, Publish { message, mandatory });
         }
         self.check_user(&view)?;
+        let id = if work.unit.remembers_ids() { id_of(&properties, &view) } else { None };
+        let attributes = Attributes { id, ..attributes_of(&view)? };
         let targets = self.routes.find(work, &self.opened.vhost, &self.opened.prefix, &message, &view)?;
         if targets.is_empty() {
             if mandatory {
@@ -91,8 +98,14 @@ impl Session {
             fill_record(&mut self.record, &message, &view, work.unit.now_ms());
         }
         self.routes.place(|| placing(&self.record, &message, &view));
-        work.unit.append(self.routes.targets(), &self.record, Kind::Plain);
-        self.count_for_confirm(number, view.is_persistent());
+        let fits = self.routes.targets().iter().all(|target| !work.unit.refuses(target.topic.name()));
+        if fits {
+            work.unit.append_with(self.routes.targets(), &self.record, Kind::Plain, &attributes);
+            self.count_for_confirm(number, view.is_persistent());
+        } else {
+            work.unit.append_where_it_fits(self.routes.targets(), &self.record, Kind::Plain, &attributes);
+            self.refuse_for_confirm(number);
+        }
         Ok(())
     }
 
@@ -114,6 +127,15 @@ impl Session {
         }
     }
 
+    /// A queue that the message should have reached had no room.
+    fn refuse_for_confirm(&mut self, number: u16) {
+        let Some(confirms) = self.channels.get(number).and_then(Channel::confirms_mut) else { return };
+        confirms.refused();
+        if self.published.last() != Some(&number) {
+            self.published.push(number);
+        }
+    }
+
     fn return_unroutable(&mut self, number: u16, message: &Message) {
         let frame_size_max = self.opened.frame_size_max;
         let out = self.outbox().frames(Gate::Open);
@@ -127,4 +149,24 @@ impl Session {
         put_header(out, number, message.body.len() as u64, &message.properties);
         put_body(out, number, &message.body, frame_size_max);
     }
+}
+
+/// What makes a message the same as another.
+fn id_of(properties: &Bytes, view: &Properties<'_>) -> Option<Bytes> {
+    let own = view.headers.and_then(|headers| Table(headers).get(b"x-deduplication-header")).and_then(|id| id.text());
+    own.or(view.message_id).map(|id| properties.slice_ref(id))
+}
+
+/// What a message asks of the queues that it reaches.
+fn attributes_of(view: &Properties<'_>) -> Result<Attributes, Fault> {
+    let mut attributes = Attributes { level: view.priority.unwrap_or(0), ..Attributes::default() };
+    if let Some(expiration) = view.expiration {
+        let ttl_ms = std::str::from_utf8(expiration).ok().and_then(|text| text.parse().ok());
+        let invalid = || Fault::InvalidExpiration(String::from_utf8_lossy(expiration).into_owned());
+        attributes.ttl_ms = Some(ttl_ms.filter(|ttl_ms| *ttl_ms <= TTL_MS_MAX).ok_or_else(invalid)?);
+    }
+    if let Some(delay) = view.headers.and_then(|headers| Table(headers).get(b"x-delay")) {
+        attributes.delay_ms = delay.integer().map(|delay_ms| u64::try_from(delay_ms).unwrap_or(0));
+    }
+    Ok(attributes)
 }

@@ -10,6 +10,7 @@ use crate::dialect::amqp::exchange::{Destination, ExchangeKind, QueueId};
 use crate::dialect::amqp::round::{Round, Work};
 use crate::dialect::amqp::routes::{name_in, place_in};
 use crate::dialect::amqp::session::Session;
+use crate::dialect::amqp::topology::options::options;
 use crate::dialect::amqp::topology::{Binding, Place, Queue, QueueFlags, arguments};
 use crate::dialect::amqp::wire::method::{
     QueueBind, QueueBindOk, QueueDeclare, QueueDeclareOk, QueueDelete, QueueDeleteOk, QueuePurge, QueuePurgeOk, QueueUnbind,
@@ -60,8 +61,8 @@ impl Session {
             let Some(queue) = work.topology.queue(id) else { return Ok(None) };
             let (place, durable) = (queue.place.clone(), queue.is_kept());
             if work.unit.topic(&place.topic).is_some() {
-                let arguments = queue.flags.arguments.clone();
-                open_view(work, &place, durable, &arguments)?;
+                let spec = spec_of(&place, vhost, &queue.name, durable, &queue.flags.arguments);
+                open_view(work, &place, spec)?;
                 return Ok(Some(id));
             }
             // Another dialect deleted it.
@@ -70,7 +71,7 @@ impl Session {
         let Some(topic) = name_in(&self.opened.prefix, name) else { return Ok(None) };
         let Some(found) = work.unit.topic(&topic) else { return Ok(None) };
         let (place, durable) = (Place::of(topic), found.settings().durable);
-        open_view(work, &place, durable, b"")?;
+        open_view(work, &place, QueueSpec::new(place.topic.clone(), durable))?;
         let flags = QueueFlags { durable: true, auto_delete: false, exclusive: None, arguments: Bytes::new() };
         let queue = Queue::new(vhost.clone(), Bytes::copy_from_slice(name), place, flags, true);
         Ok(Some(work.topology.insert_queue(queue)))
@@ -109,6 +110,8 @@ impl Session {
         }
         if let Some(id) = self.look_up_queue(work, declare.queue)? {
             self.declare_again(work, id, &flags)?;
+            let view = work.topology.queue(id).map(|queue| queue.place.view.clone());
+            view.iter().for_each(|view| work.unit.use_queue(view));
             return Ok(id);
         }
         check_not_reserved(Resource::Queue, declare.queue, RESERVED)?;
@@ -130,6 +133,9 @@ impl Session {
             let (argument, reason) = (arguments::TOPIC.to_owned(), "there is a topic of the queue's own name");
             return Err(Fault::InvalidArgument { named, argument, reason });
         }
+        let options = options(&self.opened.vhost, &queue.name, &flags.arguments);
+        let view = queue.place.view.clone();
+        work.unit.set_queue_options(&view, options);
         work.topology.set_queue_arguments(id, current.arguments);
         Ok(())
     }
@@ -151,7 +157,8 @@ impl Session {
             let settings = TopicSettings::consumed(ORIGIN, durable, bytes_max);
             work.unit.create_topic(&place.topic, 1, settings).map_err(|error| refused(&error, &named))?;
         }
-        open_view(work, &place, durable, &flags.arguments)?;
+        let spec = spec_of(&place, &vhost, &name, durable, &flags.arguments);
+        open_view(work, &place, spec)?;
         if flags.exclusive.is_some() {
             self.exclusive_queues.push(name.clone());
         }
@@ -257,11 +264,15 @@ impl Session {
     }
 }
 
-fn open_view(work: &mut Work<'_>, place: &Place, durable: bool, arguments: &[u8]) -> Result<(), Fault> {
+fn spec_of(place: &Place, vhost: &Bytes, name: &Bytes, durable: bool, arguments: &[u8]) -> QueueSpec {
+    let options = options(vhost, name, arguments);
+    QueueSpec { start: arguments::start(arguments), options, ..QueueSpec::new(place.topic.clone(), durable) }
+}
+
+fn open_view(work: &mut Work<'_>, place: &Place, spec: QueueSpec) -> Result<(), Fault> {
     if work.unit.has_queue(&place.view) {
         return Ok(());
     }
-    let spec = QueueSpec { start: arguments::start(arguments), ..QueueSpec::new(place.topic.clone(), durable) };
     let opened = work.unit.open_queue(&place.view, spec);
     opened.map_err(|error| Fault::NameRefused(format!("queue '{}' cannot be opened: {error}", place.topic)))
 }

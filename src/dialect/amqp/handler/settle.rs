@@ -1,22 +1,13 @@
 //! Class basic (60), settling: ack, nack, reject, recover. A channel in a transaction keeps them until commit.
 
+use crate::delivery::Settlement;
 use crate::dialect::amqp::channel::{Channel, Mode};
 use crate::dialect::amqp::error::Fault;
 use crate::dialect::amqp::round::Round;
 use crate::dialect::amqp::session::Session;
+use crate::dialect::amqp::support::{DISCARDED, NACKED, RECOVERED, REJECTED};
 use crate::dialect::amqp::unsettled::Delivery;
 use crate::dialect::amqp::wire::method::{BasicAck, BasicNack, BasicRecoverOk, BasicReject};
-
-/// How a client gives a delivery back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Return {
-    /// `basic.nack` with requeue: it was not tried.
-    Untried,
-    /// `basic.reject` with requeue: it was tried and failed.
-    Failed,
-    /// Without requeue: it is done with.
-    Discard,
-}
 
 impl Session {
     pub(super) fn basic_ack(&mut self, round: &mut Round<'_>, number: u16, ack: &BasicAck) -> Result<(), Fault> {
@@ -35,30 +26,33 @@ impl Session {
     }
 
     pub(super) fn basic_nack(&mut self, round: &mut Round<'_>, number: u16, nack: &BasicNack) -> Result<(), Fault> {
-        let how = if nack.requeue { Return::Untried } else { Return::Discard };
-        self.give_back(round, number, nack.delivery_tag, nack.multiple, how)
+        let settlement = if nack.requeue { NACKED } else { DISCARDED };
+        self.give_back(round, number, nack.delivery_tag, nack.multiple, settlement)
     }
 
     pub(super) fn basic_reject(&mut self, round: &mut Round<'_>, number: u16, reject: &BasicReject) -> Result<(), Fault> {
-        let how = if reject.requeue { Return::Failed } else { Return::Discard };
-        self.give_back(round, number, reject.delivery_tag, false, how)
+        let settlement = if reject.requeue { REJECTED } else { DISCARDED };
+        self.give_back(round, number, reject.delivery_tag, false, settlement)
     }
 
-    fn give_back(&mut self, round: &mut Round<'_>, number: u16, tag: u64, multiple: bool, how: Return) -> Result<(), Fault> {
+    fn give_back(
+        &mut self,
+        round: &mut Round<'_>,
+        number: u16,
+        tag: u64,
+        multiple: bool,
+        settlement: Settlement,
+    ) -> Result<(), Fault> {
         let Some(channel) = self.channels.get(number) else { return Ok(()) };
         let settled = channel.unsettled.settle(tag, multiple).ok_or(Fault::UnknownDeliveryTag(tag))?;
         for delivery in settled {
             if let Mode::Transaction(transaction) = &mut channel.mode {
-                transaction.rejected.push((delivery, how != Return::Discard));
+                transaction.rejected.push((delivery, settlement));
                 continue;
             }
             channel.settled(&delivery);
-            match how {
-                Return::Discard => round.accept(&delivery.view, delivery.position)?,
-                Return::Untried | Return::Failed => {
-                    round.work()?.unit.release(&delivery.view, &[delivery.position], how == Return::Failed);
-                }
-            }
+            delivery.check_stands(round)?;
+            round.work()?.unit.settle(&delivery.view, &[delivery.position], settlement);
         }
         self.credit_changed = true;
         Ok(())
@@ -71,7 +65,8 @@ impl Session {
         let Some(channel) = self.channels.get(number) else { return Ok(()) };
         for delivery in channel.unsettled.take_all() {
             channel.settled(&delivery);
-            round.work()?.unit.release(&delivery.view, &[delivery.position], false);
+            delivery.check_stands(round)?;
+            round.work()?.unit.settle(&delivery.view, &[delivery.position], RECOVERED);
         }
         self.credit_changed = true;
         if answer {
@@ -87,5 +82,6 @@ fn accept(round: &mut Round<'_>, channel: &mut Channel, delivery: Delivery) -> R
         return Ok(());
     }
     channel.settled(&delivery);
+    delivery.check_stands(round)?;
     round.accept(&delivery.view, delivery.position)
 }

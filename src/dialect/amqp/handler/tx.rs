@@ -28,6 +28,10 @@ impl Session {
     pub(super) fn tx_commit(&mut self, round: &mut Round<'_>, number: u16) -> Result<(), Fault> {
         let transaction = self.take_transaction(number)?;
         let work = round.work()?;
+        let all = || transaction.accepted.iter().chain(transaction.rejected.iter().map(|(delivery, _)| delivery));
+        if let Some(late) = all().find(|delivery| !delivery.stands(&work.unit)) {
+            return Err(Fault::TooLate(late.tag));
+        }
         // A fault of the last must leave nothing of the first.
         for publish in &transaction.publishes {
             self.check_publish(work, number, publish)?;
@@ -40,12 +44,9 @@ impl Session {
             channel.settled(&delivery);
             work.unit.accept(&delivery.view, &[delivery.position]);
         }
-        for (delivery, requeue) in transaction.rejected {
+        for (delivery, settlement) in transaction.rejected {
             channel.settled(&delivery);
-            match requeue {
-                true => work.unit.release(&delivery.view, &[delivery.position], false),
-                false => work.unit.accept(&delivery.view, &[delivery.position]),
-            }
+            work.unit.settle(&delivery.view, &[delivery.position], settlement);
         }
         self.credit_changed = true;
         self.outbox().reply_when_durable(number, TxCommitOk {});

@@ -1,6 +1,6 @@
 //! The arguments of queues and exchanges: which of RabbitMQ's are honoured, which change nothing here, and which are refused.
 //!
-//! Refusing is deliberate: an argument that promises expiry, limits or dead-lettering must not be swallowed.
+//! Refusing is deliberate: an argument that promises something must not be swallowed.
 
 use crate::delivery::Start;
 use crate::dialect::amqp::error::{Fault, Named};
@@ -33,17 +33,24 @@ pub const QUEUE_ARGUMENTS: &[(&str, Treatment)] = &[
     ("x-queue-leader-locator", Treatment::NoEffect),
     ("x-quorum-initial-group-size", Treatment::NoEffect),
     ("x-quorum-target-group-size", Treatment::NoEffect),
-    ("x-message-ttl", Treatment::Refused),
-    ("x-expires", Treatment::Refused),
-    ("x-max-length", Treatment::Refused),
-    ("x-max-length-bytes", Treatment::Refused),
-    ("x-overflow", Treatment::Refused),
-    ("x-dead-letter-exchange", Treatment::Refused),
-    ("x-dead-letter-routing-key", Treatment::Refused),
-    ("x-dead-letter-strategy", Treatment::Refused),
-    ("x-max-priority", Treatment::Refused),
-    ("x-single-active-consumer", Treatment::Refused),
-    ("x-delivery-limit", Treatment::Refused),
+    ("x-message-ttl", Treatment::Honoured),
+    ("x-expires", Treatment::Honoured),
+    ("x-max-length", Treatment::Honoured),
+    ("x-max-length-bytes", Treatment::Honoured),
+    ("x-overflow", Treatment::Honoured),
+    ("x-dead-letter-exchange", Treatment::Honoured),
+    ("x-dead-letter-routing-key", Treatment::Honoured),
+    ("x-dead-letter-strategy", Treatment::Honoured),
+    ("x-max-priority", Treatment::Honoured),
+    ("x-single-active-consumer", Treatment::Honoured),
+    ("x-delivery-limit", Treatment::Honoured),
+    ("x-delayed-retry-type", Treatment::Honoured),
+    ("x-delayed-retry-min", Treatment::Honoured),
+    ("x-delayed-retry-max", Treatment::Honoured),
+    ("x-consumer-timeout", Treatment::Honoured),
+    ("x-message-deduplication", Treatment::Honoured),
+    ("x-cache-size", Treatment::Honoured),
+    ("x-cache-ttl", Treatment::Honoured),
     ("x-max-age", Treatment::Refused),
     ("x-stream-max-segment-size-bytes", Treatment::Refused),
 ];
@@ -60,6 +67,15 @@ pub fn check_queue(arguments: &[u8], named: &Named) -> Result<(), Fault> {
             Treatment::NoEffect => {}
         }
     }
+    let has = |name: &str| Table(arguments).get(name.as_bytes()).is_some();
+    let needs =
+        |argument: &str, reason| Err(Fault::InvalidArgument { named: named.clone(), argument: argument.to_owned(), reason });
+    if has("x-dead-letter-routing-key") && !has("x-dead-letter-exchange") {
+        return needs("x-dead-letter-routing-key", "routing key given but no dead letter exchange");
+    }
+    if has("x-delayed-retry-max") && !has("x-delayed-retry-min") {
+        return needs("x-delayed-retry-max", "a longest delay given but no first one");
+    }
     Ok(())
 }
 
@@ -71,10 +87,35 @@ fn check_honoured(name: &str, value: Value<'_>, named: &Named) -> Result<(), Fau
             invalid("streams are not supported: every queue's topic can be read again from Kafka")
         }
         ("x-queue-type", _) => invalid("unsupported queue type"),
+        ("x-message-ttl" | "x-max-length" | "x-max-length-bytes", value) if !is_count(value, 0) => {
+            invalid("expected a number that is not negative")
+        }
+        (
+            "x-expires" | "x-consumer-timeout" | "x-cache-size" | "x-cache-ttl" | "x-delayed-retry-min" | "x-delayed-retry-max",
+            value,
+        ) if !is_count(value, 1) => invalid("expected a number above 0"),
+        ("x-max-priority", value) if !value.integer().is_some_and(|most| (0..=255).contains(&most)) => {
+            invalid("expected a number from 0 to 255")
+        }
+        ("x-single-active-consumer" | "x-message-deduplication", value) if !matches!(value, Value::Bool(_)) => {
+            invalid("expected a boolean")
+        }
+        ("x-delivery-limit", value) if value.integer().is_none() => invalid("expected a number"),
+        ("x-dead-letter-exchange" | "x-dead-letter-routing-key", value) if value.text().is_none() => invalid("expected a text"),
+        ("x-dead-letter-strategy", Value::Text(b"at-most-once" | b"at-least-once")) => Ok(()),
+        ("x-dead-letter-strategy", _) => invalid("unknown strategy"),
+        ("x-overflow", Value::Text(b"drop-head" | b"reject-publish" | b"reject-publish-dlx")) => Ok(()),
+        ("x-overflow", _) => invalid("unknown overflow behaviour"),
+        ("x-delayed-retry-type", Value::Text(b"failed")) => Ok(()),
+        ("x-delayed-retry-type", _) => invalid("only failed deliveries can be delayed"),
         (TOPIC, value) if value.text().is_none() => invalid("expected the name of a topic"),
         (START, value) if start_of(value).is_none() => invalid("expected earliest, latest, an offset or a time"),
         _ => Ok(()),
     }
+}
+
+fn is_count(value: Value<'_>, least: i64) -> bool {
+    value.integer().is_some_and(|number| number >= least)
 }
 
 /// Where a view begins that is declared with these arguments.
@@ -144,9 +185,9 @@ mod tests {
     #[test]
     fn what_is_not_done_is_refused_not_swallowed() {
         let named = Named::queue(b"q", b"/");
-        let arguments = TableBuilder::new().entry(b"x-message-ttl", Value::I32(1000)).finish();
+        let arguments = TableBuilder::new().entry(b"x-max-age", Value::Text(b"1h")).finish();
         let fault = check_queue(&arguments, &named).unwrap_err();
-        assert_eq!(fault.text(), "PRECONDITION_FAILED - arg 'x-message-ttl' for queue 'q' in vhost '/' is not supported");
+        assert_eq!(fault.text(), "PRECONDITION_FAILED - arg 'x-max-age' for queue 'q' in vhost '/' is not supported");
         let arguments = TableBuilder::new().entry(b"x-queue-type", Value::Text(b"quorum")).entry(b"mine", Value::Void).finish();
         check_queue(&arguments, &named).unwrap();
         let arguments = TableBuilder::new().entry(b"x-queue-type", Value::Text(b"stream")).finish();

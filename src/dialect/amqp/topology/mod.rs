@@ -6,6 +6,7 @@
 mod arena;
 pub mod arguments;
 mod load;
+pub mod options;
 pub mod queue;
 mod routing;
 pub mod stored;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::Binding;
 use crate::dialect::amqp::error::{Fault, Named};
+use crate::dialect::amqp::wire::{Table, Value};
 use crate::log::TopicName;
 
 /// Numbers the connections of this process.
@@ -71,6 +72,11 @@ impl Queue {
 
     pub fn named(&self) -> Named {
         Named::queue(&self.name, &self.vhost)
+    }
+
+    /// Whether it was declared as a quorum queue.
+    pub fn is_quorum(&self) -> bool {
+        Table(&self.flags.arguments).get(b"x-queue-type") == Some(Value::Text(b"quorum"))
     }
 
     /// Whether it comes back after a restart.

@@ -114,7 +114,7 @@ fn wait_for(ctx: &mut Context<'_, '_>, keys: &[Bytes], deadline: Option<Instant>
     for key in keys {
         let name = list::open(ctx, key)?.name;
         let (signal, credit) = (Signal::clone(ctx.session.client.signal()), Arc::clone(&credit));
-        let spec = TakerSpec { signal, credit, shared: None, serve: serve.clone(), class: Class::Queued };
+        let spec = TakerSpec { signal, credit, shared: None, serve: serve.clone(), class: Class::Queued, priority: 0 };
         let taker = ctx.round.durable_unit()?.add_taker(&name, spec).ok_or(CommandError::NoSuchKey)?;
         waits.push(Wait { key: Bytes::copy_from_slice(key), name, taker });
     }

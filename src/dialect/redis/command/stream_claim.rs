@@ -111,7 +111,7 @@ fn claim(
     };
     let Some(offset) = offset else {
         if held.is_some() {
-            unit.settle(name, &asker.cohort, &[stamp]);
+            unit.settle_held(name, &asker.cohort, &[stamp]);
         }
         return Ok(None);
     };

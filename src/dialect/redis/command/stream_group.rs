@@ -118,7 +118,7 @@ pub fn xack(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let settled = match stream::existing(ctx, key)? {
         Some(name) if ctx.round.durable_unit()?.cohort(&name, group).is_some() => {
             let stamps: Vec<Stamp> = ids.iter().map(|id| stream_id::strict(id, 0)).collect::<Result<_, _>>()?;
-            ctx.round.durable_unit()?.settle(&name, &own(group), &stamps)
+            ctx.round.durable_unit()?.settle_held(&name, &own(group), &stamps)
         }
         Some(_) | None => 0,
     };

@@ -99,7 +99,7 @@ impl Walk<'_> {
                 Some(frame) => self.entry(scan, path, &frame)?,
                 None if following.is_none() && scan.byte_of(position) >= scan.file_bytes() => break,
                 // Nobody was answered for anything from here on.
-                None if following.is_none() && scan.synced_beyond()?.is_none() => {
+                None if following.is_none() && scan.beyond()?.synced.is_none() => {
                     self.torn(scan, path)?;
                     break;
                 }

@@ -19,7 +19,7 @@ use bytes::Bytes;
 
 pub use backup::{Backup, BackupSettings};
 pub use contents::{Contents, JournalContents, PartitionContents, SegmentContents, TopicContents};
-pub use records::{EntryLine, Found, Selection, WriteLine};
+pub use records::{EntryLine, Found, Selection, TargetLine, WriteLine};
 pub use repair::Repaired;
 
 use super::disk::Disk;

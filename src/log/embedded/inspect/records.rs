@@ -65,9 +65,21 @@ pub struct WriteLine {
     pub span: u32,
     /// The record batch.
     pub body: Bytes,
-    /// Topic and index of the partition where the catalog knows them, the partition's number, the base offset, and whether it
-    /// was written for listeners.
-    pub targets: Vec<(Option<(TopicName, u32)>, u32, u64, bool)>,
+    /// Where it goes.
+    pub targets: Vec<TargetLine>,
+}
+
+/// Where a body goes.
+#[derive(Debug, Clone)]
+pub struct TargetLine {
+    /// Topic and index of the partition, where the catalog knows them.
+    pub place: Option<(TopicName, u32)>,
+    /// The partition's number in the catalog.
+    pub number: u32,
+    /// The offset of the first record.
+    pub base_offset: u64,
+    /// Whether it was written for listeners.
+    pub is_broadcast: bool,
 }
 
 impl Selection {
@@ -186,9 +198,11 @@ impl Visitor for Entries<'_> {
             return Ok(());
         }
         let writes = frame.writes.iter().map(|write| {
-            let targets = write.targets.iter().map(|target| {
-                let place = self.places.get(&target.partition).cloned();
-                (place, target.partition, target.base_offset, target.flags & FLAG_BROADCAST != 0)
+            let targets = write.targets.iter().map(|target| TargetLine {
+                place: self.places.get(&target.partition).cloned(),
+                number: target.partition,
+                base_offset: target.base_offset,
+                is_broadcast: target.flags & FLAG_BROADCAST != 0,
             });
             WriteLine { span: write.span, body: write.body.clone(), targets: targets.collect() }
         });

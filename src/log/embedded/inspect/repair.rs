@@ -12,7 +12,7 @@ use super::super::disk::{Disk, Open};
 use super::super::files::{JOURNAL_HEADER_BYTES, encode_header};
 use super::super::frame::{Encoder, HEADER_BYTES, WRITE_BYTES, align};
 use super::super::scan::BatchScan;
-use super::super::segment::Segments;
+use super::super::segment::{OpenFiles, Roll, Segments};
 use super::segments::check_batch;
 use super::{Finding, Inspector};
 use crate::log::topic::TopicId;
@@ -21,6 +21,8 @@ use crate::log::topic::TopicId;
 const FILLER_BYTES_MAX: u64 = 16 << 20;
 /// So many bytes of good batches are written at a time.
 const BATCHES_BYTES_MAX: usize = 16 << 20;
+/// A segment stays one.
+const ALL_IN_ONE: Roll = Roll { bytes: u64::MAX, age_ms: None };
 /// What says in the side directory what was taken out and why.
 const CONTENTS: &str = "CONTENTS";
 
@@ -167,7 +169,8 @@ impl Inspector {
     fn rewrite_segment(&self, log: &Path, id: TopicId, side: &Path) -> io::Result<(PathBuf, Option<PathBuf>)> {
         let staging = side.join("unfinished");
         self.disk.clear_directory(&staging)?;
-        let written = copy_good_batches(&self.disk, log, Segments::empty(self.disk.clone(), staging.clone(), id))?;
+        let written =
+            copy_good_batches(&self.disk, log, Segments::empty(OpenFiles::new(self.disk.clone(), 1), staging.clone(), id))?;
         let mut aside = None;
         for extension in ["log", "index", "timeindex"] {
             let path = log.with_extension(extension);
@@ -230,12 +233,12 @@ fn copy_good_batches(disk: &Disk, log: &Path, mut to: Segments) -> io::Result<Se
         bytes += batch.len();
         batches.push(batch);
         if bytes >= BATCHES_BYTES_MAX {
-            to.append(&batches, &[], u64::MAX)?;
+            to.append(&batches, &[], ALL_IN_ONE)?;
             batches.clear();
             bytes = 0;
         }
     }
-    to.append(&batches, &[], u64::MAX)?;
+    to.append(&batches, &[], ALL_IN_ONE)?;
     Ok(to)
 }
 

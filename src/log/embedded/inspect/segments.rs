@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::super::aborted;
 use super::super::disk::Disk;
 use super::super::frame::checksum;
 use super::super::scan::BatchScan;
@@ -197,7 +198,7 @@ impl Look<'_> {
             let found = scan.batch()?;
             match found.filter(|batch| fits(batch, next)) {
                 Some(batch) => {
-                    indexes.batch(at, batch.base_offset - self.base.min(batch.base_offset), batch.max_timestamp_ms());
+                    indexes.batch(at, batch.last_offset - self.base.min(batch.last_offset), batch.max_timestamp_ms());
                     next = batch.last_offset + 1;
                     end = scan.at();
                 }
@@ -221,7 +222,25 @@ impl Look<'_> {
             let repair = Repair::RewriteSegment { log: self.path.to_owned(), id: self.owner.id };
             self.watch.found(Finding::damage(self.path.with_extension("index"), 0, what, repair));
         }
+        self.aborted(next)?;
         Ok(self.contents(next, end))
+    }
+
+    /// The index of aborted transactions, which cannot be made again from the segment alone.
+    fn aborted(&mut self, next: u64) -> io::Result<()> {
+        let path = self.path.with_extension(aborted::EXTENSION);
+        if !self.inspector.disk.exists(&path) || self.inspector.is_live {
+            return Ok(());
+        }
+        let found = aborted::decode_all(&self.inspector.disk.read(&path)?, &path);
+        let is_right = found.is_ok_and(|found| found.iter().all(|aborted| aborted.last_offset < next));
+        // A crash may have kept away what its last entries are of.
+        let may_be_ahead = self.is_last && self.owner.in_oldest_file;
+        if !(is_right || may_be_ahead) {
+            let what = "the index of aborted transactions is damaged: readers of committed records would be shown others too";
+            self.watch.found(Finding::lost(path, 0, what, "restore the file from a backup"));
+        }
+        Ok(())
     }
 
     /// Where the next good batch begins behind a bad one at `at`; the scan stands there.
@@ -303,7 +322,7 @@ impl Indexes {
         Ok(Self { offsets, times, next_offset: 0, next_time: 0, newest_ms: -1, wrong, is_damaged: false })
     }
 
-    /// A batch at a byte of the segment, `relative` offsets from the segment's own.
+    /// A batch at a byte of the segment whose last offset is `relative` from the segment's own.
     fn batch(&mut self, at: u64, relative: u64, max_timestamp_ms: i64) {
         while let Some(entry) = self.times.chunks_exact(TIME_ENTRY_BYTES).nth(self.next_time) {
             if u64::from(be_u32(entry, 8)) >= relative {

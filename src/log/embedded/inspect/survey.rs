@@ -120,10 +120,10 @@ impl<'a> Survey<'a> {
     fn partitions(&mut self, directories: &[String]) -> io::Result<()> {
         let owners = self.contents.directories();
         for directory in directories {
-            if directory.ends_with(".swap") || directory.ends_with(".old") {
-                let what = "a rewrite of segments that was interrupted";
+            if directory.ends_with(".deleted") {
+                let what = "what is left of a deleted topic";
                 let path = self.inspector.topics().join(directory);
-                self.watch.found(Finding::note(path, 0, what, "the next start finishes or undoes it"));
+                self.watch.found(Finding::note(path, 0, what, "the next start removes it"));
                 continue;
             }
             match owners.get(directory) {

@@ -102,4 +102,6 @@ fn kept(topics: &[Subject], applicants: &[Applicant<'_>]) -> Vec<BTreeSet<Seat>>
 }
 
 #[cfg(test)]
+mod compare;
+#[cfg(test)]
 mod tests;

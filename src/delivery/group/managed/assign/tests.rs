@@ -141,6 +141,7 @@ fn check_even(group: &Rounds) {
 }
 
 #[test]
+#[allow(clippy::print_stdout)]
 fn whatever_members_want_uniform_is_even_and_complete() {
     let seed = rand::random::<u64>();
     println!("seed {seed}");

@@ -1,0 +1,166 @@
+//! Retention: what is too old, too much, or needed by no view is removed from the front of a partition.
+//!
+//! Segments go as a whole; what is in the journal still goes batch by batch as far as readers see it, and leaves the disk with
+//! its journal file. Nothing goes before what the decision rests on is on disk.
+
+use std::io;
+use std::sync::Arc;
+
+use super::Engine;
+use super::partition::{Partition, PartitionState};
+use super::retire::now_ms;
+use super::segment::Segments;
+use crate::log::retention::{Holders, Needs};
+use crate::log::stats::Removal;
+use crate::log::topic::{Cleanup, Topic, TopicSettings};
+
+/// Which batches of a partition stay.
+pub struct Policy {
+    pub settings: TopicSettings,
+    pub needs: Needs,
+    pub log_start: u64,
+    pub now_ms: i64,
+}
+
+/// A run of offsets that stays or goes as a whole.
+#[derive(Debug, Clone, Copy)]
+pub struct Stretch {
+    pub from: u64,
+    pub to: u64,
+    pub max_timestamp_ms: i64,
+    /// Whether it says how a transaction ended, and something before it may stay.
+    pub is_outcome: bool,
+}
+
+impl Stretch {
+    /// One before which nothing stays.
+    fn of(from: u64, to: u64, max_timestamp_ms: i64) -> Self {
+        Self { from, to, max_timestamp_ms, is_outcome: false }
+    }
+}
+
+impl Policy {
+    /// Why a stretch goes; none: it stays. Size is another matter.
+    pub fn removal(&self, stretch: Stretch) -> Option<Removal> {
+        if self.needs.any(stretch.from, stretch.to) {
+            return None;
+        }
+        if stretch.to <= self.log_start {
+            return Some(Removal::Trimmed);
+        }
+        let cleanup = self.settings.cleanup;
+        // It stays as long as anything before it may: readers of its records go by it.
+        if stretch.is_outcome && (cleanup != Cleanup::Consumed || stretch.to > self.needs.floor) {
+            return None;
+        }
+        if cleanup == Cleanup::Consumed {
+            return Some(Removal::Consumed);
+        }
+        let is_old = stretch.max_timestamp_ms < self.kept_from_ms();
+        (cleanup.deletes() && is_old).then_some(Removal::Time)
+    }
+
+    /// The age from which on records stay, in milliseconds since the epoch.
+    pub fn kept_from_ms(&self) -> i64 {
+        self.settings.retention_ms.map_or(i64::MIN, |age_ms| self.now_ms.saturating_sub_unsigned(age_ms))
+    }
+
+    /// The same where the partition is larger than it may be by `excess`, of which a stretch that goes is taken.
+    fn removal_of(&self, stretch: Stretch, bytes: u64, excess: &mut u64) -> Option<Removal> {
+        let is_too_much = *excess >= bytes && bytes > 0 && !self.needs.any(stretch.from, stretch.to);
+        let why = self.removal(stretch).or(is_too_much.then_some(Removal::Size));
+        if why.is_some() {
+            *excess = excess.saturating_sub(bytes);
+        }
+        why
+    }
+}
+
+impl Engine {
+    /// What is to stay of a partition.
+    pub(super) fn policy(&self, topic: &Topic, partition: &Partition) -> Policy {
+        let settings = topic.settings();
+        // Age and size remove what a group has not read; a view that hands records out one by one holds them.
+        let holders = if settings.cleanup.deletes() { Holders::Queues } else { Holders::All };
+        let needs = match self.keeper.read().as_ref() {
+            Some(keeper) => keeper.needs(partition, holders),
+            None => Needs::default(),
+        };
+        Policy { settings, needs, log_start: partition.bounds().log_start, now_ms: now_ms() }
+    }
+
+    /// Lets retention have its way with all partitions.
+    pub fn expire(&self) -> io::Result<()> {
+        let Some(_held) = self.hold()? else { return Ok(()) };
+        for topic in self.topics().into_iter().filter(|topic| !topic.is_internal()) {
+            for partition in topic.partitions() {
+                if partition.with(|state| !state.refs.is_empty() || !state.segments.list().is_empty()) {
+                    self.expire_partition(&topic, &partition)?;
+                }
+            }
+        }
+        self.removed.delete_due(&self.settings.disk, self.durable().synced(), now_ms())
+    }
+
+    fn expire_partition(&self, topic: &Topic, partition: &Arc<Partition>) -> io::Result<()> {
+        let _one_at_a_time = self.retiring.lock();
+        let policy = self.policy(topic, partition);
+        let sizes = policy.settings.retention_bytes.filter(|_| policy.settings.cleanup.deletes());
+        let mut excess = sizes.map_or(0, |most| partition.bytes().saturating_sub(most));
+        let mut segments = partition.with(|state| Segments::clone(&state.segments));
+        let mut whys = Vec::new();
+        let removed = segments.remove_while(|segment| {
+            let stretch = Stretch::of(segment.base_offset, segment.next_offset, segment.max_timestamp_ms());
+            let why = policy.removal_of(stretch, segment.bytes, &mut excess);
+            whys.extend(why);
+            why.is_some()
+        });
+        for (segment, why) in removed.iter().zip(whys) {
+            self.removed.count(why, segment.record_count()?);
+        }
+        let reaches_journal = segments.list().is_empty() && policy.settings.cleanup.deletes();
+        let passed = partition.with(|state| {
+            state.segments = Arc::new(segments);
+            let passed = if reaches_journal { self.expire_journal(state, &policy, excess) } else { 0 };
+            if !removed.is_empty() || passed > 0 {
+                advance_log_start(state, true);
+            }
+            passed
+        });
+        if removed.is_empty() && passed == 0 {
+            return Ok(());
+        }
+        self.put_partitions(std::slice::from_ref(partition))?;
+        // Also what the decision rests on.
+        self.settle()?;
+        let delay_ms = policy.settings.segments.file_delete_delay_ms;
+        self.removed.files(&self.settings.disk, &removed, delay_ms, policy.now_ms)
+    }
+
+    /// Passes over durable batches at the front of the journal that go, and tells how many.
+    fn expire_journal(&self, state: &mut PartitionState, policy: &Policy, mut excess: u64) -> u64 {
+        state.settle(self.durable());
+        let mut passed = 0;
+        while let Some(batch) = state.refs.front().filter(|batch| batch.next_offset() <= state.durable_end) {
+            let stretch = Stretch::of(batch.base_offset, batch.next_offset(), batch.max_timestamp_ms);
+            let Some(why) = policy.removal_of(stretch, batch.bytes.into(), &mut excess) else { break };
+            self.removed.count(why, batch.span.into());
+            state.log_start = state.log_start.max(batch.next_offset());
+            state.refs.pop_front();
+            passed += 1;
+        }
+        passed
+    }
+}
+
+/// After the front was removed, the log starts with what is left; what compaction left out is no part of that.
+pub fn advance_log_start(state: &mut PartitionState, was_removed: bool) {
+    let in_journal = state.refs.front().map(|batch| batch.base_offset);
+    if was_removed {
+        let first = state.segments.first_offset().or(in_journal).unwrap_or(state.end);
+        state.log_start = state.log_start.max(first);
+    }
+    state.broadcast.remove_below(state.log_start);
+    state.transactions.log_starts_at(state.log_start);
+    state.transactions.journal_from(in_journal.unwrap_or(state.end));
+}

@@ -1,0 +1,348 @@
+//! One segment: a log file and its two indexes, opened, healed and read.
+//!
+//! What opening finds to be missing from the indexes is added from the log file. Of the newest segment of a partition a torn end
+//! is cut: it was being written at a crash, and is in the journal still.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use super::index::{self, Entries, Indexing, OffsetEntry, TimeEntry};
+use super::open_files::{Handle, OpenFiles};
+use super::scan::{Found, SCAN_BYTES, Scan};
+use crate::log::embedded::aborted;
+use crate::log::embedded::disk::{File, Open};
+use crate::log::record::BatchHeader;
+use crate::log::stored::StoredBatch;
+use crate::log::transactions::Aborted;
+
+/// The extensions of a segment's files: the log and its indexes.
+pub const EXTENSIONS: [&str; 4] = ["log", "index", "timeindex", aborted::EXTENSION];
+/// How much is read at a time by those who want a single batch, in bytes.
+const LOOK_BYTES: usize = 64 << 10;
+
+/// One file of a partition's log and its two indexes. Clones share what is open.
+#[derive(Debug, Clone)]
+pub struct Segment {
+    /// The offset that names the file; nothing in it lies before.
+    pub base_offset: u64,
+    /// One past the last offset in it.
+    pub next_offset: u64,
+    /// The size of the log file, in bytes.
+    pub bytes: u64,
+    /// The newest timestamp of its first batch, in milliseconds; none without batches.
+    pub first_timestamp_ms: Option<i64>,
+    /// Nothing is added any more.
+    pub is_sealed: bool,
+    pub(super) indexing: Indexing,
+    pub(super) log: Handle,
+    pub(super) offsets: Handle,
+    pub(super) times: Handle,
+    /// The index of aborted transactions, which most segments have not.
+    pub(super) aborted: Handle,
+    pub(super) has_aborted: bool,
+    /// How many records it has, once they were counted. Another count for each state of the file.
+    pub(super) records: Arc<OnceLock<u64>>,
+    pub(super) suspect: Arc<AtomicBool>,
+    /// How many of its records were needed when a rewrite left nothing out, and one.
+    pub(super) futile: Arc<AtomicU64>,
+}
+
+impl Segment {
+    /// A segment whose files are still to be made.
+    pub(super) fn new(files: &OpenFiles, directory: &Path, base_offset: u64) -> Self {
+        let handle = |extension| files.handle(path(directory, base_offset, extension));
+        Self {
+            base_offset,
+            next_offset: base_offset,
+            bytes: 0,
+            first_timestamp_ms: None,
+            is_sealed: false,
+            indexing: Indexing::new(base_offset),
+            log: handle("log"),
+            offsets: handle("index"),
+            times: handle("timeindex"),
+            aborted: handle(aborted::EXTENSION),
+            has_aborted: false,
+            records: Arc::new(OnceLock::from(0)),
+            suspect: Arc::default(),
+            futile: Arc::default(),
+        }
+    }
+
+    /// Finds out what is in a segment's files, and mends its indexes.
+    pub(super) fn open(files: &OpenFiles, directory: &Path, base_offset: u64, is_last: bool) -> io::Result<Self> {
+        let mut segment = Self { records: Arc::default(), ..Self::new(files, directory, base_offset) };
+        let log = segment.log.get()?;
+        segment.bytes = log.length()?;
+        segment.first_timestamp_ms = Scan::new(&*log, 0, segment.bytes, LOOK_BYTES).skip()?.map(|header| header.max_timestamp);
+        segment.mend(&log, is_last)?;
+        segment.has_aborted = segment.log.disk().exists(segment.aborted.path());
+        if segment.has_aborted && is_last {
+            segment.cut_aborted()?;
+        }
+        Ok(segment)
+    }
+
+    /// Reads on from where both indexes are known to be right, and adds what they lack.
+    fn mend(&mut self, log: &File, is_last: bool) -> io::Result<()> {
+        let disk = self.log.disk().clone();
+        let open = |handle: &Handle| disk.open(handle.path(), Open::Append);
+        let (offsets, times) = (open(&self.offsets)?, open(&self.times)?);
+        index::cut(&*offsets, |entry: &OffsetEntry| u64::from(entry.position) < self.bytes)?;
+        let start = self.right_until(log, &offsets, &times, is_last)?;
+        index::cut(&*offsets, |entry: &OffsetEntry| u64::from(entry.position) <= start.map_or(0, |entry| entry.position.into()))?;
+        let known_until = start.map_or(0, |entry| u64::from(entry.relative) + 1);
+        index::cut(&*times, |entry: &TimeEntry| start.is_some() && (!is_last || u64::from(entry.relative) < known_until))?;
+        let (_, newest) = index::search(&*times, |_: &TimeEntry| true)?;
+        self.indexing = Indexing::resume(self.base_offset, newest);
+        let mut entries = Entries::default();
+        let mut scan = Scan::new(&**log, start.map_or(0, |entry| entry.position.into()), self.bytes, SCAN_BYTES);
+        loop {
+            let at = scan.position();
+            match scan.next()? {
+                Found::Batch(batch) if batch.base_offset >= self.next_offset && self.can_index(&batch) => {
+                    self.indexing.add(at, batch.len(), batch.last_offset, batch.max_timestamp_ms(), &mut entries);
+                    self.next_offset = batch.last_offset + 1;
+                }
+                Found::End => break,
+                Found::Batch(_) | Found::Damaged if is_last => {
+                    tracing::warn!(file = %self.log.path().display(), from = at, to = self.bytes, "cut a torn end off a segment");
+                    disk.open(self.log.path(), Open::Write)?.set_length(at)?;
+                    self.bytes = at;
+                    break;
+                }
+                Found::Batch(_) | Found::Damaged => {
+                    tracing::error!(file = %self.log.path().display(), byte = at, "a segment is damaged; what lies behind is not served");
+                    // Whoever reads on is told, and not led to the next segment.
+                    self.next_offset = u64::MAX;
+                    break;
+                }
+            }
+        }
+        offsets.append(&entries.offsets)?;
+        times.append(&entries.times)
+    }
+
+    /// Forgets aborted transactions whose end is not there.
+    pub(super) fn cut_aborted(&self) -> io::Result<()> {
+        let file = self.log.disk().open(self.aborted.path(), Open::Append)?;
+        index::cut(&*file, |entry: &Aborted| entry.last_offset < self.next_offset)
+    }
+
+    /// The aborted transactions that end in it, in the order of their ends.
+    pub(super) fn aborted(&self) -> io::Result<Vec<Aborted>> {
+        if !self.has_aborted {
+            return Ok(Vec::new());
+        }
+        let file = self.aborted.get()?;
+        let mut bytes = vec![0; usize::try_from(file.length()?).map_err(io::Error::other)?];
+        file.read_exact_at(&mut bytes, 0)?;
+        aborted::decode_all(&bytes, self.aborted.path())
+    }
+
+    /// The last entry of the offset index up to which both indexes can be trusted.
+    fn right_until(&self, log: &File, offsets: &File, times: &File, is_last: bool) -> io::Result<Option<OffsetEntry>> {
+        let (_, last) = index::search(&**offsets, |_: &OffsetEntry| true)?;
+        let (_, newest) = index::search(&**times, |_: &TimeEntry| true)?;
+        let Some(last) = last else { return Ok(None) };
+        let found = Scan::new(&**log, last.position.into(), self.bytes, LOOK_BYTES).next()?;
+        let is_right = matches!(&found, Found::Batch(batch) if batch.last_offset == self.base_offset + u64::from(last.relative));
+        let newest = match newest.filter(|_| is_right) {
+            Some(newest) if self.has_time(log, offsets, newest)? => Some(newest),
+            _ => None,
+        };
+        let Some(newest) = newest else {
+            tracing::warn!(file = %self.log.path().display(), "the indexes of a segment are built anew");
+            return Ok(None);
+        };
+        if !is_last || newest.relative >= last.relative {
+            return Ok(Some(last));
+        }
+        // A crash may have kept the entries of one index and not those of the other.
+        let (_, before) = index::search(&**offsets, |entry: &OffsetEntry| entry.relative <= newest.relative)?;
+        Ok(before)
+    }
+
+    /// Whether there is a batch that an entry of the time index speaks of.
+    fn has_time(&self, log: &File, offsets: &File, entry: TimeEntry) -> io::Result<bool> {
+        let (_, floor) = index::search(&**offsets, |offset: &OffsetEntry| offset.relative <= entry.relative)?;
+        let mut scan = Scan::new(&**log, floor.map_or(0, |floor| floor.position.into()), self.bytes, LOOK_BYTES);
+        let last_offset = self.base_offset + u64::from(entry.relative);
+        while let Found::Batch(batch) = scan.next()? {
+            if batch.last_offset >= last_offset {
+                return Ok(batch.last_offset == last_offset && batch.max_timestamp_ms() == entry.timestamp_ms);
+            }
+        }
+        Ok(false)
+    }
+
+    fn can_index(&self, batch: &StoredBatch) -> bool {
+        batch.last_offset - self.base_offset <= super::writer::INDEXED_MAX
+    }
+
+    /// The newest timestamp in it, in milliseconds; -1 without any.
+    pub fn max_timestamp_ms(&self) -> i64 {
+        self.indexing.max_timestamp_ms
+    }
+
+    /// How many records it has. The first time this reads all headers.
+    pub fn record_count(&self) -> io::Result<u64> {
+        if let Some(count) = self.records.get() {
+            return Ok(*count);
+        }
+        let log = self.log.get()?;
+        let mut scan = Scan::new(&*log, 0, self.bytes, SCAN_BYTES);
+        let mut count = 0;
+        while let Some(header) = scan.skip()? {
+            count += u64::from(header.record_count.unsigned_abs());
+        }
+        Ok(*self.records.get_or_init(|| count))
+    }
+
+    /// Calls `each` with every header from an offset on, and what reads its batch.
+    pub fn each_header(
+        &self,
+        from: u64,
+        mut each: impl FnMut(BatchHeader, &dyn Fn() -> io::Result<StoredBatch>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let log = self.log.get()?;
+        let mut scan = Scan::new(&*log, self.offset_floor(&log, from)?, self.bytes, SCAN_BYTES);
+        loop {
+            let at = scan.position();
+            let Some(header) = scan.skip()? else { return Ok(()) };
+            let whole = || match Scan::new(&*log, at, self.bytes, LOOK_BYTES).next()? {
+                Found::Batch(batch) => Ok(batch),
+                _ => Err(self.damaged(at)),
+            };
+            if header.base_offset + i64::from(header.last_offset_delta) >= i64::try_from(from).unwrap_or(i64::MAX) {
+                each(header, &whole)?;
+            }
+        }
+    }
+
+    /// Calls `each` with every batch from an offset on, until it returns false. Fails where bytes are no batch.
+    pub fn each_batch(&self, from: u64, mut each: impl FnMut(StoredBatch) -> io::Result<bool>) -> io::Result<()> {
+        let log = self.log.get()?;
+        let mut scan = Scan::new(&*log, self.offset_floor(&log, from)?, self.bytes, SCAN_BYTES);
+        let mut expected = self.base_offset;
+        loop {
+            let at = scan.position();
+            match scan.next()? {
+                Found::Batch(batch) if !self.follows(&batch, &mut expected) => return Err(self.damaged(at)),
+                Found::Batch(batch) if batch.last_offset < from => {}
+                Found::Batch(batch) => {
+                    if !each(batch)? {
+                        return Ok(());
+                    }
+                }
+                Found::End => return Ok(()),
+                Found::Damaged => return Err(self.damaged(at)),
+            }
+        }
+    }
+
+    /// Adds the batches from the one that holds `from` on while there is room. False: there is none left.
+    pub(super) fn read(&self, from: u64, room: &mut usize, found: &mut Vec<StoredBatch>) -> io::Result<bool> {
+        let log = self.log.get()?;
+        let mut scan = Scan::new(&*log, self.offset_floor(&log, from)?, self.bytes, *room);
+        let mut expected = self.base_offset;
+        loop {
+            let at = scan.position();
+            let batch = match scan.next()? {
+                Found::Batch(batch) if self.follows(&batch, &mut expected) => batch,
+                Found::End => return Ok(true),
+                Found::Batch(_) | Found::Damaged => return Err(self.damaged(at)),
+            };
+            if batch.last_offset < from {
+                continue;
+            }
+            if batch.len() > *room && !found.is_empty() {
+                return Ok(false);
+            }
+            *room = room.saturating_sub(batch.len());
+            found.push(batch);
+            if *room == 0 {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// The first batch whose newest timestamp is at or after the given one.
+    pub(super) fn find_time(&self, timestamp_ms: i64) -> io::Result<Option<StoredBatch>> {
+        let times = self.times.get()?;
+        let (_, before) = index::search(&*times, |entry: &TimeEntry| entry.timestamp_ms < timestamp_ms)?;
+        let mut found = None;
+        self.each_batch(before.map_or(0, |entry| self.base_offset + u64::from(entry.relative)), |batch| {
+            if batch.max_timestamp_ms() < timestamp_ms {
+                return Ok(true);
+            }
+            found = Some(batch);
+            Ok(false)
+        })?;
+        Ok(found)
+    }
+
+    /// Where to begin to look for an offset: the position of the last indexed batch that ends at or before it.
+    fn offset_floor(&self, log: &File, offset: u64) -> io::Result<u64> {
+        let relative = offset.saturating_sub(self.base_offset);
+        if relative == 0 || self.suspect.load(Ordering::Relaxed) {
+            return Ok(0);
+        }
+        let offsets = self.offsets.get()?;
+        let (_, entry) = index::search(&*offsets, |entry: &OffsetEntry| u64::from(entry.relative) <= relative)?;
+        let Some(entry) = entry else { return Ok(0) };
+        // An index that was damaged since it was opened must not hide records: it is only believed where a batch says the same.
+        let header = Scan::new(&**log, entry.position.into(), self.bytes, LOOK_BYTES).skip()?;
+        let ends_at = header.map(|header| header.base_offset + i64::from(header.last_offset_delta));
+        if ends_at == i64::try_from(self.base_offset + u64::from(entry.relative)).ok() {
+            return Ok(entry.position.into());
+        }
+        tracing::warn!(file = %self.offsets.path().display(), "an index is damaged: it is not used until the next start builds it anew");
+        self.suspect.store(true, Ordering::Relaxed);
+        Ok(0)
+    }
+
+    /// Whether a batch lies behind those before it, and in this segment: its base offset is under no checksum.
+    fn follows(&self, batch: &StoredBatch, expected: &mut u64) -> bool {
+        let follows = batch.base_offset >= *expected && batch.last_offset < self.next_offset;
+        *expected = batch.last_offset.saturating_add(1);
+        follows
+    }
+
+    fn damaged(&self, at: u64) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidData, format!("{} holds no record batch at byte {at}", self.log.path().display()))
+    }
+
+    /// Keeps its files open, so that whoever knows them reads on when their names are gone.
+    pub fn pin(&self) -> io::Result<()> {
+        let aborted = self.has_aborted.then_some(&self.aborted);
+        [&self.log, &self.offsets, &self.times].into_iter().chain(aborted).try_for_each(Handle::pin)
+    }
+
+    /// The files, log first.
+    pub fn paths(&self) -> [&Path; 4] {
+        [self.log.path(), self.offsets.path(), self.times.path(), self.aborted.path()]
+    }
+
+    /// A rewrite has left nothing out while so many of its records were needed.
+    pub fn note_futile(&self, needed: u64) {
+        self.futile.store(needed + 1, Ordering::Relaxed);
+    }
+
+    /// Whether a rewrite was tried while as many of its records were needed.
+    pub fn was_futile(&self, needed: u64) -> bool {
+        self.futile.load(Ordering::Relaxed) == needed + 1
+    }
+
+    /// Whether this is the same file, in whatever state.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.suspect, &other.suspect)
+    }
+}
+
+/// Where one of the files of a segment lies.
+pub fn path(directory: &Path, base_offset: u64, extension: &str) -> PathBuf {
+    directory.join(format!("{base_offset:020}.{extension}"))
+}

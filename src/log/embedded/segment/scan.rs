@@ -1,0 +1,109 @@
+//! Batch after batch out of a log file, read ahead in pieces.
+//!
+//! What is read is not believed: a batch must fit what is left of the file, and its checksum must hold.
+
+use std::io;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::log::embedded::disk::OpenFile;
+use crate::log::record::{BATCH_HEADER_BYTES, BatchHeader, check_batch};
+use crate::log::stored::StoredBatch;
+
+/// How much is read at a time by those who read a whole file, in bytes.
+pub const SCAN_BYTES: usize = 1 << 20;
+/// The least that is read at a time, in bytes.
+const READ_BYTES_MIN: usize = 64 << 10;
+
+/// A position in a log file.
+pub struct Scan<'a> {
+    file: &'a dyn OpenFile,
+    at: u64,
+    end: u64,
+    ahead_bytes: usize,
+    chunk: Bytes,
+}
+
+/// What lies at a position.
+#[derive(Debug)]
+pub enum Found {
+    /// A batch that is whole and undamaged.
+    Batch(StoredBatch),
+    /// Nothing: the end.
+    End,
+    /// Bytes that are no batch.
+    Damaged,
+}
+
+impl<'a> Scan<'a> {
+    /// Reads from a position up to the end, about so many bytes at a time.
+    pub fn new(file: &'a dyn OpenFile, at: u64, end: u64, ahead_bytes: usize) -> Self {
+        Self { file, at, end, ahead_bytes: ahead_bytes.clamp(READ_BYTES_MIN, SCAN_BYTES), chunk: Bytes::new() }
+    }
+
+    /// Where the next batch begins.
+    pub fn position(&self) -> u64 {
+        self.at
+    }
+
+    /// The next batch.
+    pub fn next(&mut self) -> io::Result<Found> {
+        if self.at >= self.end {
+            return Ok(Found::End);
+        }
+        let Some(header) = self.header()? else { return Ok(Found::Damaged) };
+        let length = header.total_bytes();
+        if length as u64 > self.end - self.at {
+            return Ok(Found::Damaged);
+        }
+        self.fill(length)?;
+        if check_batch(&self.chunk).is_err() {
+            return Ok(Found::Damaged);
+        }
+        let Some(batch) = StoredBatch::parse(&self.chunk) else { return Ok(Found::Damaged) };
+        self.pass(length);
+        Ok(Found::Batch(batch))
+    }
+
+    /// The next header. `None`: there is no whole batch.
+    pub fn peek(&mut self) -> io::Result<Option<BatchHeader>> {
+        if self.at >= self.end {
+            return Ok(None);
+        }
+        Ok(self.header()?.filter(|header| header.total_bytes() as u64 <= self.end - self.at))
+    }
+
+    /// The next header, and the scan stands behind its batch, which is not looked at. `None`: there is none.
+    pub fn skip(&mut self) -> io::Result<Option<BatchHeader>> {
+        let header = self.peek()?;
+        if let Some(header) = &header {
+            self.pass(header.total_bytes());
+        }
+        Ok(header)
+    }
+
+    fn header(&mut self) -> io::Result<Option<BatchHeader>> {
+        if self.end - self.at < BATCH_HEADER_BYTES as u64 {
+            return Ok(None);
+        }
+        self.fill(BATCH_HEADER_BYTES)?;
+        Ok(BatchHeader::parse(&self.chunk).ok())
+    }
+
+    /// Makes sure that so many bytes are there; they lie before the end.
+    fn fill(&mut self, needed: usize) -> io::Result<()> {
+        if self.chunk.len() >= needed {
+            return Ok(());
+        }
+        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
+        let mut bytes = BytesMut::zeroed(needed.max(self.ahead_bytes).min(left));
+        self.file.read_exact_at(&mut bytes, self.at)?;
+        self.chunk = bytes.freeze();
+        Ok(())
+    }
+
+    fn pass(&mut self, length: usize) {
+        self.at += length as u64;
+        self.chunk = if length < self.chunk.len() { self.chunk.slice(length..) } else { Bytes::new() };
+    }
+}
