@@ -226,19 +226,26 @@ impl SeriesState {
     /// The new floor if whole nodes of `node` records, as they were added, are left out up to `upto`, and at most `limit` records if it
     /// is not 0.
     pub fn floor_by_nodes(&self, upto: u64, node: u64, limit: u64) -> u64 {
-        let node = node.max(1);
-        let mut floor = self.floor;
-        let mut removed = 0;
-        loop {
-            let next = ((floor - self.origin) / node * node).saturating_add(node).saturating_add(self.origin);
-            let boundary = next.min(self.end);
-            let records: u64 = self.gone.gaps_in(floor..boundary).map(|gap| gap.end - gap.start).sum();
-            if boundary > upto || boundary == floor || limit > 0 && removed + records > limit {
-                return floor;
-            }
-            removed += records;
-            floor = boundary;
+        if upto <= self.floor {
+            return self.floor;
         }
+        // No further than to where the record stands that would be one too many.
+        let mut left = if limit == 0 { u64::MAX } else { limit };
+        let mut reach = self.end;
+        for stretch in self.gone.gaps_in(self.floor..self.end) {
+            let length = stretch.end - stretch.start;
+            if length > left {
+                reach = stretch.start + left;
+                break;
+            }
+            left -= length;
+        }
+        let last = upto.min(reach);
+        if last == self.end {
+            return self.end;
+        }
+        let node = node.max(1);
+        (self.origin + (last - self.origin) / node * node).max(self.floor)
     }
 
     /// How many records lie below an offset.
