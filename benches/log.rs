@@ -3,6 +3,7 @@
 //! Every row is a ratio: what the log does, and what a plain program does with the same bytes. Durable appends: that many
 //! writers, each waiting for its record before it appends the next, beside one thread that overwrites a file full of zeros
 //! and syncs as many bytes at a time as the log's commits had on average. Prints a table, or JSON for `scripts/figures`.
+#![allow(clippy::print_stdout)]
 
 use std::error::Error;
 use std::fs::{File, OpenOptions};

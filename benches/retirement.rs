@@ -1,6 +1,8 @@
 //! What writers feel of retirement and cleaning: the latency of durable appends with neither, with journal files that are retired
 //! all the time, and with compaction beside it. Prints a line for each.
 
+#![allow(clippy::print_stdout)]
+
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
 //! What is removed and what stays, seen by a Kafka client of a gateway with small files: compaction, age, size, and the keys
 //! that say so.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod support;
 

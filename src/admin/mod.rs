@@ -26,7 +26,7 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 /// Whether the gateway can serve, and if not, why.
-pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+pub type Readiness = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
 
 /// Who sees the topics, once the log is open.
 pub type Sight = Arc<dyn Fn() -> Option<Observer> + Send + Sync>;

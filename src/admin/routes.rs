@@ -45,7 +45,7 @@ async fn metrics(State(shown): State<Shown>) -> impl IntoResponse {
 
 async fn ready(State(shown): State<Shown>) -> impl IntoResponse {
     match (shown.readiness)() {
-        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+        Ok(state) => (StatusCode::OK, format!("ready\n{state}")),
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
     }
 }
@@ -59,7 +59,7 @@ mod tests {
     use std::sync::Arc;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    async fn started(ready: Result<(), String>) -> (SocketAddr, ShutdownTrigger) {
+    async fn started(ready: Result<String, String>) -> (SocketAddr, ShutdownTrigger) {
         let listener = Listener::bind("http", "127.0.0.1:0").await.expect("bind");
         let (trigger, shutdown) = ShutdownTrigger::new();
         let address = listener.local();
@@ -79,10 +79,10 @@ mod tests {
 
     #[tokio::test]
     async fn each_path_answers() {
-        let (address, _trigger) = started(Ok(())).await;
+        let (address, _trigger) = started(Ok("the disk is nearly full\n".to_owned())).await;
         assert!(get(address, "/").await.contains("/metrics"));
         assert!(get(address, "/healthz").await.starts_with("HTTP/1.1 200"));
-        assert!(get(address, "/readyz").await.ends_with("ready\n"));
+        assert!(get(address, "/readyz").await.ends_with("ready\nthe disk is nearly full\n"));
         let metrics = get(address, "/metrics").await;
         assert!(metrics.contains("version=0.0.4") && metrics.contains("trunkline_series_dropped 0"), "{metrics}");
         assert!(get(address, "/api/topics").await.starts_with("HTTP/1.1 503"), "the log is not open");

@@ -194,6 +194,20 @@ pub const KEYS: &[Key] = &[
         1024 * GIB,
         "Memory for the keys that one pass of compaction looks at; more keys take more passes.",
     ),
+    number(
+        "log.disk_slow_below_bytes",
+        "bytes",
+        0,
+        u64::MAX >> 1,
+        "With less room than this on the disk, commits are delayed the more the less there is.",
+    ),
+    number(
+        "log.disk_refuse_below_bytes",
+        "bytes",
+        0,
+        u64::MAX >> 1,
+        "With less room than this on the disk, records are refused until there is a quarter more.",
+    ),
     number("limits.connections", "connections", 1, 1_000_000, "Connections over all dialects; more are refused."),
     number("limits.topics", "topics", 1, 100_000_000, "Topics over all dialects; more are refused."),
     number(

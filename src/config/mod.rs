@@ -110,6 +110,8 @@ pub struct Log {
     pub cleaning_check_interval_ms: u64,
     pub cleaning_bytes_per_s: u64,
     pub compaction_memory_bytes: u64,
+    pub disk_slow_below_bytes: u64,
+    pub disk_refuse_below_bytes: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -200,6 +202,8 @@ impl Default for Config {
                 cleaning_check_interval_ms: 15_000,
                 cleaning_bytes_per_s: 64 * MIB_64,
                 compaction_memory_bytes: 32 * MIB_64,
+                disk_slow_below_bytes: 512 * MIB_64,
+                disk_refuse_below_bytes: 128 * MIB_64,
             },
             limits: Limits { connections: 10_000, topics: 1_000_000 },
             shutdown: Shutdown { grace_ms: 5_000 },

@@ -187,6 +187,12 @@ impl Delivery {
         self.0.views.lock().transactions.is_pending(group, key)
     }
 
+    /// Begins an atomic step that is to write records, if there is room for them.
+    pub fn begin_records(&self) -> Result<Unit<'_>, Refused> {
+        self.0.log.admit_records()?;
+        self.begin()
+    }
+
     /// A reader of single records, for one connection.
     pub fn reader(&self) -> RecordReader {
         RecordReader::new(self.0.log.clone())

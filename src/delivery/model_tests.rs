@@ -1,10 +1,10 @@
 //! Random schedules of units, retirements and crashes over a real log, held against a model that keeps everything in memory.
 //!
-//! A crash is a copy of the data directory at any moment, cut anywhere behind what was known to be durable. What recovers from
-//! it must be the model as it stood after some unit, and after no earlier one than the last that was durable.
+//! The log lies on a simulated disk, whose power goes at any moment, in the middle of a retirement too. What recovers from what
+//! that leaves must be the model as it stood after some unit, and after no earlier one than the last that was durable.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use rand::{Rng, SeedableRng};
 
 use super::*;
 use crate::log::record::{BATCH_HEADER_BYTES, BatchBuilder, Limits, Record, ValidBatch};
+use crate::log::simulated::{Keep, Simulated};
 use crate::log::{Barrier, Bound, Topic, TopicSettings};
 
 /// `TRUNKLINE_TEST_SCHEDULES` runs more of them.
@@ -53,16 +54,12 @@ struct Model {
 
 struct World {
     random: StdRng,
-    home: tempfile::TempDir,
-    directory: PathBuf,
-    crashes: u32,
+    disk: Simulated,
     delivery: Delivery,
     model: Model,
     /// The model after each unit that is not known to be durable, the last one that is in front.
     history: Vec<(Barrier, Model)>,
     values: u64,
-    /// What a crash may not cut off.
-    synced: Lsn,
 }
 
 fn name(text: &str) -> TopicName {
@@ -73,15 +70,10 @@ fn record(value: &str) -> Record {
     Record { key: None, value: Some(Bytes::from(value.to_owned())), headers: Vec::new(), timestamp_ms: 1_000 }
 }
 
-/// In memory where the system has such a place: these crashes do not lose what the system holds, so the disk adds nothing.
-fn home() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a directory")
-}
-
-fn open(random: &mut StdRng, directory: &Path) -> Delivery {
+fn open(random: &mut StdRng, disk: &Simulated) -> Delivery {
     let settings = LogSettings {
-        directory: directory.to_owned(),
+        directory: PathBuf::from("/"),
+        disk: disk.disk(),
         journal_file_bytes: random.random_range(1..20_000),
         journal_retain_bytes: u64::MAX,
         memory_tail_bytes: random.random_range(0..10_000),
@@ -96,20 +88,9 @@ fn open(random: &mut StdRng, directory: &Path) -> Delivery {
 impl World {
     fn new(seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
-        let home = home();
-        let directory = home.path().join("0");
-        let delivery = open(&mut random, &directory);
-        let mut world = Self {
-            random,
-            home,
-            directory,
-            crashes: 0,
-            delivery,
-            model: Model::default(),
-            history: Vec::new(),
-            values: 0,
-            synced: Lsn::NONE,
-        };
+        let disk = Simulated::new(random.random());
+        let delivery = open(&mut random, &disk);
+        let mut world = Self { random, disk, delivery, model: Model::default(), history: Vec::new(), values: 0 };
         let mut unit = world.delivery.begin().expect("the log is well");
         for queue in QUEUES {
             make(&mut unit, queue);
@@ -127,7 +108,6 @@ impl World {
             while !self.delivery.log().is_durable(last.0) {
                 std::thread::yield_now();
             }
-            self.synced = self.synced.max(last.0.synced());
             self.history = vec![(Barrier::NONE, last.1)];
         }
     }
@@ -136,12 +116,7 @@ impl World {
         match self.random.random_range(0..20) {
             0 => self.crash(),
             1 => self.settle(),
-            2..5 => {
-                self.delivery.log().retire_oldest().expect("it retires");
-                // A retirement rests on what it has written itself, and on everything before.
-                let end = self.delivery.log().end();
-                self.synced = if self.delivery.log().is_durable(self.delivery.log().barrier()) { end } else { self.synced };
-            }
+            2..5 => drop(self.delivery.log().retire_oldest().expect("it retires")),
             5 => self.end_in_order(),
             6 => self.produce(),
             _ => self.unit(),
@@ -285,52 +260,25 @@ impl World {
     fn end_in_order(&mut self) {
         self.settle();
         self.delivery.close().expect("it closes");
-        self.delivery = open(&mut self.random, &self.directory);
+        self.delivery = open(&mut self.random, &self.disk);
         self.recover();
     }
 
-    /// Copies the directory while everything runs, and goes on with the copy.
+    /// Cuts the power while everything runs, and goes on with what that leaves.
     fn crash(&mut self) {
-        self.crashes += 1;
-        let copy = self.home.path().join(self.crashes.to_string());
-        let durable = self.history.iter().rposition(|(barrier, _)| self.delivery.log().is_durable(*barrier)).unwrap_or(0);
-        let synced = self.history.get(durable).map_or(Lsn::NONE, |(barrier, _)| barrier.synced()).max(self.synced);
-        // Copied file by file, a directory that a retirement is changing is not quite what it was at any one moment.
-        let is_retiring = std::env::var_os("TRUNKLINE_TEST_RETIRING").is_some() && self.random.random_bool(0.5);
-        std::thread::scope(|scope| {
-            if is_retiring {
-                scope.spawn(|| self.delivery.log().retire_oldest());
-            }
-            // The journal before: what a retirement adds to segments meanwhile lies in it too. The journal behind: so does what
-            // the retirement rests on.
-            copy_all(&self.directory.join("journal"), &copy.join("journal"));
-            copy_all(&self.directory.join("topics"), &copy.join("topics"));
-            copy_all(&self.directory.join("journal"), &copy.join("journal"));
-        });
-        if self.random.random_bool(0.5) && !is_retiring && synced > Lsn::NONE {
-            self.tear(&copy, synced);
+        let keep = [Keep::Nothing, Keep::Some, Keep::All][self.random.random_range(0..3)];
+        if self.random.random_bool(0.5) {
+            self.disk.cut_after(self.random.random_range(0..40), keep);
+            // It fails when the power goes.
+            let _ = self.delivery.log().retire_oldest();
         }
+        let left = self.disk.cut(keep);
+        let durable = self.history.iter().rposition(|(lsn, _)| self.delivery.log().is_durable(*lsn)).unwrap_or(0);
         self.delivery.log().close();
         self.history.drain(..durable);
-        self.delivery = open(&mut self.random, &copy);
-        let _ = std::fs::remove_dir_all(std::mem::replace(&mut self.directory, copy));
+        self.delivery = open(&mut self.random, &left);
+        self.disk = left;
         self.recover();
-    }
-
-    /// Cuts the newest journal file somewhere behind what was synced.
-    fn tear(&mut self, copy: &Path, synced: Lsn) {
-        let mut files: Vec<_> =
-            std::fs::read_dir(copy.join("journal")).expect("a directory").flatten().map(|file| file.path()).collect();
-        files.retain(|path| path.extension().is_some_and(|kind| kind == "journal"));
-        files.sort();
-        let Some(newest) = files.pop() else { return };
-        let start: u64 =
-            newest.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok()).expect("a position");
-        let (from, to) = (64 + synced.0.saturating_sub(start), std::fs::metadata(&newest).expect("a file").len());
-        if from < to {
-            let file = std::fs::OpenOptions::new().write(true).open(&newest).expect("a file");
-            file.set_len(self.random.random_range(from..=to)).expect("it is cut");
-        }
     }
 
     /// Finds the unit after which the model stood like this, and goes on from there.
@@ -349,7 +297,6 @@ impl World {
         self.model = model;
         // What was written after it is gone for good, and what is there is durable.
         self.history = vec![(Barrier::NONE, self.model.clone())];
-        self.synced = Lsn::NONE;
     }
 
     fn found(&self) -> Found {
@@ -438,19 +385,6 @@ fn batch(sequence: i32, values: &[String]) -> ValidBatch {
     let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &bytes[21..]) as u32;
     bytes[17..21].copy_from_slice(&crc.to_be_bytes());
     ValidBatch::check(bytes.into(), &Limits::default()).expect("a whole batch")
-}
-
-/// Copies what is there; what is renamed or removed meanwhile may be missed, as a crash just then would have it.
-fn copy_all(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a directory");
-    for entry in std::fs::read_dir(from).into_iter().flatten().flatten() {
-        let target = to.join(entry.file_name());
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => copy_all(&entry.path(), &target),
-            Ok(_) => drop(std::fs::copy(entry.path(), target)),
-            Err(_) => {}
-        }
-    }
 }
 
 #[test]

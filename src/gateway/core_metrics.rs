@@ -36,12 +36,15 @@ fn log(samples: &mut Samples, stats: &LogStats) {
         ("trunkline_log_journal_written_bytes_total", stats.journal_written_bytes),
         ("trunkline_log_journal_retired_total", stats.journal_retired),
         ("trunkline_log_segment_written_bytes_total", stats.segment_written_bytes),
+        ("trunkline_disk_refused_total", stats.disk_refused),
     ] {
         samples.counter(name, &[], value as f64);
     }
     for (name, value) in [
         ("trunkline_log_journal_bytes", stats.journal_live_bytes),
         ("trunkline_log_journal_files", stats.journal_files),
+        ("trunkline_disk_available_bytes", stats.disk_available_bytes),
+        ("trunkline_disk_room", stats.disk_room as u64),
         ("trunkline_log_memory_tail_bytes", stats.tail_bytes),
         ("trunkline_log_segment_files_open", stats.segment_files_open),
         ("trunkline_log_deleted_files_waiting", stats.segment_files_deleted),

@@ -37,7 +37,7 @@ impl DataDir {
     /// Makes the directory if need be, and holds it.
     pub fn hold(path: &Path) -> Result<Self, DataDirError> {
         let failed = |source| DataDirError::Io { path: path.display().to_string(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        make(path).map_err(failed)?;
         let path = path.canonicalize().map_err(failed)?;
         let options = File::options().read(true).write(true).create(true).truncate(false).open(path.join(LOCK));
         let mut lock = options.map_err(failed)?;
@@ -86,6 +86,16 @@ impl DataDir {
         // What a crash left behind; there is usually none.
         let _ = std::fs::remove_file(self.path.join(LISTENING));
     }
+}
+
+/// Makes the directory and those above it, with their names on disk.
+fn make(path: &Path) -> io::Result<()> {
+    let missing = path.ancestors().take_while(|ancestor| !ancestor.exists()).count();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    for above in path.canonicalize()?.ancestors().skip(1).take(missing) {
+        File::open(above)?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn write_holder(lock: &mut File) -> io::Result<()> {

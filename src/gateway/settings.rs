@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::config::Config;
 use crate::delivery::group::GroupSettings;
 use crate::dialect::{amqp, kafka, redis};
-use crate::log::LogSettings;
+use crate::log::{LogSettings, Watermarks};
 
 pub(super) fn log(config: &Config, directory: &Path) -> LogSettings {
     let log = &config.log;
@@ -14,6 +14,10 @@ pub(super) fn log(config: &Config, directory: &Path) -> LogSettings {
         journal_file_bytes: log.journal_file_bytes,
         journal_retain_bytes: log.journal_retain_bytes,
         durability: log.durability,
+        watermarks: Watermarks {
+            slow_below_bytes: log.disk_slow_below_bytes.max(log.disk_refuse_below_bytes),
+            refuse_below_bytes: log.disk_refuse_below_bytes,
+        },
         sync_interval_ms: log.sync_interval_ms,
         memory_tail_bytes: size(log.memory_tail_bytes),
         segment_bytes: log.segment_bytes,

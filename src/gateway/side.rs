@@ -10,6 +10,7 @@ use super::finish;
 use super::vitals::now_ms;
 use crate::admin::{self, Admin};
 use crate::delivery::Observer;
+use crate::log::Room;
 use crate::net::{ConnectionLimit, Listener, ShutdownTrigger};
 use crate::telemetry::Telemetry;
 
@@ -59,11 +60,27 @@ impl Side {
     }
 }
 
-fn readiness(stage: &Stage) -> Result<(), String> {
+fn readiness(stage: &Stage) -> Result<String, String> {
     match stage {
         Stage::Recovering => Err("the log is being recovered".to_owned()),
-        Stage::Serving(observer) => observer.delivery().log().admit().map_err(|refused| refused.to_string()),
+        Stage::Serving(observer) => {
+            let log = observer.delivery().log();
+            log.admit().map(|()| disk(log.room())).map_err(|refused| refused.to_string())
+        }
         Stage::Stopping => Err("shutting down".to_owned()),
+    }
+}
+
+/// How much room the disk has, as a line of its own. With a full disk a gateway still serves who reads.
+fn disk((room, available_bytes): (Room, u64)) -> String {
+    let state = match room {
+        Room::Ample => "has room",
+        Room::Low => "is nearly full, and writing slowed down",
+        Room::Full => "is full, and records are refused",
+    };
+    match available_bytes {
+        u64::MAX => String::new(),
+        _ => format!("the disk {state}: {available_bytes} bytes available\n"),
     }
 }
 

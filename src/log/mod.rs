@@ -24,7 +24,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-pub use embedded::{Bounds, LogSettings, Partition, inspect, replay_any};
+#[cfg(test)]
+pub(crate) use embedded::simulated;
+pub use embedded::{Bounds, LogSettings, Partition, Watermarks, inspect, replay_any};
 pub use entry::{Entry, Placement, Write};
 pub use error::{OpenError, ReadError, Refused, TopicError};
 pub use lsn::{Barrier, Durability, Lsn, Progress, Signal};
@@ -32,7 +34,7 @@ pub use name::{NAME_BYTES_MAX, TopicName};
 pub use producers::{ProducerSnapshot, SequenceError, Verdict};
 pub use retention::{Holders, Keeper, Needs};
 pub use state::{Change, StateRecord, Table};
-pub use stats::{COMMIT_BOUNDS, CleaningStats, CommitSizesSnapshot, LATENCY_BOUNDS_US, LatencySnapshot, LogStats, Removal};
+pub use stats::{COMMIT_BOUNDS, CleaningStats, CommitSizesSnapshot, LATENCY_BOUNDS_US, LatencySnapshot, LogStats, Removal, Room};
 pub use stored::StoredBatch;
 pub use topic::{Cleanup, Partitioner, SegmentSettings, Topic, TopicId, TopicSettings};
 pub use transactions::Aborted;
@@ -208,6 +210,18 @@ impl Log {
         self.poisoned().map_or(Ok(()), |reason| Err(Refused::Poisoned(reason)))
     }
 
+    /// Whether records would be taken now. What frees room is taken longer than they are.
+    pub fn admit_records(&self) -> Result<(), Refused> {
+        self.admit()?;
+        self.engine.pressure().admit()
+    }
+
+    /// How much room the disk has, and how many bytes that is.
+    pub fn room(&self) -> (Room, u64) {
+        let pressure = self.engine.pressure();
+        (pressure.room(), pressure.available_bytes())
+    }
+
     /// The turn to write, held while offsets are reserved and until the entry is appended.
     pub fn turn(&self) -> Turn<'_> {
         Turn(self.engine.turn())
@@ -325,6 +339,12 @@ impl Log {
         self.engine.clean()
     }
 
+    /// Does at once what is otherwise done from time to time.
+    #[cfg(test)]
+    fn maintain(&self) -> std::io::Result<()> {
+        self.engine.maintain()
+    }
+
     /// The counters as they stand.
     pub fn stats(&self) -> LogStats {
         self.engine.stats()
@@ -339,6 +359,10 @@ fn corrupt(partition: &Partition, batch: &StoredBatch, error: &record::BatchErro
     }
 }
 
+#[cfg(test)]
+mod fault_tests;
+#[cfg(test)]
+mod schedule_tests;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]

@@ -35,6 +35,18 @@ impl<const N: usize> Buckets<N> {
     }
 }
 
+/// How much room the disk has for more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Room {
+    /// Enough.
+    #[default]
+    Ample = 0,
+    /// Little: writing is slowed down.
+    Low = 1,
+    /// Next to none: records are refused.
+    Full = 2,
+}
+
 /// A histogram of times.
 #[derive(Debug)]
 pub struct Latency(Buckets<{ LATENCY_BOUNDS_US.len() }>);
@@ -228,6 +240,12 @@ pub struct LogStats {
     pub segment_files_deleted: u64,
     /// What cleaning has cost.
     pub cleaning: CleaningStats,
+    /// What may still be written to the disk, in bytes; `u64::MAX` until it was looked at.
+    pub disk_available_bytes: u64,
+    /// How much that is.
+    pub disk_room: Room,
+    /// Appends refused because the disk was full.
+    pub disk_refused: u64,
     /// Writes of the journal.
     pub write: LatencySnapshot,
     /// Syncs of the journal.

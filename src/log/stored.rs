@@ -5,7 +5,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::record::{BATCH_HEADER_BYTES, BatchError, BatchHeader, Limits, RecordCursor};
+use super::record::{BATCH_HEADER_BYTES, BatchError, BatchHeader, Limits, RecordCursor, has_own_checksum};
 
 /// A batch and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +68,12 @@ impl StoredBatch {
     /// The newest timestamp in it, in milliseconds; -1 where the header cannot be read.
     pub fn max_timestamp_ms(&self) -> i64 {
         self.header().map_or(-1, |header| header.max_timestamp)
+    }
+
+    /// Whether its bytes are those that its checksum was made of. All but base offset and leader epoch are covered.
+    pub(crate) fn is_intact(&self) -> bool {
+        let length = self.header().map(|header| header.total_bytes());
+        length.is_ok_and(|length| length == self.bytes.len()) && has_own_checksum(&self.bytes)
     }
 
     /// Its records with their offsets.

@@ -101,7 +101,10 @@ fn an_index_entry_without_its_batch_hides_nothing() {
         }
         append(&log, &partition(&log), "e");
         append(&log, &partition(&log), "f");
-        retire_some(&log);
+        // The oldest journal file is then the one that holds "f", which a crash would have torn.
+        while partition(&log).with(|state| state.segments.next_offset()) < 5 {
+            log.retire_oldest().expect("it retires");
+        }
         drop(topic);
         log.close();
         drop(log);
@@ -121,6 +124,25 @@ fn an_index_entry_without_its_batch_hides_nothing() {
         assert_eq!(log.offset_for_time(&partition(&log), 8, Bound::Durable).expect("it reads"), None);
         log.close();
     }
+}
+
+#[test]
+fn an_end_that_no_crash_can_have_torn_stops_the_start() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = open(directory.path());
+    make_topic(&log);
+    append(&log, &partition(&log), "a");
+    append(&log, &partition(&log), "b");
+    retire_some(&log);
+    log.close();
+    drop(log);
+    let segment = directory.path().join("topics/orders-0/00000000000000000000.log");
+    let length = std::fs::metadata(&segment).expect("a segment").len();
+    OpenOptions::new().write(true).open(&segment).and_then(|file| file.set_len(length - 1)).expect("it is cut");
+    let settings = LogSettings { directory: directory.path().to_owned(), ..LogSettings::default() };
+    let error = Log::open(settings).err().expect("acknowledged records are missing").to_string();
+    assert!(error.contains("topics/orders-0"), "{error}");
+    assert_eq!(std::fs::metadata(&segment).expect("a segment").len(), length - 1, "nothing is changed");
 }
 
 #[test]

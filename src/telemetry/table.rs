@@ -128,6 +128,14 @@ pub const METRICS: &[Metric] = &[
     plain("trunkline_log_cleaning_written_bytes_total", Kind::Counter, "bytes", "Bytes of segments written in their place."),
     plain("trunkline_log_cleaning_freed_bytes_total", Kind::Counter, "bytes", "Bytes that segments take less because of it."),
     plain("trunkline_log_cleaning_seconds_total", Kind::Counter, "seconds", "Time spent cleaning, its pauses included."),
+    plain("trunkline_disk_available_bytes", Kind::Gauge, "bytes", "What may still be written to the disk of the log."),
+    plain(
+        "trunkline_disk_room",
+        Kind::Gauge,
+        "0, 1 or 2",
+        "0: enough. 1: little, commits are delayed. 2: none, records are refused.",
+    ),
+    plain("trunkline_disk_refused_total", Kind::Counter, "appends", "Appends refused because the disk was full."),
     plain("trunkline_log_memory_tail_bytes", Kind::Gauge, "bytes", "Recent records kept in memory."),
     Metric {
         name: "trunkline_log_removed_records_total",

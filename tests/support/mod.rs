@@ -41,6 +41,7 @@ pub struct Addresses {
 #[derive(Default)]
 pub struct Builder {
     settings: Vec<(String, String)>,
+    within: Option<PathBuf>,
 }
 
 impl Builder {
@@ -51,9 +52,17 @@ impl Builder {
         self
     }
 
+    /// Keeps its data below a directory instead of that for temporary files.
+    #[must_use]
+    pub fn within(mut self, directory: &Path) -> Self {
+        self.within = Some(directory.to_owned());
+        self
+    }
+
     /// Starts the gateway and returns when it serves.
     pub fn start(self) -> Gateway {
-        let home = tempfile::Builder::new().prefix("trunkline-test-").tempdir().expect("temporary directory");
+        let within = self.within.unwrap_or_else(std::env::temp_dir);
+        let home = tempfile::Builder::new().prefix("trunkline-test-").tempdir_in(within).expect("temporary directory");
         let mut gateway = Gateway { child: None, output: None, addresses: Addresses::unset(), settings: self.settings, home };
         gateway.launch();
         gateway

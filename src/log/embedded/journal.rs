@@ -19,10 +19,11 @@ use super::LogSettings;
 use super::disk::{Disk, File};
 use super::files::{self, JOURNAL_HEADER_BYTES};
 use super::frame::{Encoder, Target};
+use super::pressure::Pressure;
 use super::recovery::journal_directory;
 use crate::log::error::Refused;
 use crate::log::lsn::{Barrier, Durability, Durable, Lsn};
-use crate::log::stats::JournalStats;
+use crate::log::stats::{JournalStats, Room};
 
 /// New room for entries is made in steps of this.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -73,12 +74,18 @@ pub struct Journal {
     end: AtomicU64,
     /// The end of the last entry that is acknowledged once it is synced.
     synced_end: AtomicU64,
+    pressure: Pressure,
     stats: Arc<JournalStats>,
 }
+
+/// How often a write that found no room is tried again.
+const ROOM_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What the one who writes knows.
 #[derive(Default)]
 struct Writer {
+    /// What found no room on the disk. Nobody was answered, so it can be written again.
+    held: Option<Gathered>,
     /// When something was written that is to be synced within the interval.
     unsynced_since: Option<Instant>,
 }
@@ -190,6 +197,7 @@ impl Journal {
             durable,
             end: AtomicU64::new(next),
             synced_end: AtomicU64::new(next),
+            pressure: Pressure::new(settings.watermarks),
             stats,
         }
     }
@@ -197,6 +205,11 @@ impl Journal {
     /// Up to where it is on disk.
     pub fn durable(&self) -> &Arc<Durable> {
         &self.durable
+    }
+
+    /// How much room there is.
+    pub fn pressure(&self) -> &Pressure {
+        &self.pressure
     }
 
     /// One past the last entry, written or not.
@@ -316,14 +329,19 @@ impl Journal {
                     if self.work(&mut writer, stop).is_err() {
                         return;
                     }
-                    writer.unsynced_since.map(|since| since + self.sync_interval)
+                    if stop && writer.held.is_some() {
+                        self.durable.fail("the disk is full, and the log is being closed");
+                        return;
+                    }
+                    let next_try = writer.held.is_some().then(|| Instant::now() + ROOM_INTERVAL);
+                    next_try.or_else(|| writer.unsynced_since.map(|since| since + self.sync_interval))
                 }
                 // Who holds it looks again when done, and wakes this thread if there is more.
                 None => None,
             };
             match next_sync {
                 _ if stop && self.durable.synced() == self.end() => return,
-                _ if self.has_work() && !self.writer.is_locked() => {}
+                _ if !self.pressure.is_stuck() && self.has_work() && !self.writer.is_locked() => {}
                 Some(due) => std::thread::park_timeout(due.saturating_duration_since(Instant::now())),
                 None => std::thread::park(),
             }
@@ -336,12 +354,12 @@ impl Journal {
         if self.durable.is_durable(barrier) {
             return true;
         }
-        if self.durable.is_crowded() {
+        if self.durable.is_crowded() || self.pressure.room() > Room::Ample {
             return false;
         }
         let Some(mut writer) = self.writer.try_lock() else { return false };
         let worked = self.work(&mut writer, false);
-        let is_due_later = writer.unsynced_since.is_some();
+        let is_due_later = writer.unsynced_since.is_some() || writer.held.is_some();
         drop(writer);
         if is_due_later || self.has_work() {
             self.durable.wake_writer();
@@ -370,12 +388,24 @@ impl Journal {
         let began = Instant::now();
         let mut is_asked_for = all;
         let mut bytes = 0;
-        if let Some(gathered) = self.gather() {
+        if let Some(gathered) = writer.held.take().or_else(|| self.gather()) {
+            if let Some(delay) = self.pressure.delay() {
+                std::thread::sleep(delay);
+            }
             bytes = gathered.end.0 - gathered.start.0;
-            self.write(writer, &gathered)?;
-            is_asked_for |= gathered.durability == Durability::Fsync;
-            if gathered.durability == Durability::Interval {
-                writer.unsynced_since.get_or_insert(began);
+            match self.write(writer, &gathered) {
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                    bytes = 0;
+                    self.wait_for_space(writer, gathered);
+                }
+                written => {
+                    written?;
+                    self.pressure.stick(false);
+                    is_asked_for |= gathered.durability == Durability::Fsync;
+                    if gathered.durability == Durability::Interval {
+                        writer.unsynced_since.get_or_insert(began);
+                    }
+                }
             }
         }
         let written = Instant::now();
@@ -388,6 +418,14 @@ impl Journal {
             self.stats.wrote(bytes, written - began);
         }
         Ok(())
+    }
+
+    /// Nothing of it is known to be on disk and nobody was told that it is, so it is written again when there is room.
+    fn wait_for_space(&self, writer: &mut Writer, gathered: Gathered) {
+        writer.held = Some(gathered);
+        if self.pressure.stick(true) {
+            tracing::error!(directory = %self.directory.display(), "no room for the journal: writing waits until there is");
+        }
     }
 
     /// Takes everything that waits, and keeps it in memory for readers.
@@ -433,7 +471,8 @@ impl Journal {
         let Some(newest) = newest else { return Ok(()) };
         let end = self.durable.written();
         let began = Instant::now();
-        newest.file.sync_data()?;
+        // For whatever reason: what was to be synced may be lost, and must not be taken for a write that found no room.
+        newest.file.sync_data().map_err(io::Error::other)?;
         writer.unsynced_since = None;
         self.stats.synced(began.elapsed());
         self.durable.advance(end);

@@ -6,13 +6,14 @@
 mod aborted;
 mod catalog;
 mod clean;
-mod disk;
+pub(crate) mod disk;
 mod expire;
 mod files;
 mod frame;
 pub mod inspect;
 mod journal;
 mod partition;
+mod pressure;
 mod recovery;
 mod refs;
 mod removed;
@@ -35,6 +36,7 @@ use parking_lot::{Condvar, Mutex, ReentrantMutex, ReentrantMutexGuard, RwLock};
 use smallvec::SmallVec;
 
 pub use partition::{Bounds, Partition};
+pub use pressure::Watermarks;
 pub use recovery::replay_any;
 
 use super::entry::{Entry, Write};
@@ -44,16 +46,19 @@ use super::name::TopicName;
 use super::record::{Limits, is_control_batch};
 use super::retention::Keeper;
 use super::state::{StateRecord, Table};
-use super::stats::{JournalStats, LogStats};
+use super::stats::{JournalStats, LogStats, Room};
 use super::stored::StoredBatch;
 use super::topic::{Topic, TopicId, TopicSettings};
 use super::transactions::Aborted;
 use catalog::Catalog;
 use clean::Cleaning;
 use disk::Disk;
+#[cfg(test)]
+pub(crate) use disk::simulated;
 use frame::{FLAG_BROADCAST, Target};
 use journal::{Body, Journal};
 use partition::BatchRef;
+use pressure::Pressure;
 use removed::Removed;
 use segment::OpenFiles;
 
@@ -80,6 +85,8 @@ pub struct LogSettings {
     pub segment_ms: u64,
     /// How many files of segments stay open between reads.
     pub open_segment_files_max: usize,
+    /// When the disk has too little room.
+    pub watermarks: Watermarks,
     /// How often retention and the size of the journal are looked at, in milliseconds.
     pub maintenance_interval_ms: u64,
     /// How often retention is looked at, in milliseconds.
@@ -109,6 +116,7 @@ impl Default for LogSettings {
             segment_bytes: 512 << 20,
             segment_ms: 7 * 24 * 3_600_000,
             open_segment_files_max: 1_000,
+            watermarks: Watermarks::default(),
             maintenance_interval_ms: 500,
             retention_interval_ms: 30_000,
             cleaning_interval_ms: 15_000,
@@ -189,6 +197,7 @@ impl Engine {
         let mut expired = Instant::now();
         let retention_interval = Duration::from_millis(self.settings.retention_interval_ms);
         self.run_every(self.settings.maintenance_interval_ms, "maintenance", || {
+            self.look_at_room()?;
             self.maintain()?;
             if expired.elapsed() >= retention_interval {
                 expired = Instant::now();
@@ -232,6 +241,22 @@ impl Engine {
             self.stopped.wait_for(&mut stopping, time);
         }
         *stopping
+    }
+
+    /// How much room the disk has left.
+    pub fn pressure(&self) -> &Pressure {
+        self.journal.pressure()
+    }
+
+    fn look_at_room(&self) -> std::io::Result<()> {
+        let available_bytes = self.settings.disk.space(&self.settings.directory)?.available_bytes;
+        match self.pressure().observe(available_bytes) {
+            Some(Room::Full) => tracing::error!(available_bytes, "the disk is full: records are refused until there is room"),
+            Some(Room::Low) => tracing::warn!(available_bytes, "the disk is nearly full: writing is slowed down"),
+            Some(Room::Ample) => tracing::info!(available_bytes, "the disk has room again"),
+            None => {}
+        }
+        Ok(())
     }
 
     /// Who knows what the views need.
@@ -324,7 +349,7 @@ impl Engine {
             (batches, Arc::clone(&state.segments), first)
         });
         if let Some(refs) = in_journal {
-            return self.read_refs(&refs);
+            return self.read_refs(partition, &refs);
         }
         let mut found = segments.read(from, bytes_max)?;
         found.retain(|batch| batch.base_offset < bound);
@@ -332,16 +357,16 @@ impl Engine {
             return Ok(found);
         }
         let Some(first) = first_in_journal.filter(|first| *first < bound) else { return Ok(Vec::new()) };
-        self.read_refs(&partition.with(|state| state.journal_batches(first, bound, bytes_max)).unwrap_or_default())
+        self.read_refs(partition, &partition.with(|state| state.journal_batches(first, bound, bytes_max)).unwrap_or_default())
     }
 
-    fn read_refs(&self, refs: &[BatchRef]) -> Result<Vec<StoredBatch>, ReadError> {
+    fn read_refs(&self, partition: &Partition, refs: &[BatchRef]) -> Result<Vec<StoredBatch>, ReadError> {
         let mut found = Vec::with_capacity(refs.len());
         for batch in refs {
             let bytes = self.journal.read(batch.position, batch.bytes as usize)?;
             found.push(StoredBatch::new(batch.base_offset, batch.span, bytes));
         }
-        Ok(found)
+        intact(partition, found)
     }
 
     /// The aborted transactions of a partition that had records in `from..to`, in the order of their markers.
@@ -360,7 +385,7 @@ impl Engine {
             return Ok(Some(batch));
         }
         let found = partition.with(|state| state.refs.iter().find(|batch| batch.max_timestamp_ms >= timestamp_ms).copied());
-        Ok(self.read_refs(found.as_slice())?.pop())
+        Ok(self.read_refs(partition, found.as_slice())?.pop())
     }
 
     /// The topic of a name.
@@ -457,6 +482,9 @@ impl Engine {
             segment_files_opened: self.segment_files.opened(),
             segment_files_deleted: self.removed.waiting(),
             cleaning: self.cleaning.stats(),
+            disk_available_bytes: self.pressure().available_bytes(),
+            disk_room: self.pressure().room(),
+            disk_refused: self.pressure().refused(),
             write: stats.write.snapshot(),
             sync: stats.sync.snapshot(),
             commits: stats.commits.snapshot(),
@@ -473,6 +501,18 @@ impl Engine {
         *self.stopping.lock() = true;
         self.stopped.notify_all();
         self.journal.stop();
+    }
+}
+
+/// What has been damaged on disk is named and never served. A checksum costs a fraction of what reading the bytes costs.
+fn intact(partition: &Partition, batches: Vec<StoredBatch>) -> Result<Vec<StoredBatch>, ReadError> {
+    match batches.iter().find(|batch| !batch.is_intact()) {
+        None => Ok(batches),
+        Some(damaged) => Err(ReadError::Corrupt {
+            partition: format!("{}-{}", partition.topic_name(), partition.index()),
+            offset: damaged.base_offset,
+            reason: "the checksum is not that of the bytes".to_owned(),
+        }),
     }
 }
 

@@ -56,6 +56,8 @@ pub fn recover(settings: &LogSettings, segment_files: &OpenFiles) -> Result<Reco
     for directory in [&journal, &topics] {
         disk.create_directory(directory).map_err(OpenError::io("creating", directory.clone()))?;
     }
+    // Without its directory's name on disk no file in it is.
+    disk.sync_directory(&settings.directory).map_err(OpenError::io("syncing", settings.directory.clone()))?;
     let durable = Arc::new(Durable::new(Lsn(u64::MAX)));
     let catalog =
         Catalog::new(segment_files.clone(), topics.clone(), Arc::clone(&durable), settings.durability, settings.topics_max);
@@ -71,7 +73,7 @@ pub fn recover(settings: &LogSettings, segment_files: &OpenFiles) -> Result<Reco
     let present = directory_names(disk, &topics).map_err(OpenError::io("listing", topics.clone()))?;
     replay.load_tables(&present)?;
     let (mut files, next) = replay.read_journal(&journal, settings.journal_file_bytes)?;
-    replay.attach_segments(&topics, &present)?;
+    replay.attach_segments(&topics, &present, files.get(1).map(|second| second.start))?;
     if files.is_empty() {
         let first = files::create_first_file(disk, &journal, next, settings.journal_file_bytes)
             .map_err(OpenError::io("creating a file in", journal))?;
@@ -124,7 +126,8 @@ impl Replay {
                 continue;
             }
             let segments = self
-                .open_segments(partition.topic_name(), directory.clone())
+                // Whether the journal holds what may be torn off is known once it was read, which needs these tables.
+                .open_segments(partition.topic_name(), directory.clone(), true)
                 .map_err(OpenError::io("opening the segments in", directory.clone()))?;
             each_batch(&segments, &directory, |batch| self.apply_table(number, batch, true))?;
         }
@@ -297,13 +300,13 @@ impl Replay {
     }
 
     /// Finds the segments of all partitions, and removes directories that belong to none.
-    fn attach_segments(&mut self, root: &Path, present: &HashSet<String>) -> Result<(), OpenError> {
+    fn attach_segments(&mut self, root: &Path, present: &HashSet<String>, oldest_ends: Option<u64>) -> Result<(), OpenError> {
         let mut unclaimed = present.clone();
         for partition in self.catalog.partitions() {
             let directory = partition.with(|state| state.segments.directory().to_owned());
             let name = directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             if unclaimed.remove(&name) {
-                self.attach(&partition, directory)?;
+                self.attach(&partition, directory, oldest_ends)?;
             }
             let compacts = self.catalog.topic(partition.topic_name()).is_some_and(|topic| topic.settings().cleanup.compacts());
             settle_bounds(&partition, compacts);
@@ -315,14 +318,18 @@ impl Replay {
         Ok(())
     }
 
-    fn open_segments(&self, topic: &TopicName, directory: PathBuf) -> std::io::Result<Segments> {
+    fn open_segments(&self, topic: &TopicName, directory: PathBuf, may_be_torn: bool) -> std::io::Result<Segments> {
         let identity = self.catalog.topic(topic).map_or(TopicId(0), |topic| topic.id());
-        Segments::open(self.segment_files.clone(), directory, identity)
+        Segments::open(self.segment_files.clone(), directory, identity, may_be_torn)
     }
 
-    fn attach(&self, partition: &Partition, directory: PathBuf) -> Result<(), OpenError> {
+    /// Segments are torn by a crash only while the oldest journal file is retired, which ends at `oldest_ends`: what was to be
+    /// in them is in that file then.
+    fn attach(&self, partition: &Partition, directory: PathBuf, oldest_ends: Option<u64>) -> Result<(), OpenError> {
+        let first = partition.with(|state| state.refs.front().map(|batch| batch.position));
+        let may_be_torn = first.zip(oldest_ends).is_some_and(|(first, end)| first < end);
         let segments = self
-            .open_segments(partition.topic_name(), directory.clone())
+            .open_segments(partition.topic_name(), directory.clone(), may_be_torn)
             .map_err(OpenError::io("opening the segments in", directory.clone()))?;
         if partition.topic_name().is_internal() && partition.id() > 1 {
             each_batch(&segments, &directory, |batch| note_keys(partition, batch, &self.limits, true))?;

@@ -2,19 +2,23 @@
 //!
 //! Writers go on meanwhile.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
+
 use super::Engine;
-use super::catalog::{partition_put, retired_put};
+use super::catalog::{partition_put, retired_put, table_name};
 use super::disk::Hold;
 use super::expire::{Stretch, advance_log_start};
 use super::partition::{BatchRef, Latest, Partition, PartitionState};
 use super::segment::{Roll, Segments};
 use crate::log::lsn::Lsn;
-use crate::log::record::{Limits, batch_of_one};
+use crate::log::record::{Limits, Record, batch_of_one};
+use crate::log::state::TOPICS;
 use crate::log::stored::StoredBatch;
 use crate::log::topic::{Topic, TopicSettings};
 
@@ -181,26 +185,60 @@ impl Engine {
     }
 
     /// Of a table of state only the newest change of each key is kept, each as a batch of its own at its offset.
+    ///
+    /// Of the catalog it is the newest of those that are due: until a newer one is read, the journal speaks of the topic as
+    /// it was before, and its records would belong to nobody.
     fn newest_changes(&self, partition: &Partition, due: &[BatchRef]) -> io::Result<Vec<StoredBatch>> {
         let stored_until = partition.with(|state| state.segments.next_offset());
-        let mut kept = Vec::new();
-        for batch in due.iter().filter(|batch| batch.base_offset >= stored_until) {
+        let mut changes = Vec::new();
+        // A crash in the middle of a retirement may have left the first changes of a batch in segments and not the rest.
+        for batch in due.iter().filter(|batch| batch.next_offset() > stored_until) {
             let bytes = self.journal.read(batch.position, batch.bytes as usize)?;
             let batch = StoredBatch::new(batch.base_offset, batch.span, bytes);
             for found in batch.records(&Limits::STORED).map_err(io::Error::other)? {
-                let (offset, record) = found.map_err(io::Error::other)?;
-                let is_newest = partition.with(|state| keep_change(state, &record.key.clone().unwrap_or_default(), offset));
-                if is_newest {
-                    kept.push(StoredBatch::new(offset, 1, batch_of_one(&record)));
-                }
+                changes.push(found.map_err(io::Error::other)?);
             }
         }
-        Ok(kept)
+        changes.retain(|(offset, _)| *offset >= stored_until);
+        let last = is_catalog(partition).then(|| last_of_each(&changes));
+        let stays = |(offset, record): &(u64, Record)| {
+            let key = record.key.clone().unwrap_or_default();
+            partition.with(|state| match &last {
+                Some(last) => last.get(&key) == Some(offset) && keep_due(state, &key, *offset, record.value.is_none()),
+                None => keep_change(state, &key, *offset),
+            })
+        };
+        let kept = changes.iter().filter(|change| stays(change));
+        Ok(kept.map(|(offset, record)| StoredBatch::new(*offset, 1, batch_of_one(record))).collect())
     }
 }
 
+/// Whether a table is the one that says which topics there are.
+pub fn is_catalog(partition: &Partition) -> bool {
+    *partition.topic_name() == table_name(TOPICS)
+}
+
+/// The offset of the last change of each key.
+fn last_of_each(changes: &[(u64, Record)]) -> HashMap<Bytes, u64> {
+    changes.iter().map(|(offset, record)| (record.key.clone().unwrap_or_default(), *offset)).collect()
+}
+
+/// Whether a change that is the last of its key so far must be kept: a deletion need not where segments hold nothing of it.
+fn keep_due(state: &mut PartitionState, key: &Bytes, offset: u64, is_deletion: bool) -> bool {
+    let Some(latest) = state.latest.as_mut() else { return false };
+    let Some(entry) = latest.get_mut(key) else { return false };
+    if !is_deletion || entry.stored {
+        entry.stored = true;
+        return true;
+    }
+    if entry.offset == offset {
+        latest.remove(key);
+    }
+    false
+}
+
 /// Whether a change is the newest of its key and must be kept, remembering that segments then hold the key.
-fn keep_change(state: &mut PartitionState, key: &bytes::Bytes, offset: u64) -> bool {
+fn keep_change(state: &mut PartitionState, key: &Bytes, offset: u64) -> bool {
     let Some(latest) = state.latest.as_mut() else { return false };
     match latest.get_mut(key) {
         Some(Latest { offset: newest, deleted, stored }) if *newest == offset => {

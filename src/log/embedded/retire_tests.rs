@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::disk::{Disk, File, FileSystem, Name, Open, OpenFile};
+use super::disk::{Disk, File, FileSystem, Name, Open, OpenFile, Space};
 use super::testing::{Place, settings};
 use crate::log::record::Compression;
 use crate::log::*;
@@ -49,6 +49,10 @@ impl FileSystem for Slow {
     fn remove_directory(&self, path: &Path) -> io::Result<()> {
         self.disk.remove_directory(path)
     }
+    fn space(&self, directory: &Path) -> io::Result<Space> {
+        self.disk.space(directory)
+    }
+
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         self.disk.sync_directory(path)
     }

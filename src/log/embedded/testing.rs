@@ -10,7 +10,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use smallvec::smallvec;
 
-use super::disk::{Disk, File, FileSystem, Name, Open};
+use super::disk::{Disk, File, FileSystem, Name, Open, Space};
 use crate::log::record::{BatchBuilder, BatchHeader, Compression, Outcome, Record, batch_of_one, marker_batch, sealed_for_tests};
 use crate::log::*;
 
@@ -216,6 +216,10 @@ impl FileSystem for Stops {
         self.change()?;
         self.disk.remove_directory(path)
     }
+    fn space(&self, directory: &Path) -> io::Result<Space> {
+        self.disk.space(directory)
+    }
+
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         self.change()?;
         self.disk.sync_directory(path)

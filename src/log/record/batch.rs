@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::cursor::RecordCursor;
 use super::fields::{Record, RecordView};
-use super::header::{BATCH_HEADER_BYTES, BatchHeader, CHECKSUMMED_FROM};
+use super::header::{BATCH_HEADER_BYTES, BatchHeader, CHECKSUM_AT, CHECKSUMMED_FROM};
 use super::varint::Input;
 use super::{BatchError, Compression, Limits};
 
@@ -133,4 +133,11 @@ pub fn records(
     limits: &Limits,
 ) -> Result<impl Iterator<Item = Result<(u64, Record), BatchError>> + use<>, BatchError> {
     RecordCursor::open(bytes, base_offset, limits)
+}
+
+/// Whether the checksum in a batch is the one of its bytes.
+pub fn has_own_checksum(batch: &[u8]) -> bool {
+    let field = batch.get(CHECKSUM_AT..CHECKSUMMED_FROM).and_then(|field| field.try_into().ok()).map(u32::from_be_bytes);
+    let covered = batch.get(CHECKSUMMED_FROM..).unwrap_or_default();
+    field == Some(crc_fast::crc32_iscsi(covered))
 }

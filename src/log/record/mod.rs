@@ -13,6 +13,7 @@ mod filter;
 mod header;
 pub mod varint;
 
+pub(crate) use batch::has_own_checksum;
 pub use batch::{ValidBatch, check_batch, records, validate_batch};
 #[cfg(test)]
 pub use builder::sealed_for_tests;

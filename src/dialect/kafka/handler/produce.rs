@@ -111,7 +111,7 @@ fn prepare(call: &Call, topic: Arc<Topic>, data: PartitionProduceData) -> Result
 /// Appends what was prepared, all in one step. What the response depends on waits for the returned position.
 fn append_all(call: &Call, prepared: Vec<PreparedTopic>) -> (ProduceResponse, Barrier) {
     let is_any = prepared.iter().flat_map(|topic| &topic.partitions).any(|(_, prepared)| prepared.is_ok());
-    let mut round = Round { unit: is_any.then(|| call.delivery().begin()), records: 0, bytes: 0, seen: Barrier::NONE };
+    let mut round = Round { unit: is_any.then(|| call.delivery().begin_records()), records: 0, bytes: 0, seen: Barrier::NONE };
     let mut responses = Vec::with_capacity(prepared.len());
     for topic in prepared {
         let append = |(index, prepared): (i32, Result<Prepared, Refusal>)| {

@@ -141,6 +141,11 @@ fn admit(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Result<Admitted, (Op
     if ctx.session.is_subscriber() && !spec.has(flag::SUBSCRIBER) {
         return reject(CommandError::SubscriberMode(spec.name.to_owned()));
     }
+    if spec.has(flag::DENYOOM)
+        && let Err(refused) = ctx.server.delivery.log().admit_records()
+    {
+        return reject(refused.into());
+    }
     let Some(transaction) = &ctx.session.transaction else { return Ok(Admitted::Run(index, spec)) };
     if spec.has(flag::CONTROL) {
         return Ok(Admitted::Run(index, spec));

@@ -1,6 +1,6 @@
 //! Who says what stays when segments are rewritten: by key, by need, or as a table of state.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
@@ -117,7 +117,35 @@ impl Judge for ByNeed<'_> {
 }
 
 /// Of a table of state the newest put of each key stays.
-pub struct ByTable<'a>(pub &'a Partition);
+pub struct ByTable<'a> {
+    partition: &'a Partition,
+    /// The last change of each key in segments, where that counts: see [`ByTable::of_catalog`].
+    last: Option<HashMap<Bytes, u64>>,
+    /// The keys of which something was kept.
+    pub held: HashSet<Bytes>,
+}
+
+impl<'a> ByTable<'a> {
+    /// The newest is what memory knows as such.
+    pub fn new(partition: &'a Partition) -> Self {
+        Self { partition, last: None, held: HashSet::new() }
+    }
+
+    /// The newest is the last of those in segments: until a newer one is read from the journal, the journal speaks of a topic
+    /// as it was before.
+    pub fn of_catalog(partition: &'a Partition, last: HashMap<Bytes, u64>) -> Self {
+        Self { partition, last: Some(last), held: HashSet::new() }
+    }
+
+    fn newest(&self, key: &Bytes) -> Option<u64> {
+        match &self.last {
+            Some(last) => last.get(key).copied(),
+            None => {
+                self.partition.with(|state| state.latest.as_ref().and_then(|latest| latest.get(key)).map(|latest| latest.offset))
+            }
+        }
+    }
+}
 
 impl Judge for ByTable<'_> {
     fn batch(&mut self, _batch: &StoredBatch, _header: &BatchHeader) -> Whole {
@@ -126,7 +154,10 @@ impl Judge for ByTable<'_> {
 
     fn record(&mut self, _header: &BatchHeader, offset: u64, record: &RecordView<'_>) -> Stay {
         let key = Bytes::copy_from_slice(record.key.unwrap_or_default());
-        let newest = self.0.with(|state| state.latest.as_ref().and_then(|latest| latest.get(&key)).map(|latest| latest.offset));
-        if newest == Some(offset) && record.value.is_some() { Stay::Kept } else { Stay::Gone }
+        if self.newest(&key) != Some(offset) || record.value.is_none() {
+            return Stay::Gone;
+        }
+        self.held.insert(key);
+        Stay::Kept
     }
 }

@@ -14,22 +14,29 @@ mod transactions;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::Engine;
 use super::disk::Hold;
 use super::partition::Partition;
+use super::retire::is_catalog;
 use super::segment::{Rewriter, Segment, Segments};
+use crate::log::record::Limits;
 use crate::log::stats::{CleaningStats, Removal};
 use crate::log::topic::Topic;
 use judge::{ByTable, Judge};
 use pace::Pace;
 use rewrite::{Course, Outcome, rewrite};
+
+/// So much of a table is read at a time, in bytes.
+const READ_BYTES: usize = 1 << 20;
 
 /// Segments of a table are not rewritten below this, in bytes.
 const TABLE_FROM_BYTES: u64 = 1 << 20;
@@ -219,11 +226,15 @@ impl Engine {
         }
         self.settle()?;
         segments.seal();
+        let mut judge = match is_catalog(partition) {
+            true => ByTable::of_catalog(partition, last_of_each_key(segments)?),
+            false => ByTable::new(partition),
+        };
         for group in groups(segments.list(), u64::MAX >> 1) {
             let mut rewriter = Rewriter::new(segments, group)?;
             let mut course = Course { horizon_ms: 0, moved: &mut |_| true };
             let directory = segments.directory().to_owned();
-            let Some(outcome) = rewrite(&mut rewriter, &directory, &mut ByTable(partition), &mut course)? else {
+            let Some(outcome) = rewrite(&mut rewriter, &directory, &mut judge, &mut course)? else {
                 rewriter.abandon(&directory);
                 return Ok(());
             };
@@ -231,14 +242,34 @@ impl Engine {
             rewriter.swap(&directory, outcome.segment.as_ref())?;
             segments.replace(rewriter.old(), outcome.segment);
         }
-        // Nothing of a deleted key is left in segments, so its deletion need not be kept either.
+        // A deletion need not be kept where nothing of its key is left in segments.
         partition.with(|state| {
             state.table_bytes = segments.bytes();
             if let Some(latest) = state.latest.as_mut() {
-                latest.retain(|_, latest| !(latest.deleted && latest.stored));
+                latest.retain(|key, latest| {
+                    latest.stored = judge.held.contains(key);
+                    latest.stored || !latest.deleted
+                });
             }
         });
         Ok(())
+    }
+}
+
+/// The offset of the last change of each key that a table's segments hold.
+fn last_of_each_key(segments: &Segments) -> io::Result<HashMap<Bytes, u64>> {
+    let mut last = HashMap::new();
+    let mut from = 0;
+    loop {
+        let batches = segments.read(from, READ_BYTES)?;
+        let Some(newest) = batches.last() else { return Ok(last) };
+        from = newest.last_offset + 1;
+        for batch in &batches {
+            for found in batch.records(&Limits::STORED).map_err(io::Error::other)? {
+                let (offset, record) = found.map_err(io::Error::other)?;
+                last.insert(record.key.unwrap_or_default(), offset);
+            }
+        }
     }
 }
 

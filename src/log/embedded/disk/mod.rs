@@ -4,6 +4,8 @@
 //! or forget what was not synced, so the engine is tested against every disk that it may meet.
 
 mod real;
+#[cfg(test)]
+pub mod simulated;
 mod whole;
 
 use std::fmt::Debug;
@@ -48,6 +50,15 @@ pub struct Name {
     pub is_directory: bool,
 }
 
+/// The room of a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// All of it, in bytes.
+    pub total_bytes: u64,
+    /// What may still be written, in bytes.
+    pub available_bytes: u64,
+}
+
 /// What the engine asks of a file system. Durable is what a sync of the file covers, and what a sync of its directory names.
 pub trait FileSystem: Debug + Send + Sync {
     /// Opens a file.
@@ -73,6 +84,9 @@ pub trait FileSystem: Debug + Send + Sync {
 
     /// Makes the names in a directory durable.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
+
+    /// The room of the file system that a directory lies in.
+    fn space(&self, directory: &Path) -> io::Result<Space>;
 
     /// The right to remove or replace files of a data directory; `None` while another process needs them to stay.
     fn hold(&self, directory: &Path) -> io::Result<Option<Hold>> {

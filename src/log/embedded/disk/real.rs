@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{File, FileSystem, Hold, Name, Open, OpenFile};
+use super::{File, FileSystem, Hold, Name, Open, OpenFile, Space};
 
 /// The file system of the operating system.
 #[derive(Debug)]
@@ -60,6 +60,12 @@ impl FileSystem for Real {
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         SystemFile::open(path)?.sync_all()
+    }
+
+    fn space(&self, directory: &Path) -> io::Result<Space> {
+        let found = rustix::fs::statvfs(directory)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Ok(Space { total_bytes: bytes(found.f_blocks), available_bytes: bytes(found.f_bavail) })
     }
 
     fn hold(&self, directory: &Path) -> io::Result<Option<Hold>> {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
+use super::super::disk::Hold;
 use super::super::files::journal_file_name;
 use super::super::frame::Frame;
 use super::super::journal::FIRST_POSITION;
@@ -53,6 +54,8 @@ impl<'a> Survey<'a> {
     }
 
     fn run(mut self) -> io::Result<Contents> {
+        // Nothing moves from journal to segments between a look at these and one at that.
+        let _held = if self.inspector.is_live { Some(Hold::shared(&self.inspector.directory)?) } else { None };
         let directories = self.inspector.partition_directories()?;
         let mut tables: Vec<&str> =
             directories.iter().filter(|name| name.starts_with("__")).filter_map(|name| name.strip_suffix("-0")).collect();

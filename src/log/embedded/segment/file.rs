@@ -22,6 +22,17 @@ pub const EXTENSIONS: [&str; 4] = ["log", "index", "timeindex", aborted::EXTENSI
 /// How much is read at a time by those who want a single batch, in bytes.
 const LOOK_BYTES: usize = 64 << 10;
 
+/// How a segment ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// Another one follows.
+    Sealed,
+    /// It is the last.
+    Last,
+    /// It is the last, and a crash may have torn it.
+    MayBeTorn,
+}
+
 /// One file of a partition's log and its two indexes. Clones share what is open.
 #[derive(Debug, Clone)]
 pub struct Segment {
@@ -72,12 +83,13 @@ impl Segment {
     }
 
     /// Finds out what is in a segment's files, and mends its indexes.
-    pub(super) fn open(files: &OpenFiles, directory: &Path, base_offset: u64, is_last: bool) -> io::Result<Self> {
+    pub(super) fn open(files: &OpenFiles, directory: &Path, base_offset: u64, end: End) -> io::Result<Self> {
+        let is_last = end != End::Sealed;
         let mut segment = Self { records: Arc::default(), ..Self::new(files, directory, base_offset) };
         let log = segment.log.get()?;
         segment.bytes = log.length()?;
         segment.first_timestamp_ms = Scan::new(&*log, 0, segment.bytes, LOOK_BYTES).skip()?.map(|header| header.max_timestamp);
-        segment.mend(&log, is_last)?;
+        segment.mend(&log, end)?;
         segment.has_aborted = segment.log.disk().exists(segment.aborted.path());
         if segment.has_aborted && is_last {
             segment.cut_aborted()?;
@@ -86,7 +98,8 @@ impl Segment {
     }
 
     /// Reads on from where both indexes are known to be right, and adds what they lack.
-    fn mend(&mut self, log: &File, is_last: bool) -> io::Result<()> {
+    fn mend(&mut self, log: &File, end: End) -> io::Result<()> {
+        let is_last = end != End::Sealed;
         let disk = self.log.disk().clone();
         let open = |handle: &Handle| disk.open(handle.path(), Open::Append);
         let (offsets, times) = (open(&self.offsets)?, open(&self.times)?);
@@ -107,7 +120,8 @@ impl Segment {
                     self.next_offset = batch.last_offset + 1;
                 }
                 Found::End => break,
-                Found::Batch(_) | Found::Damaged if is_last => {
+                Found::Batch(_) | Found::Damaged if end == End::Last => return Err(self.damaged(at)),
+                Found::Batch(_) | Found::Damaged if end == End::MayBeTorn => {
                     tracing::warn!(file = %self.log.path().display(), from = at, to = self.bytes, "cut a torn end off a segment");
                     disk.open(self.log.path(), Open::Write)?.set_length(at)?;
                     self.bytes = at;
@@ -312,7 +326,13 @@ impl Segment {
     }
 
     fn damaged(&self, at: u64) -> io::Error {
-        io::Error::new(io::ErrorKind::InvalidData, format!("{} holds no record batch at byte {at}", self.log.path().display()))
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!(
+                "{} holds no record batch at byte {at}; `trunkline log verify` says more, `trunkline log repair` is the way out",
+                self.log.path().display()
+            ),
+        )
     }
 
     /// Keeps its files open, so that whoever knows them reads on when their names are gone.

@@ -18,6 +18,7 @@ mod tests;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use file::End;
 pub use file::{EXTENSIONS, Segment, path};
 pub use open_files::OpenFiles;
 pub use swap::Rewriter;
@@ -47,13 +48,14 @@ impl Segments {
         Self { files, directory, identity, list: Vec::new() }
     }
 
-    /// Finds the segments in a directory, ends what a crash interrupted, and cuts what was torn off the end of the last one.
-    /// A directory that belongs to an earlier topic of the same name is emptied.
-    pub fn open(files: OpenFiles, directory: PathBuf, identity: TopicId) -> io::Result<Self> {
+    /// Finds the segments in a directory, and ends what a crash interrupted. A directory that belongs to an earlier topic of
+    /// the same name is emptied. `may_be_torn`: the journal still holds what was last moved here, so that an end which is no
+    /// whole batch is cut; without that it is damage, and an error.
+    pub fn open(files: OpenFiles, directory: PathBuf, identity: TopicId, may_be_torn: bool) -> io::Result<Self> {
         let mut segments = Self::empty(files, directory, identity);
         let disk = segments.disk().clone();
         if !segments.is_own() {
-            disk.remove_directory(&segments.directory)?;
+            disk.clear_directory(&segments.directory)?;
             return Ok(segments);
         }
         swap::settle(&disk, &segments.directory)?;
@@ -63,7 +65,14 @@ impl Segments {
         bases.sort_unstable();
         for (index, base) in bases.iter().enumerate() {
             let following = bases.get(index + 1).copied();
-            let mut segment = Segment::open(&segments.files, &segments.directory, *base, following.is_none())?;
+            let mut segment = {
+                let end = match following {
+                    Some(_) => End::Sealed,
+                    None if may_be_torn => End::MayBeTorn,
+                    None => End::Last,
+                };
+                Segment::open(&segments.files, &segments.directory, *base, end)?
+            };
             segment.is_sealed = following.is_some();
             segment.next_offset = segment.next_offset.min(following.unwrap_or(u64::MAX));
             segments.list.extend(Some(segment).filter(|segment| segment.bytes > 0));

@@ -21,7 +21,7 @@ fn segments(directory: &Path) -> Segments {
 }
 
 fn reopened(directory: &Path) -> Segments {
-    Segments::open(files(8), directory.join("orders-0"), IDENTITY).expect("it opens")
+    Segments::open(files(8), directory.join("orders-0"), IDENTITY, true).expect("it opens")
 }
 
 /// A batch of records of 500 bytes.
