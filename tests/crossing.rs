@@ -17,5 +17,7 @@ mod partitions;
 mod seen;
 #[path = "crossing/shared.rs"]
 mod shared;
+#[path = "crossing/streams.rs"]
+mod streams;
 #[path = "crossing/table.rs"]
 mod table;

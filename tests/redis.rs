@@ -1,7 +1,12 @@
 //! The Redis dialect through a real client library, against a gateway of its own: what Redis promises, and what the log adds.
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::unwrap_used)]
 
 mod support;
+
+#[path = "redis/editing.rs"]
+mod editing;
+#[path = "redis/streams.rs"]
+mod streams;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

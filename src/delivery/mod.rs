@@ -13,6 +13,7 @@ mod partitioner;
 pub mod queue;
 mod queues;
 mod reader;
+pub mod series;
 mod settlement;
 mod tail;
 mod taker;
@@ -32,27 +33,30 @@ pub use flow::{Flow, Meter};
 pub use kept::KeptState;
 pub use observer::{GroupSnapshot, Observer, PartitionSnapshot, QueueSnapshot, TailSnapshot, TopicSnapshot};
 pub use partitioner::{Placing, partition_of};
-pub use queue::{Class, End, Kind, Overflow, QueueOptions};
+pub use queue::{Class, End, Kind, Overflow, QueueOptions, RunSet, Side, Stretch};
 pub use reader::RecordReader;
 pub use settlement::Settlement;
 pub use tail::{Announcement, ByteSet, Form, LagLimits, Listener, Part, Pattern};
 pub use taker::{Claim, Credit, Position, Serve, Taker, TakerId, TakerSpec};
-pub use unit::{Appended, ProduceError, Target, Unit};
+pub use unit::{Appended, Asker, ProduceError, Target, Unit};
 pub use view::{QueueSpec, Start, view_name};
 
 use crate::log::record::varint::Input;
 use crate::log::{
-    Change, Holders, Keeper, Log, LogSettings, Lsn, Needs, OpenError, Partition, ReadError, Refused, Table, TopicName,
+    Change, Holders, Keeper, Log, LogSettings, Lsn, Needs, OpenError, Partition, ReadError, Refused, Signal, Table, TopicName,
 };
 use alarms::Alarms;
 use queue::StateOps;
 use queues::Queues;
+use series::SeriesView;
 use tail::Tails;
 use transaction::{TRANSACTIONS, Transactions};
 use view::View;
 
 /// The states of the queue views.
 const QUEUES: Table = Table("__queues");
+/// The states of the series.
+const SERIES: Table = Table("__series");
 /// Which producer ids are taken.
 const PRODUCERS: Table = Table("__producers");
 /// How often transactions are looked at for those whose time is over.
@@ -71,6 +75,9 @@ pub trait Holder: Send + Sync {
 /// Everything that the one lock guards.
 struct Views {
     queues: Queues,
+    series: HashMap<TopicName, SeriesView>,
+    /// Who waits for more in a series, by its name.
+    watchers: HashMap<TopicName, Vec<(Watch, Signal)>>,
     alarms: Alarms,
     steward: Option<Arc<dyn Steward>>,
     tails: Tails,
@@ -79,6 +86,10 @@ struct Views {
     next_producer_id: i64,
     producer_ids_taken: i64,
 }
+
+/// One who waits for more in a series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Watch(u64);
 
 struct Inner {
     log: Log,
@@ -119,12 +130,14 @@ impl Delivery {
     /// Opens the log and brings the views back to where they were.
     pub fn open(settings: LogSettings) -> Result<Self, StartError> {
         let log = Log::open(settings)?;
-        for table in [QUEUES, PRODUCERS, TRANSACTIONS] {
+        for table in [QUEUES, SERIES, PRODUCERS, TRANSACTIONS] {
             log.open_table(table)?;
         }
         let taken = load_producer_ids(&log)?;
         let mut views = Views {
             queues: load_queues(&log)?,
+            series: series::load(&log)?,
+            watchers: HashMap::new(),
             alarms: Alarms::default(),
             steward: None,
             tails: Tails::default(),
@@ -253,6 +266,14 @@ impl Inner {
             unit.commit();
             views = self.views.lock();
         }
+        let due = views.series.iter().filter(|(_, view)| view.changed && view.put_at < before);
+        let due: Vec<TopicName> = due.map(|(name, _)| name.clone()).collect();
+        for names in due.chunks(256) {
+            let mut unit = Unit::new(&self.log, views);
+            names.iter().for_each(|name| unit.put_series(name));
+            unit.commit();
+            views = self.views.lock();
+        }
     }
 }
 
@@ -273,6 +294,10 @@ impl Keeper for ViewKeeper {
         };
         let views = inner.views.lock();
         let mut needs = views.queues.of_topic(partition.topic_name()).map(of_view).fold(Needs::nothing(), Needs::and);
+        if let Some(view) = views.series.get(partition.topic_name()).filter(|_| partition.index() == 0) {
+            let (floor, except) = view.state.needed();
+            needs = needs.and(Needs { floor, except });
+        }
         drop(views);
         for holder in inner.holders.read().iter().filter(|_| holders == Holders::All) {
             if let Some(floor) = holder.floor(partition.topic_name(), partition.index()) {

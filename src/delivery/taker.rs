@@ -54,8 +54,13 @@ impl Credit {
 pub enum Serve {
     /// It is in flight until it is accepted or released.
     Claim,
-    /// It is accepted in the same step, taken from this end.
-    Pop(End),
+    /// It is accepted in the same step, and so are those behind it.
+    Pop {
+        /// The end they are taken from.
+        end: End,
+        /// How many at most, all for one credit.
+        count_max: u64,
+    },
     /// It is moved to an end of another queue view in the same step.
     Move {
         /// The end it is taken from.

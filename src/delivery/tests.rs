@@ -237,7 +237,7 @@ fn one_credit_shared_by_takers_of_two_queues_gets_one_record() {
         signal: Signal::default(),
         credit: Arc::clone(&credit),
         shared: None,
-        serve: Serve::Pop(End::Head),
+        serve: Serve::Pop { end: End::Head, count_max: 1 },
         class: Class::Queued,
         priority: 0,
     };

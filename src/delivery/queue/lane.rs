@@ -1,14 +1,15 @@
 //! What a queue view knows of one partition.
 //!
-//! Every offset in `floor..end` is done, in flight, placed at the front, returned (kept by the queue, across partitions) or fresh.
-//! Fresh is what is left: at or above `cursor` and not in `gone`. The cursor is never itself gone, so the next fresh record costs
-//! nothing to find. `hidden` is `gone` and the broadcast records together, and exists only while there are any.
+//! Every offset in `floor..end` is done, in flight, placed or fresh. Fresh is what is left: at or above `cursor` and not in `gone`. The
+//! cursor is never itself gone, so the next fresh record costs nothing to find. Whatever is placed has a place below the cursor, so
+//! it comes before everything fresh. `hidden` is `gone` and the broadcast records together, and exists only while there are any.
 
 use std::ops::Range;
 
-use super::front::FrontRuns;
+use super::place::Place;
+use super::placed::{Placed, PlacedRun};
 use super::traces::Traces;
-use super::{Class, Kind, RunSet};
+use super::{Class, End, Kind, RunSet};
 
 /// Below this many runs `hidden` is cheap to build again, and is dropped when nothing needs it.
 const HIDDEN_KEPT_FROM_RUNS: usize = 16;
@@ -16,8 +17,8 @@ const HIDDEN_KEPT_FROM_RUNS: usize = 16;
 /// What is remembered of a record that was taken once: where it belongs, and how it fared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Trace {
-    /// Its offset, or what placing it at the front gave.
-    pub place: i64,
+    /// Where it goes when it comes back.
+    pub place: Place,
     /// Times it was taken.
     pub acquired: u32,
     /// Times it came back as failed.
@@ -42,25 +43,41 @@ pub(super) struct Lane {
     /// Written with [`Kind::Broadcast`] and not done.
     pub broadcast: RunSet,
     hidden: Option<Box<RunSet>>,
-    pub front: FrontRuns,
+    /// What stands at an explicit place; broadcast records apart.
+    pub placed: [Placed; 2],
     pub in_flight: Traces,
     /// Traces of records that are ready.
     pub history: Traces,
 }
 
 impl Lane {
-    /// A lane without claims. `gone` is what is done and what stands at the front; all sets lie in `bounds`.
-    pub fn restored(bounds: Range<u64>, done: RunSet, gone: RunSet, broadcast: RunSet, front: FrontRuns) -> Self {
+    /// A lane without claims. `done` and `broadcast` lie in `bounds`.
+    pub fn restored(bounds: Range<u64>, done: RunSet, broadcast: RunSet) -> Self {
         let (floor, end) = (bounds.start, bounds.end);
-        let mut lane = Lane { floor, cursor: floor, end, done, gone, broadcast, front, ..Lane::default() };
+        let mut lane = Lane { floor, cursor: floor, end, gone: done.clone(), done, broadcast, ..Lane::default() };
         lane.settle_cursor();
         lane.hide_broadcast(bounds);
         lane
     }
 
-    /// Ready records that the lane itself holds: fresh, and placed at the front.
+    /// Ready records.
     pub fn ready(&self, class: Class) -> u64 {
-        (self.end - self.cursor) - self.passed_over(class).len() + self.front.count()
+        (self.end - self.cursor) - self.passed_over(class).len() + self.placed(class).map(Placed::count).sum::<u64>()
+    }
+
+    /// What stands at an explicit place, as far as this class sees it.
+    pub fn placed(&self, class: Class) -> impl Iterator<Item = &Placed> {
+        let [plain, broadcast] = &self.placed;
+        [Some(plain), (class == Class::All).then_some(broadcast)].into_iter().flatten()
+    }
+
+    /// Offset and place of the first or last of what stands at an explicit place.
+    pub fn placed_at(&self, end: End, class: Class) -> Option<(u64, Place)> {
+        let found = self.placed(class).filter_map(|placed| placed.at(end));
+        match end {
+            End::Head => found.min_by_key(|(_, place)| *place),
+            End::Tail => found.max_by_key(|(_, place)| *place),
+        }
     }
 
     /// What a scan for fresh records of this class leaves out.
@@ -114,16 +131,20 @@ impl Lane {
         self.end = self.end.max(end);
     }
 
-    /// Marks what is not done of `range`, and was not placed at the front, as broadcast.
+    /// Marks what is not done of `range`, and was given no place of its own, as broadcast.
     fn add_broadcast(&mut self, range: Range<u64>) {
         let range = range.start.max(self.floor)..range.end.max(self.floor);
         let undone: Vec<_> = self.done.gaps_in(range.clone()).collect();
         for part in undone {
             self.broadcast.insert_range(part);
         }
-        if self.front.head().is_some_and(|(offset, _)| offset >= range.start) {
-            for run in self.front.iter() {
+        let [plain, broadcast] = &mut self.placed;
+        for run in plain.remove_range(range.clone()) {
+            if run.is_natural() {
+                broadcast.insert(run);
+            } else {
                 self.broadcast.remove_range(run.first..run.end());
+                plain.insert(run);
             }
         }
         self.hide_broadcast(range);
@@ -178,19 +199,13 @@ impl Lane {
         }
     }
 
-    /// Whatever of `range` is held is fresh, at its own place: the cursor goes back to it.
+    /// Whatever of `range` is held is ready, at its own place.
     pub fn deliver(&mut self, range: Range<u64>) {
         let parts: Vec<_> = self.held.runs_in(range).collect();
         for part in parts {
-            let passed = part.start..self.cursor;
-            self.cursor = self.cursor.min(part.start);
-            for passed_over in [Some(&mut self.gone), self.hidden.as_deref_mut()].into_iter().flatten() {
-                passed_over.insert_range(passed.clone());
-                passed_over.remove_range(part.clone());
-            }
-            self.held.remove_range(part);
+            self.held.remove_range(part.clone());
+            self.make_ready(part);
         }
-        self.settle_cursor();
     }
 
     /// Moves the cursor over what is gone.
@@ -214,10 +229,15 @@ impl Lane {
         }
     }
 
-    /// Records that were neither done nor in flight nor anywhere else are fresh again, even below the cursor.
-    pub fn make_fresh_range(&mut self, range: Range<u64>) {
+    /// Neighbours that were neither done nor in flight nor placed are ready at their own places: fresh, and the cursor goes back to them.
+    pub fn make_ready(&mut self, range: Range<u64>) {
         let range = range.start.max(self.floor)..range.end.min(self.end);
         if range.is_empty() {
+            return;
+        }
+        if range.start < self.cursor && self.placed.iter().any(|placed| !placed.is_empty()) {
+            // What is placed comes before what is fresh, so among it this is placed too, where it is already.
+            range.for_each(|offset| self.put_back(offset, Place::of(offset)));
             return;
         }
         // What lies between them and the cursor is not fresh.
@@ -248,15 +268,19 @@ impl Lane {
         }
     }
 
-    /// All of `range` is done, whatever it was, save for what the queue keeps of it.
-    pub fn finish_range(&mut self, range: Range<u64>) {
+    /// All of `range` is done, whatever it was; tells how many claims end with it.
+    pub fn finish_range(&mut self, range: Range<u64>) -> u64 {
+        let claims = self.in_flight.remove_in(&range).len() as u64;
+        self.history.remove_in(&range);
         let range = range.start.max(self.floor)..range.end;
         if range.is_empty() {
-            return;
+            return claims;
         }
         self.reach(range.end);
         self.take_fresh_range(range.clone());
-        self.front.remove_range(range.clone());
+        for placed in &mut self.placed {
+            placed.remove_range(range.clone());
+        }
         self.broadcast.remove_range(range.clone());
         self.held.remove_range(range.clone());
         if range.start == self.floor {
@@ -267,6 +291,7 @@ impl Lane {
             self.done.insert_range(range);
         }
         self.forget_hidden();
+        claims
     }
 
     fn settle_floor(&mut self) {
@@ -281,19 +306,83 @@ impl Lane {
         }
     }
 
-    /// The traces in `range` of records that are ready, taken out.
-    pub fn forget_history(&mut self, range: &Range<u64>) -> Vec<Trace> {
-        self.history.remove_in(range)
+    /// The place of a record that is not done.
+    pub fn place_of(&self, offset: u64) -> Place {
+        let traced = |traces: &Traces| traces.get(&offset).map(|trace| trace.place);
+        // What is remembered of a record that stands somewhere may be older than where it stands.
+        let known = traced(&self.in_flight).or_else(|| self.explicit_place_of(offset)).or_else(|| traced(&self.history));
+        known.unwrap_or(Place::of(offset))
     }
 
-    /// Claims in `range` end; tells how many there were.
-    pub fn forget_claims(&mut self, range: &Range<u64>) -> u64 {
-        self.in_flight.remove_in(range).len() as u64
+    /// Where a ready record stands, if it is not fresh.
+    pub fn explicit_place_of(&self, offset: u64) -> Option<Place> {
+        self.placed.iter().find_map(|placed| placed.place_of(offset))
     }
 
-    /// The place of a record that is ready or in flight.
-    pub fn place_of(&self, offset: u64) -> i64 {
-        let traced = self.history.get(&offset).or_else(|| self.in_flight.get(&offset));
-        traced.map(|trace| trace.place).or_else(|| self.front.place_of(offset)).unwrap_or(offset as i64)
+    /// A placed record is no longer. False if it is not placed.
+    pub fn take_placed(&mut self, offset: u64) -> bool {
+        self.placed.iter_mut().any(|placed| placed.remove(offset))
+    }
+
+    /// What is fresh at or below a place is placed, where it is already, so that something can stand behind it.
+    pub fn uncover(&mut self, place: Place) {
+        let Ok(upto) = u64::try_from(place.base) else { return };
+        let upto = upto.saturating_add(1).min(self.end);
+        if upto <= self.cursor {
+            return;
+        }
+        let fresh: Vec<_> = self.gone.gaps_in(self.cursor..upto).collect();
+        self.take_fresh_range(self.cursor..upto);
+        for run in fresh {
+            for plain in self.broadcast.gaps_in(run.clone()) {
+                place_natural(&mut self.placed[0], plain);
+            }
+            for broadcast in self.broadcast.runs_in(run) {
+                place_natural(&mut self.placed[1], broadcast);
+            }
+        }
+    }
+
+    /// What is placed of a range is no longer, and goes back to its places when it is ready again. Tells what that was.
+    pub fn lift_placed(&mut self, range: &Range<u64>) -> Vec<Range<u64>> {
+        let lifted: Vec<_> = self.placed.iter_mut().flat_map(|placed| placed.remove_range(range.clone())).collect();
+        for run in &lifted {
+            if run.is_natural() && self.history.is_empty() {
+                continue;
+            }
+            for offset in run.first..run.end() {
+                let place = run.place_of(offset);
+                if !self.history.set_place(offset, place) && !run.is_natural() {
+                    self.history.insert(offset, Trace { place, acquired: 0, delivered: 0 });
+                }
+            }
+        }
+        lifted.iter().map(|run| run.first..run.end()).collect()
+    }
+
+    /// What is fresh before something placed is placed too.
+    pub fn settle_placed(&mut self) {
+        if let Some((_, place)) = self.placed_at(End::Tail, Class::All) {
+            self.uncover(place);
+        }
+    }
+
+    /// A record that is neither fresh nor placed is ready at its place. Where something stands there, it goes right behind it.
+    pub fn put_back(&mut self, offset: u64, mut place: Place) {
+        let of_kind = usize::from(self.is_broadcast(offset));
+        if let Some(placed) = self.placed.get_mut(of_kind) {
+            while !placed.insert(PlacedRun::single(offset, place)) && place.step < u64::MAX {
+                place.step += 1;
+            }
+        }
+    }
+}
+
+/// Places records where they are already, between the records of a run where it must be.
+fn place_natural(placed: &mut Placed, range: Range<u64>) {
+    if !placed.insert(PlacedRun::natural(range.clone())) {
+        for offset in range {
+            placed.insert(PlacedRun::single(offset, Place::of(offset)));
+        }
     }
 }

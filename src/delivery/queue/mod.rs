@@ -3,13 +3,15 @@
 //! [`QueueState`] is a pure state machine. Positions go in and out; it has no clock, does no I/O, knows no taker and never sees a
 //! record. What must survive a crash is a [`StateOp`] or stands in a snapshot; claims are neither, so they end with the process.
 
+mod arrange;
 mod due;
-mod front;
 mod lane;
 mod marks;
 mod op;
 mod options;
 mod order;
+mod place;
+mod placed;
 mod ranks;
 mod runmap;
 mod seen;
@@ -22,6 +24,8 @@ pub use crate::log::runs::RunSet;
 pub(in crate::delivery) use due::time_after;
 pub use op::{Mark, StateOp, StateOps};
 pub use options::{Overflow, QueueOptions};
+pub use order::Stretch;
+pub use place::{Place, Side};
 pub use seen::ID_BYTES_MAX;
 pub use snapshot::SnapshotError;
 pub use state::{Needed, QueueState, Taken, UnknownPartition};
@@ -29,6 +33,8 @@ pub use traces::FailureSpread;
 
 #[cfg(test)]
 mod held_tests;
+#[cfg(test)]
+mod run_tests;
 #[cfg(test)]
 mod tests;
 

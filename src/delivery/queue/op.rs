@@ -2,19 +2,20 @@
 //!
 //! An operation is a tag byte and varints. Applying the operations since a snapshot, in their order, gives the state without its claims.
 
-use crate::log::record::varint::{Input, put_uvarint};
+use crate::log::record::varint::{Input, put_uvarint, put_varint};
 
 use bytes::Bytes;
 
 use super::seen::{put_id, read_id};
-use super::{Class, RunSet};
-use crate::log::runs::OFFSET_MAX;
+use super::{Class, Place, RunSet};
+use crate::log::runs::{OFFSET_MAX, PLACE_MIN};
 
 const ACCEPT: u8 = 1;
 const FRONT: u8 = 2;
 const FAILED: u8 = 3;
 const PURGE_ALL: u8 = 4;
 const PURGE_QUEUED: u8 = 5;
+const PLACE: u8 = 6;
 const DEADLINE: u8 = 16;
 const WAIT: u8 = 17;
 const WEIGHT: u8 = 18;
@@ -57,6 +58,15 @@ pub enum StateOp {
         first: u64,
         /// How many.
         count: u64,
+    },
+    /// A record stands at a place.
+    Place {
+        /// Where it lies.
+        partition: u32,
+        /// Its offset.
+        offset: u64,
+        /// Its place: below its offset, since it was appended after what it stands beside.
+        place: Place,
     },
     /// A record came back as failed.
     Failed {
@@ -109,6 +119,11 @@ impl StateOp {
                 out.push(FRONT);
                 [u64::from(*partition), *first, *count].into_iter().for_each(|field| put_uvarint(out, field));
             }
+            StateOp::Place { partition, offset, place } => {
+                out.push(PLACE);
+                [u64::from(*partition), *offset].into_iter().for_each(|field| put_uvarint(out, field));
+                put_place(out, *place);
+            }
             StateOp::Failed { partition, offset, delivered } => {
                 out.push(FAILED);
                 let fields = [u64::from(*partition), *offset, u64::from(*delivered)];
@@ -147,6 +162,11 @@ impl StateOp {
                 let (partition, first, count) = (number(input)?, offset(input)?, offset(input)?);
                 Some(StateOp::Front { partition, first, count })
             }
+            PLACE => {
+                let (partition, offset) = (number(input)?, offset(input)?);
+                let place = place_of(input).filter(|place| place.base < offset as i64)?;
+                Some(StateOp::Place { partition, offset, place })
+            }
             FAILED => {
                 let (partition, offset, delivered) = (number(input)?, offset(input)?, number(input)?);
                 Some(StateOp::Failed { partition, offset, delivered })
@@ -183,6 +203,18 @@ fn number(input: &mut Input<'_>) -> Option<u32> {
 
 fn offset(input: &mut Input<'_>) -> Option<u64> {
     input.uvarint().filter(|offset| *offset < OFFSET_MAX)
+}
+
+/// Appends a place: its base, and its step with the bits turned round, because most steps end in zeros.
+pub(super) fn put_place(out: &mut Vec<u8>, place: Place) {
+    put_varint(out, place.base);
+    put_uvarint(out, place.step.reverse_bits());
+}
+
+/// Reads what [`put_place`] wrote.
+pub(super) fn place_of(input: &mut Input<'_>) -> Option<Place> {
+    let base = input.varlong().filter(|base| (PLACE_MIN..OFFSET_MAX as i64).contains(base))?;
+    Some(Place { base, step: input.uvarint()?.reverse_bits() })
 }
 
 /// The operations of one atomic step on one queue, gathered as they happen.
@@ -228,7 +260,7 @@ impl StateOps {
                 StateOp::Accept { .. } => {}
                 // What is known of a record that is done already is not kept.
                 StateOp::Mark { .. } | StateOp::Seen { .. } => {}
-                StateOp::Front { .. } | StateOp::Failed { .. } | StateOp::Purge { .. } => break,
+                StateOp::Front { .. } | StateOp::Place { .. } | StateOp::Failed { .. } | StateOp::Purge { .. } => break,
             }
         }
         self.ops.push(StateOp::Accept { partition, runs: RunSet::from_iter([offset]) });
@@ -249,6 +281,11 @@ impl StateOps {
     /// A record came back as failed, for the `delivered`th time.
     pub fn failed(&mut self, partition: u32, offset: u64, delivered: u32) {
         self.ops.push(StateOp::Failed { partition, offset, delivered });
+    }
+
+    /// A record stands at a place.
+    pub fn place(&mut self, partition: u32, offset: u64, place: Place) {
+        self.ops.push(StateOp::Place { partition, offset, place });
     }
 
     /// Something is known of records. They join those just before them of which the same is known.

@@ -52,7 +52,7 @@ impl Ranks {
     }
 
     /// The first or last ready record.
-    fn at(&self, end: End) -> Option<(u32, u64)> {
+    pub fn at(&self, end: End) -> Option<(u32, u64)> {
         let found = match end {
             End::Head => {
                 let level = self.ready.last_key_value()?.0.0;
@@ -111,14 +111,6 @@ impl QueueState {
     /// The level of a record that is not done.
     pub fn level_of(&self, partition: u32, offset: u64) -> u8 {
         self.ranks.as_ref().and_then(|ranks| ranks.level_of(partition, offset)).unwrap_or(0)
-    }
-
-    /// The first or last ready record with a level is ready no more.
-    pub(super) fn take_ranked(&mut self, end: End) -> Option<(u32, u64)> {
-        let ranks = self.ranks.as_mut()?;
-        let (partition, offset) = ranks.at(end)?;
-        ranks.take(partition, &(offset..offset + 1));
-        Some((partition, offset))
     }
 
     /// Ready records with a level in a range are ready no more. Tells which they were.

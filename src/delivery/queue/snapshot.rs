@@ -1,21 +1,23 @@
 //! A queue as bytes: what is done, where things were placed, and how often records failed. Claims are left out.
 //!
-//! Version byte, next front place, partitions; for each: floor, end, done, broadcast, front runs, traces. Then levels, sizes,
-//! deadlines and records that wait: runs of partition, first offset, count and value. Then ids
-//! that were seen: until when, length, bytes. All numbers are varints.
+//! Version byte, next front place, partitions; for each: floor, end, done, broadcast, runs at places that are not their natural ones,
+//! traces. Then levels, sizes, deadlines and records that wait: runs of partition, first offset, count and value. Then ids that were
+//! seen: until when, length, bytes. All numbers are varints.
 //! Reading trusts nothing: sets that overlap where they must not are damage.
 
 use bytes::Bytes;
 
 use crate::log::record::varint::{Input, put_uvarint, put_varint};
 
-use super::RunSet;
 use super::due::Due;
-use super::front::{FrontRun, FrontRuns};
 use super::lane::{Lane, Trace};
+use super::op::{place_of, put_place};
+use super::place::Place;
+use super::placed::PlacedRun;
 use super::seen::Seen;
 use super::state::QueueState;
 use super::traces::Traces;
+use super::{Class, RunSet};
 use crate::log::runs::{OFFSET_MAX, PLACE_MIN};
 
 const VERSION: u8 = 2;
@@ -81,12 +83,13 @@ fn put_lane(out: &mut Vec<u8>, lane: &Lane) {
     put_uvarint(out, lane.end);
     lane.done.encode(out);
     lane.broadcast.encode(out);
-    let front = front_with_claims(lane);
-    put_uvarint(out, front.len() as u64);
-    for run in front {
+    let runs = placed_with_claims(lane);
+    put_uvarint(out, runs.len() as u64);
+    for run in runs {
         put_uvarint(out, run.first);
         put_uvarint(out, run.count);
-        put_varint(out, run.top);
+        out.push(u8::from(run.falling && run.count > 1));
+        put_place(out, run.low);
     }
     let mut traces: Vec<_> = lane.history.iter().chain(&lane.in_flight).collect();
     traces.sort_unstable_by_key(|(offset, _)| **offset);
@@ -98,21 +101,40 @@ fn put_lane(out: &mut Vec<u8>, lane: &Lane) {
     }
 }
 
-/// The front as it will be when all that was taken from it is back.
-fn front_with_claims(lane: &Lane) -> Vec<FrontRun> {
-    let returned = lane.history.iter().filter(|(offset, _)| lane.front.place_of(**offset).is_none());
-    let away = returned.chain(&lane.in_flight).filter(|(_, trace)| trace.place < 0);
-    let away = away.map(|(offset, trace)| FrontRun { first: *offset, count: 1, top: trace.place });
-    let mut runs: Vec<FrontRun> = lane.front.iter().chain(away).collect();
-    runs.sort_unstable_by_key(|run| run.first);
+/// What will stand at a place not its own when all that was taken is back, in the order of the places.
+fn placed_with_claims(lane: &Lane) -> Vec<PlacedRun> {
+    let waiting = lane.history.iter().filter(|(offset, _)| lane.explicit_place_of(**offset).is_none());
+    let mut away: Vec<_> =
+        lane.in_flight.iter().chain(waiting).map(|(offset, trace)| PlacedRun::single(*offset, trace.place)).collect();
+    away.sort_unstable_by_key(|run| run.low);
+    let placed = lane.placed(Class::All).flat_map(|placed| placed.iter());
+    let mut runs: Vec<PlacedRun> = placed.flat_map(|run| cut(run, &away)).chain(away.iter().copied()).collect();
+    // What stands at its natural place is not written.
+    runs.retain(|run| !run.is_natural());
+    runs.sort_unstable_by_key(|run| run.low);
     runs.dedup_by(|next, run| {
-        let joined = run.end() == next.first && run.lowest_place() - 1 == next.top;
-        if joined {
-            run.count += next.count;
+        let joined = run.joined(next);
+        if let Some(joined) = joined {
+            *run = joined;
         }
-        joined
+        joined.is_some()
     });
     runs
+}
+
+/// A run in parts, between which others, in rising order of place, go back to their places.
+fn cut(run: PlacedRun, others: &[PlacedRun]) -> Vec<PlacedRun> {
+    let inside = others.partition_point(|other| other.low <= run.low)..others.partition_point(|other| other.low <= run.high());
+    let (mut parts, mut from) = (Vec::new(), 0);
+    for other in others.get(inside).into_iter().flatten() {
+        let below = run.count_below(other.low);
+        if below > from {
+            parts.push(run.slice(from..below));
+            from = below;
+        }
+    }
+    parts.push(run.slice(from..run.count));
+    parts
 }
 
 fn read_queue(input: &mut Input<'_>) -> Option<QueueState> {
@@ -134,6 +156,9 @@ fn read_queue(input: &mut Input<'_>) -> Option<QueueState> {
     })?;
     let seen = Seen::decode(input)?;
     queue.seen = (seen != Seen::default()).then(|| Box::new(seen));
+    for partition in 0..queue.partition_count() {
+        queue.change(partition, Lane::settle_placed);
+    }
     Some(queue)
 }
 
@@ -146,35 +171,35 @@ fn read_lane(input: &mut Input<'_>, next_front_place: i64) -> Option<Lane> {
     if broadcast.iter().any(|run| done.runs_in(run).next().is_some()) {
         return None;
     }
-    let mut gone = done.clone();
-    let front = read_front(input, floor..end, next_front_place, &mut gone)?;
-    if front.iter().any(|run| broadcast.runs_in(run.first..run.end()).next().is_some()) {
-        return None;
-    }
-    let mut lane = Lane::restored(floor..end, done, gone, broadcast, front);
+    let mut lane = Lane::restored(floor..end, done, broadcast);
+    read_placed(input, &mut lane, next_front_place)?;
     lane.history = read_traces(input, &lane)?;
     Some(lane)
 }
 
-/// Reads the front runs and adds them to what is gone, which must not hold them yet.
-fn read_front(
-    input: &mut Input<'_>,
-    bounds: std::ops::Range<u64>,
-    next_front_place: i64,
-    gone: &mut RunSet,
-) -> Option<FrontRuns> {
-    let count = input.uvarint()?;
-    let mut front = FrontRuns::default();
-    for _ in 0..count {
-        let run = FrontRun { first: input.uvarint()?, count: input.uvarint()?, top: input.varlong()? };
-        let end = run.first.checked_add(run.count)?;
-        let inside = run.count > 0 && run.first >= bounds.start && end <= bounds.end;
-        let placed = inside && run.top < 0 && run.top >= PLACE_MIN && run.lowest_place() > next_front_place;
-        if !placed || gone.insert_range(run.first..end) != run.count || !front.push(run) {
+/// Reads the runs at explicit places, which must be free and hold neither done nor broadcast records. What is fresh among them is
+/// placed when it is known what has a level and what waits.
+fn read_placed(input: &mut Input<'_>, lane: &mut Lane, next_front_place: i64) -> Option<()> {
+    let mut runs = Vec::new();
+    let mut offsets = RunSet::new();
+    for _ in 0..input.uvarint()? {
+        let (first, count, falling) = (input.uvarint()?, input.uvarint()?, input.byte()? == 1);
+        let end = first.checked_add(count)?;
+        let run = PlacedRun { first, count, low: place_of(input)?, falling };
+        let inside = count > 0 && first >= lane.floor && end <= lane.end;
+        let taken = |set: &RunSet| set.runs_in(first..end).next().is_some();
+        if !inside || taken(&lane.done) || taken(&lane.broadcast) || offsets.insert_range(first..end) != count {
             return None;
         }
+        if run.low <= Place::whole(next_front_place) || run.high().base >= end as i64 {
+            return None;
+        }
+        runs.push(run);
     }
-    Some(front)
+    for run in &runs {
+        lane.take_fresh_range(run.first..run.end());
+    }
+    runs.into_iter().all(|run| lane.placed[0].insert(run)).then_some(())
 }
 
 fn read_traces(input: &mut Input<'_>, lane: &Lane) -> Option<Traces> {

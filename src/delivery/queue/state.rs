@@ -1,20 +1,20 @@
 //! The state machine of one queue view over a topic with any number of partitions.
 //!
-//! Order: what stands at the front or was returned comes first, by place; then fresh records, each partition in its own order,
-//! the partitions in turn. A record's place is its offset, unless it was placed at the front.
+//! Order: what has a level comes first; then what stands at an explicit place, by place; then fresh records, each partition in its own order, the
+//! partitions in turn. A record's place is its offset until it is given another: at the front, or beside a record.
 //!
 //! Natural replay is `extend` first, then the operation. An operation that names records beyond the end extends the partition itself,
 //! and a later `extend` over them only adds their kind.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::front::FrontRun;
 use super::lane::{Lane, Trace};
 use super::marks::Weights;
+use super::place::Place;
+use super::placed::PlacedRun;
 use super::ranks::Ranks;
 use super::seen::Seen;
 use super::timers::Timers;
@@ -53,8 +53,9 @@ pub struct UnknownPartition(pub u32);
 /// Where a ready record waits.
 #[derive(Debug, Clone, Copy)]
 enum Home {
-    Returned(i64),
-    Front(i64),
+    /// Before the others, by its level.
+    Ranked,
+    Placed(Place),
     Fresh,
 }
 
@@ -69,14 +70,13 @@ struct Spot {
 #[derive(Debug, Clone)]
 pub struct QueueState {
     pub(super) lanes: Vec<Lane>,
-    /// Returned records below their partition's cursor or from the front, by place and partition; broadcast ones apart.
-    pub(super) returned: [BTreeMap<(i64, u32), u64>; 2],
     pub(super) next_front_place: i64,
     /// The partition whose fresh records are next.
     pub(super) turn: u32,
-    /// Ready records in the lanes, for class `All` and `Queued`.
+    /// Ready records in the lanes, for class `All` and `Queued`: those without a level.
     in_lanes: [u64; 2],
-    at_front: u64,
+    /// Ready records at an explicit place.
+    placed: u64,
     in_flight: u64,
     // What nearly no queue has.
     pub(super) timers: Option<Box<Timers>>,
@@ -92,19 +92,16 @@ impl QueueState {
         Self::from_lanes(lanes, -1)
     }
 
-    /// A queue of these lanes, nothing returned and nothing in flight.
+    /// A queue of these lanes, nothing in flight.
     pub(super) fn from_lanes(lanes: Vec<Lane>, next_front_place: i64) -> Self {
         let ready = |class| lanes.iter().map(|lane| lane.ready(class)).sum();
-        let in_lanes = [ready(Class::All), ready(Class::Queued)];
-        let at_front = lanes.iter().map(|lane| lane.front.count()).sum();
-        let returned = [BTreeMap::new(), BTreeMap::new()];
+        let (in_lanes, placed) = ([ready(Class::All), ready(Class::Queued)], lanes.iter().map(placed_count).sum());
         QueueState {
             lanes,
-            returned,
             next_front_place,
             turn: 0,
             in_lanes,
-            at_front,
+            placed,
             in_flight: 0,
             timers: None,
             ranks: None,
@@ -132,13 +129,9 @@ impl QueueState {
 
     /// Records that could be taken now.
     pub fn ready(&self, class: Class) -> u64 {
-        let [plain, broadcast] = &self.returned;
         let ranked = self.ranks.as_ref().map_or(0, |ranks| ranks.ready());
-        ranked
-            + match class {
-                Class::All => self.in_lanes[0] + (plain.len() + broadcast.len()) as u64,
-                Class::Queued => self.in_lanes[1] + plain.len() as u64,
-            }
+        let [all, queued] = self.in_lanes;
+        ranked + if class == Class::All { all } else { queued }
     }
 
     /// Records taken and neither accepted nor released.
@@ -188,7 +181,6 @@ impl QueueState {
     /// What is held of `range` is ready, each record at its own place.
     pub fn deliver(&mut self, partition: u32, range: Range<u64>) {
         self.change(partition, |lane| lane.deliver(range.clone()));
-        self.refresh_returned(partition);
         self.due_again_in(partition, range);
     }
 
@@ -256,32 +248,15 @@ impl QueueState {
         if self.ranks.is_some() && !self.put_ranked_back(partition, offset..offset + 1).is_empty() {
             return;
         }
-        let Some(lane) = self.lanes.get(partition as usize) else { return };
-        let place = lane.place_of(offset);
-        if place >= 0 && offset >= lane.cursor {
-            self.change(partition, |lane| lane.make_fresh(offset));
-        } else {
-            let [plain, broadcast] = &mut self.returned;
-            let waiting = if lane.is_broadcast(offset) { broadcast } else { plain };
-            waiting.insert((place, partition), offset);
-        }
-    }
-
-    /// The cursor of a partition has gone back: what was returned above it is fresh again, in its order.
-    pub(super) fn refresh_returned(&mut self, partition: u32) {
-        let Some(cursor) = self.lanes.get(partition as usize).map(|lane| lane.cursor as i64) else { return };
-        let mut above = Vec::new();
-        for returned in &mut self.returned {
-            let here = returned.range((cursor, 0)..).filter(|((_, at), _)| *at == partition);
-            let keys: Vec<_> = here.map(|(key, offset)| (*key, *offset)).collect();
-            for (key, offset) in keys {
-                returned.remove(&key);
-                above.push(offset);
+        self.change(partition, |lane| {
+            let place = lane.place_of(offset);
+            if place == Place::of(offset) && offset >= lane.cursor {
+                lane.make_fresh(offset);
+            } else {
+                lane.uncover(place);
+                lane.put_back(offset, place);
             }
-        }
-        for offset in above {
-            self.change(partition, |lane| lane.make_fresh(offset));
-        }
+        });
     }
 
     /// A record that is ready is so no more, wherever it stood. False if it is not ready.
@@ -289,19 +264,18 @@ impl QueueState {
         if self.ranks.is_some() && !self.detach_ranked(partition, &(offset..offset + 1)).is_empty() {
             return true;
         }
-        let Some(lane) = self.lanes.get(partition as usize) else { return false };
-        let key = (lane.place_of(offset), partition);
-        let is_fresh = (lane.cursor..lane.end).contains(&offset) && !lane.gone.contains(offset);
-        let is_at_front = lane.front.place_of(offset).is_some();
-        if self.returned.iter_mut().any(|waiting| waiting.get(&key) == Some(&offset) && waiting.remove(&key).is_some()) {
-            return true;
-        }
-        if is_at_front {
-            self.change(partition, |lane| lane.front.remove(offset));
-        } else if is_fresh {
-            self.change(partition, |lane| lane.take_fresh(offset));
-        }
-        is_at_front || is_fresh
+        let mut is_ready = false;
+        self.change(partition, |lane| {
+            if let Some(place) = lane.explicit_place_of(offset) {
+                // What comes back goes there.
+                lane.history.set_place(offset, place);
+                is_ready = lane.take_placed(offset);
+            } else if (lane.cursor..lane.end).contains(&offset) && !lane.gone.contains(offset) {
+                lane.take_fresh(offset);
+                is_ready = true;
+            }
+        });
+        is_ready
     }
 
     /// How often a ready or in-flight record came back as failed.
@@ -312,16 +286,14 @@ impl QueueState {
     }
 
     /// Records `first..first + count` were each in turn placed at the head, so the last of them is now the first of the queue.
-    /// False if that cannot be: the partition is unknown, later records
-    /// stand at the front already, or there are no places left.
+    /// False if that cannot be: the partition is unknown, or there are no places left.
     pub fn place_front(&mut self, partition: u32, first: u64, count: u64) -> bool {
         let range = first..first.saturating_add(count).min(OFFSET_MAX);
-        let Some(lane) = self.lanes.get(partition as usize) else { return false };
-        if range.is_empty() || lane.front.head().is_some_and(|(offset, _)| offset >= first) {
+        if range.is_empty() || partition >= self.partition_count() {
             return range.is_empty();
         }
         let top = self.next_front_place;
-        let next = top - (range.end - range.start) as i64;
+        let next = top.saturating_sub_unsigned(range.end - range.start);
         if next < PLACE_MIN {
             return false;
         }
@@ -359,6 +331,10 @@ impl QueueState {
             StateOp::Front { partition, first, count } => {
                 self.known(*partition)?;
                 self.place_front(*partition, *first, *count);
+            }
+            StateOp::Place { partition, offset, place } => {
+                self.known(*partition)?;
+                self.place(*partition, *offset, *place);
             }
             StateOp::Failed { partition, offset, delivered } => {
                 self.known(*partition)?;
@@ -437,48 +413,38 @@ impl QueueState {
 
     /// All of `range` is done, whatever it was.
     fn finish_range(&mut self, partition: u32, range: Range<u64>) {
-        let Some(lane) = self.lanes.get_mut(partition as usize) else { return };
-        self.in_flight -= lane.forget_claims(&range);
-        for trace in lane.forget_history(&range) {
-            let key = (trace.place, partition);
-            // A record that is fresh or at the front is in neither map, and its key names no other.
-            for waiting in &mut self.returned {
-                waiting.remove(&key);
-            }
-        }
         self.forget(partition, range.clone());
-        self.change(partition, |lane| lane.finish_range(range));
+        let mut claims = 0;
+        self.change(partition, |lane| claims = lane.finish_range(range));
+        self.in_flight -= claims;
     }
 
     /// Changes a lane and keeps the counts true.
     pub(super) fn change(&mut self, partition: u32, change: impl FnOnce(&mut Lane)) {
         let Some(lane) = self.lanes.get_mut(partition as usize) else { return };
-        let before = [lane.ready(Class::All), lane.ready(Class::Queued), lane.front.count()];
+        let before = [lane.ready(Class::All), lane.ready(Class::Queued), placed_count(lane)];
         change(lane);
         self.in_lanes[0] = self.in_lanes[0] + lane.ready(Class::All) - before[0];
         self.in_lanes[1] = self.in_lanes[1] + lane.ready(Class::Queued) - before[1];
-        self.at_front = self.at_front + lane.front.count() - before[2];
+        self.placed = self.placed + placed_count(lane) - before[2];
+    }
+
+    /// The record at an end, which stays ready.
+    pub fn peek(&self, end: End, class: Class) -> Option<(u32, u64)> {
+        self.find(end, class).map(|spot| (spot.partition, spot.offset))
     }
 
     /// Finds the record at an end, and it is ready no more.
     fn detach(&mut self, end: End, class: Class) -> Option<Spot> {
-        if end == End::Head
-            && let Some(spot) = self.ranked(end)
-        {
-            return Some(spot);
-        }
-        let found = match end {
-            End::Head => self.placed(End::Head, class).or_else(|| self.fresh_head(class)),
-            End::Tail => self.fresh_tail(class).or_else(|| self.placed(End::Tail, class)),
-        };
-        let Some(spot) = found else { return self.ranked(end) };
+        let spot = self.find(end, class)?;
         match spot.home {
-            Home::Returned(place) => {
-                for waiting in &mut self.returned {
-                    waiting.remove(&(place, spot.partition));
-                }
+            Home::Placed(_) => self.change(spot.partition, |lane| {
+                let taken = lane.take_placed(spot.offset);
+                debug_assert!(taken, "what was found at an end is there");
+            }),
+            Home::Ranked => {
+                self.detach_ranked(spot.partition, &(spot.offset..spot.offset + 1));
             }
-            Home::Front(_) => self.change(spot.partition, |lane| lane.front.remove(spot.offset)),
             Home::Fresh => {
                 self.change(spot.partition, |lane| lane.take_fresh(spot.offset));
                 if end == End::Head {
@@ -489,10 +455,17 @@ impl QueueState {
         Some(spot)
     }
 
-    /// Takes the first or last record with a level out.
-    fn ranked(&mut self, end: End) -> Option<Spot> {
-        let (partition, offset) = self.take_ranked(end)?;
-        Some(Spot { partition, offset, home: Home::Fresh })
+    fn find(&self, end: End, class: Class) -> Option<Spot> {
+        match end {
+            End::Head => self.ranked(end).or_else(|| self.placed(end, class)).or_else(|| self.fresh_head(class)),
+            End::Tail => self.fresh_tail(class).or_else(|| self.placed(end, class)).or_else(|| self.ranked(end)),
+        }
+    }
+
+    /// The first or last record with a level.
+    fn ranked(&self, end: End) -> Option<Spot> {
+        let (partition, offset) = self.ranks.as_ref()?.at(end)?;
+        Some(Spot { partition, offset, home: Home::Ranked })
     }
 
     /// The partitions from the one whose turn it is.
@@ -512,45 +485,39 @@ impl QueueState {
             .find_map(|(partition, lane)| lane.fresh_tail(class).map(|offset| Spot { partition, offset, home: Home::Fresh }))
     }
 
-    /// The first or last of the records that were returned or placed at the front.
+    /// The first or last of the records at an explicit place.
     fn placed(&self, end: End, class: Class) -> Option<Spot> {
-        if self.at_front == 0 && self.returned.iter().all(BTreeMap::is_empty) {
+        if self.placed == 0 {
             return None;
         }
-        let mut best: Option<(i64, Spot)> = None;
-        let mut consider = |place: i64, spot: Spot| {
-            let nearer = |(held, at): &(i64, Spot)| match end {
-                End::Head => (place, spot.partition) < (*held, at.partition),
-                End::Tail => (place, spot.partition) > (*held, at.partition),
-            };
-            if best.as_ref().is_none_or(nearer) {
-                best = Some((place, spot));
-            }
+        let found = (0_u32..).zip(&self.lanes).filter_map(|(partition, lane)| {
+            let (offset, place) = lane.placed_at(end, class)?;
+            Some(((place, partition), Spot { partition, offset, home: Home::Placed(place) }))
+        });
+        let nearest = match end {
+            End::Head => found.min_by_key(|(key, _)| *key),
+            End::Tail => found.max_by_key(|(key, _)| *key),
         };
-        let [plain, broadcast] = &self.returned;
-        let visible = [Some(plain), (class == Class::All).then_some(broadcast)];
-        for waiting in visible.into_iter().flatten() {
-            let found = match end {
-                End::Head => waiting.first_key_value(),
-                End::Tail => waiting.last_key_value(),
-            };
-            if let Some(((place, partition), offset)) = found {
-                consider(*place, Spot { partition: *partition, offset: *offset, home: Home::Returned(*place) });
-            }
-        }
-        if self.at_front > 0 {
-            for (partition, lane) in (0_u32..).zip(&self.lanes) {
-                let found = match end {
-                    End::Head => lane.front.head(),
-                    End::Tail => lane.front.tail(),
-                };
-                if let Some((offset, place)) = found {
-                    consider(place, Spot { partition, offset, home: Home::Front(place) });
-                }
-            }
-        }
-        best.map(|(_, spot)| spot)
+        nearest.map(|(_, spot)| spot)
     }
+}
+
+#[cfg(test)]
+impl QueueState {
+    /// About what the state takes beside the records, in bytes.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let of_lane = |lane: &Lane| {
+            let sets = [&lane.done, &lane.gone, &lane.broadcast].map(|set| set.run_count().next_multiple_of(11) * 16);
+            let placed = lane.placed(Class::All).map(super::placed::Placed::memory_bytes);
+            let traces = (lane.in_flight.len() + lane.history.len()) * size_of::<(u64, Trace)>();
+            size_of::<Lane>() + sets.iter().sum::<usize>() + placed.sum::<usize>() + traces
+        };
+        size_of::<Self>() + self.lanes.iter().map(of_lane).sum::<usize>()
+    }
+}
+
+fn placed_count(lane: &Lane) -> u64 {
+    lane.placed(Class::All).map(super::placed::Placed::count).sum()
 }
 
 /// What the taker is told, and what is remembered, of a record that was just detached.
@@ -558,10 +525,10 @@ fn taken(lane: &mut Lane, spot: Spot) -> (Taken, Trace) {
     let known = if lane.history.is_empty() { None } else { lane.history.remove(&spot.offset) };
     let (acquired, delivered) = known.map_or((0, 0), |trace| (trace.acquired, trace.delivered));
     let acquired = acquired.saturating_add(1);
-    let redelivered = known.is_some() || spot.offset < lane.recovered_below;
+    let redelivered = acquired > 1 || spot.offset < lane.recovered_below;
     let place = match spot.home {
-        Home::Returned(place) | Home::Front(place) => place,
-        Home::Fresh => spot.offset as i64,
+        Home::Placed(place) => place,
+        Home::Fresh | Home::Ranked => Place::of(spot.offset),
     };
     let Spot { partition, offset, .. } = spot;
     (Taken { partition, offset, redelivered, acquired, delivered }, Trace { place, acquired, delivered })
@@ -574,8 +541,8 @@ fn place_front(lane: &mut Lane, range: Range<u64>, top: i64) {
     lane.take_fresh_range(range.clone());
     lane.broadcast.remove_range(range.clone());
     for part in fresh {
-        let count = part.end - part.start;
-        let run = FrontRun { first: part.start, count, top: top - (part.start - range.start) as i64 };
-        lane.front.push(run);
+        // The last of them has the lowest place.
+        let (count, low) = (part.end - part.start, top.saturating_sub_unsigned(part.end - 1 - range.start));
+        lane.placed[0].insert(PlacedRun { first: part.start, count, low: Place::whole(low), falling: true });
     }
 }

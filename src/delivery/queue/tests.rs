@@ -11,76 +11,8 @@ use crate::log::record::varint::Input;
 
 mod aging;
 
-// ---- runs ----
-
-#[derive(Debug, Clone)]
-enum RunStep {
-    Insert(u64, u64),
-    Remove(u64, u64),
-    RemoveBelow(u64),
-    TakeRun(u64),
-}
-
-fn run_step() -> impl Strategy<Value = RunStep> {
-    prop_oneof![
-        4 => (0_u64..60, 0_u64..8).prop_map(|(at, n)| RunStep::Insert(at, at + n)),
-        3 => (0_u64..60, 0_u64..8).prop_map(|(at, n)| RunStep::Remove(at, at + n)),
-        1 => (0_u64..60).prop_map(RunStep::RemoveBelow),
-        1 => (0_u64..60).prop_map(RunStep::TakeRun),
-    ]
-}
-
-fn members(set: &RunSet) -> Vec<u64> {
-    set.iter().flatten().collect()
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
-
-    #[test]
-    fn a_run_set_is_a_set(steps in prop::collection::vec(run_step(), 1..40), from in 0_u64..70, length in 0_u64..30) {
-        let (mut set, mut model) = (RunSet::new(), BTreeSet::new());
-        for step in steps {
-            match step {
-                RunStep::Insert(a, b) => {
-                    let added = (a..b).filter(|v| model.insert(*v)).count();
-                    prop_assert_eq!(set.insert_range(a..b), added as u64);
-                }
-                RunStep::Remove(a, b) => {
-                    let removed = (a..b).filter(|v| model.remove(v)).count();
-                    prop_assert_eq!(set.remove_range(a..b), removed as u64);
-                }
-                RunStep::RemoveBelow(bound) => {
-                    set.remove_below(bound);
-                    model.retain(|v| *v >= bound);
-                }
-                RunStep::TakeRun(at) => {
-                    let starts_there = model.first() == Some(&at);
-                    let end = set.take_run_from(at);
-                    prop_assert_eq!(end.is_some(), starts_there);
-                    (at..end.unwrap_or(at)).for_each(|v| prop_assert_simple(model.remove(&v)));
-                }
-            }
-            prop_assert_eq!(set.len(), model.len() as u64);
-            prop_assert_eq!(members(&set), model.iter().copied().collect::<Vec<_>>());
-            let touching = set.iter().zip(set.iter().skip(1)).any(|(a, b)| a.end >= b.start);
-            prop_assert!(!touching);
-        }
-        prop_assert_eq!(set.contains(from), model.contains(&from));
-        prop_assert_eq!(set.next_absent(from), (from..).find(|v| !model.contains(v)).unwrap());
-        prop_assert_eq!(set.prev_absent(from), (0..from).rev().find(|v| !model.contains(v)));
-        prop_assert_eq!((set.first(), set.last()), (model.first().copied(), model.last().copied()));
-        let window = from..from + length;
-        let inside: Vec<u64> = set.runs_in(window.clone()).flatten().collect();
-        prop_assert_eq!(inside, model.range(window.clone()).copied().collect::<Vec<_>>());
-        let outside: Vec<u64> = set.gaps_in(window.clone()).flatten().collect();
-        prop_assert_eq!(outside, window.filter(|v| !model.contains(v)).collect::<Vec<_>>());
-        let mut bytes = Vec::new();
-        set.encode(&mut bytes);
-        let mut input = Input::new(&bytes);
-        prop_assert_eq!(RunSet::decode(&mut input), Some(set));
-        prop_assert!(input.is_empty());
-    }
 
     #[test]
     fn random_bytes_are_no_queue_and_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
@@ -108,10 +40,6 @@ proptest! {
     }
 }
 
-fn prop_assert_simple(held: bool) {
-    assert!(held);
-}
-
 /// Uses all of a queue that came from bytes nobody vouches for.
 fn exercise(mut queue: QueueState) {
     for class in [Class::Queued, Class::All] {
@@ -123,6 +51,9 @@ fn exercise(mut queue: QueueState) {
         }
     }
     queue.place_front(0, queue.end(0), 3);
+    if let Some((place, _)) = queue.place_beside(0, queue.end(0).saturating_sub(1), Side::Before) {
+        queue.place(0, queue.end(0), place);
+    }
     queue.purge(Class::All);
     assert_eq!(queue.ready(Class::All), 0);
     let _ = queue.snapshot();
@@ -142,6 +73,9 @@ enum Step {
     PlaceFront(u32, u64),
     Purge(Class),
     AdvanceStart(u32, u64),
+    Insert(prop::sample::Index, Side),
+    Replace(prop::sample::Index),
+    Remove(prop::sample::Index, u64),
     /// Partition, count and level; the size goes with the level.
     Ranked(u32, u64, u8),
     Deadline(prop::sample::Index, i64),
@@ -166,6 +100,9 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0_u32..3, 1_u64..4).prop_map(|(p, n)| Step::PlaceFront(p, n)),
         1 => class().prop_map(Step::Purge),
         1 => (0_u32..3, 1_u64..4).prop_map(|(p, n)| Step::AdvanceStart(p, n)),
+        4 => (any::<prop::sample::Index>(), prop::sample::select(vec![Side::Before, Side::After])).prop_map(|(i, side)| Step::Insert(i, side)),
+        2 => any::<prop::sample::Index>().prop_map(Step::Replace),
+        2 => (any::<prop::sample::Index>(), 1_u64..4).prop_map(|(i, n)| Step::Remove(i, n)),
         3 => (0_u32..3, 1_u64..4, 0_u8..4).prop_map(|(p, n, level)| Step::Ranked(p, n, level)),
         2 => (any::<prop::sample::Index>(), 0_i64..9).prop_map(|(i, ms)| Step::Deadline(i, ms)),
         2 => (any::<prop::sample::Index>(), 0_i64..9).prop_map(|(i, ms)| Step::Wait(i, ms)),
@@ -184,11 +121,11 @@ enum Status {
     Done,
 }
 
+/// Where it stands among the entries is where it stands in the queue.
 #[derive(Debug, Clone)]
 struct Entry {
     partition: u32,
     offset: u64,
-    place: i64,
     broadcast: bool,
     status: Status,
     seen: bool,
@@ -224,7 +161,6 @@ enum Event {
 struct World {
     queue: QueueState,
     entries: Vec<Entry>,
-    next_place: i64,
     now_ms: i64,
     checkpoint: bytes::Bytes,
     journal: Vec<Event>,
@@ -234,7 +170,7 @@ impl World {
     fn new(partitions: u32) -> Self {
         let queue = QueueState::new(partitions);
         let checkpoint = queue.snapshot();
-        World { queue, entries: Vec::new(), next_place: -1, now_ms: 1000, checkpoint, journal: Vec::new() }
+        World { queue, entries: Vec::new(), now_ms: 1000, checkpoint, journal: Vec::new() }
     }
 
     fn partition(&self, wanted: u32) -> u32 {
@@ -243,7 +179,7 @@ impl World {
 
     fn ordered(&self, class: Class, partition: u32) -> Vec<&Entry> {
         let mut found: Vec<_> = self.entries.iter().filter(|e| e.visible(class) && e.partition == partition).collect();
-        found.sort_by_key(|e| (std::cmp::Reverse(e.level), e.place));
+        found.sort_by_key(|e| std::cmp::Reverse(e.level));
         found
     }
 
@@ -263,7 +199,6 @@ impl World {
             self.entries.push(Entry {
                 partition,
                 offset,
-                place: offset as i64,
                 broadcast: kind == Kind::Broadcast,
                 status: Status::Ready,
                 seen: false,
@@ -319,6 +254,9 @@ impl World {
             Step::PlaceFront(p, count) => self.place_front(self.partition(*p), *count),
             Step::Purge(class) => self.purge(*class),
             Step::AdvanceStart(p, by) => self.advance_start(self.partition(*p), *by),
+            Step::Insert(pick, side) => self.insert(pick, *side),
+            Step::Replace(pick) => self.replace(pick),
+            Step::Remove(pick, count) => self.remove(pick.index(self.queue.ready(Class::Queued) as usize + 1) as u64, *count),
             Step::Ranked(p, count, level) => self.append_ranked(self.partition(*p), *count, *level),
             Step::Deadline(pick, in_ms) => self.set_deadline(pick, *in_ms),
             Step::Wait(pick, for_ms) => self.wait(pick, *for_ms),
@@ -381,12 +319,60 @@ impl World {
     fn place_front(&mut self, partition: u32, count: u64) {
         let first = self.append(partition, count, Kind::Queued);
         assert!(self.queue.place_front(partition, first, count));
-        for offset in first..first + count {
-            let place = self.next_place;
-            self.next_place -= 1;
-            self.entry((partition, offset)).place = place;
-        }
+        (first..first + count).for_each(|offset| self.stand((partition, offset), 0));
         self.op(|ops| (first..first + count).for_each(|offset| ops.front(partition, offset, 1)));
+    }
+
+    fn index(&self, at: (u32, u64)) -> usize {
+        self.entries.iter().position(|e| e.at() == at).unwrap()
+    }
+
+    /// Puts an entry in front of the one at an index.
+    fn stand(&mut self, at: (u32, u64), index: usize) {
+        let from = self.index(at);
+        let entry = self.entries.remove(from);
+        self.entries.insert(index, entry);
+    }
+
+    fn picked(&self, pick: &prop::sample::Index) -> Option<(u32, u64)> {
+        let shown = self.queue.range(Class::Queued, 0, u64::MAX);
+        (!shown.is_empty()).then(|| shown[pick.index(shown.len())])
+    }
+
+    fn insert(&mut self, pick: &prop::sample::Index, side: Side) {
+        let Some(beside) = self.picked(pick) else { return };
+        let offset = self.append(beside.0, 1, Kind::Queued);
+        let (place, moved) = self.queue.place_beside(beside.0, beside.1, side).unwrap();
+        assert!(self.queue.place(beside.0, offset, place));
+        let index = self.index(beside) + usize::from(side == Side::After);
+        self.stand((beside.0, offset), index);
+        self.op(|ops| moved.into_iter().chain([(offset, place)]).for_each(|(offset, place)| ops.place(beside.0, offset, place)));
+    }
+
+    fn replace(&mut self, pick: &prop::sample::Index) {
+        let Some(old) = self.picked(pick) else { return };
+        let offset = self.append(old.0, 1, Kind::Queued);
+        let place = self.queue.place_of(old.0, old.1).unwrap();
+        let accept = StateOp::Accept { partition: old.0, runs: RunSet::from_iter([old.1]) };
+        self.queue.apply(&accept).unwrap();
+        assert!(self.queue.place(old.0, offset, place));
+        let index = self.index(old);
+        self.entry(old).status = Status::Done;
+        self.stand((old.0, offset), index);
+        self.op(|ops| {
+            ops.push(accept);
+            ops.place(old.0, offset, place);
+        });
+    }
+
+    fn remove(&mut self, start: u64, count: u64) {
+        for stretch in self.queue.stretches(Class::Queued, start, count) {
+            let (partition, runs) = (stretch.partition, stretch.iter().collect::<RunSet>());
+            stretch.iter().for_each(|offset| self.entry((partition, offset)).status = Status::Done);
+            let accept = StateOp::Accept { partition, runs };
+            self.queue.apply(&accept).unwrap();
+            self.op(|ops| ops.push(accept));
+        }
     }
 
     fn purge(&mut self, class: Class) {
@@ -503,6 +489,11 @@ fn ten_million_records_at_the_head_are_one_run() {
     }
     assert_eq!(queue.ready(Class::Queued), 10_000_000);
     assert!(queue.snapshot().len() < 40);
+    // One run, in one node of each of two trees.
+    assert!(queue.memory_bytes() < 1600, "{}", queue.memory_bytes());
+    let mut at_tail = QueueState::new(1);
+    (0..10_000).for_each(|batch| at_tail.extend(0, batch * 1000, 1000, Kind::Queued));
+    assert!(at_tail.memory_bytes() < 800, "{}", at_tail.memory_bytes());
     assert_eq!(queue.range(Class::All, 5_000_000, 2), vec![(0, 4_999_999), (0, 4_999_998)]);
     assert_eq!(queue.pop(End::Head, Class::All).unwrap().offset, 9_999_999);
     assert_eq!(queue.pop(End::Tail, Class::All).unwrap().offset, 0);
@@ -560,4 +551,22 @@ fn a_named_view_that_begins_later_passes_what_is_before() {
     assert_eq!((queue.ready(Class::All), queue.floor(0)), (2, 500));
     queue.extend(0, 510, 1, Kind::Plain);
     assert_eq!(queue.range(Class::All, 0, 9), vec![(0, 500), (0, 501), (0, 510)]);
+}
+
+#[test]
+fn records_put_into_one_gap_from_both_sides_always_find_a_place() {
+    let mut queue = queue_of(2);
+    let mut expected = std::collections::VecDeque::from([0, 1]);
+    let mut moves = 0;
+    for offset in 2..2000 {
+        let (beside, side) = if offset % 2 == 0 { (0, Side::After) } else { (expected[1], Side::Before) };
+        queue.extend(0, offset, 1, Kind::Queued);
+        let (place, moved) = queue.place_beside(0, beside, side).unwrap();
+        assert!(queue.place(0, offset, place));
+        moves += moved.len();
+        expected.insert(1, offset);
+    }
+    let order: Vec<u64> = queue.range(Class::All, 0, u64::MAX).into_iter().map(|(_, offset)| offset).collect();
+    assert_eq!(order, expected.into_iter().collect::<Vec<u64>>());
+    assert!(moves > 0);
 }

@@ -68,6 +68,16 @@ impl QueueState {
         [&timers.deadlines, &timers.waiting, &timers.leases].into_iter().filter_map(Due::next).min()
     }
 
+    /// Whether a record waits for its time.
+    pub(super) fn is_waiting(&self, partition: u32, offset: u64) -> bool {
+        self.timers.as_ref().is_some_and(|timers| timers.waiting.time_of(partition, offset).is_some())
+    }
+
+    /// Whether any record waits for its time.
+    pub(super) fn any_waits(&self) -> bool {
+        self.timers.as_ref().is_some_and(|timers| !timers.waiting.is_empty())
+    }
+
     /// Records that wait for their time.
     pub fn waiting(&self) -> u64 {
         self.timers.as_ref().map_or(0, |timers| timers.waiting.iter().map(|(_, run, _)| run.end - run.start).sum())
@@ -97,10 +107,10 @@ impl QueueState {
         for run in self.detach_ranked(partition, &range).iter() {
             self.timers.get_or_insert_default().waiting.set(partition, run, time_ms);
         }
-        for offset in self.traced(partition, &range) {
-            if self.detach_at(partition, offset) {
-                self.timers.get_or_insert_default().waiting.set(partition, offset..offset + 1, time_ms);
-            }
+        let mut placed = Vec::new();
+        self.change(partition, |lane| placed = lane.lift_placed(&range));
+        for run in placed {
+            self.timers.get_or_insert_default().waiting.set(partition, run, time_ms);
         }
     }
 
@@ -129,9 +139,8 @@ impl QueueState {
                 }
             }
             for run in others.iter() {
-                self.change(partition, |lane| lane.make_fresh_range(run));
+                self.change(partition, |lane| lane.make_ready(run));
             }
-            self.refresh_returned(partition);
         }
         self.settle_timers();
         count
@@ -195,14 +204,13 @@ impl QueueState {
 
     /// A record that is ready or waits, taken and done.
     pub fn discard(&mut self, partition: u32, offset: u64) -> Option<Taken> {
-        let is_waiting = self.timers.as_ref().is_some_and(|timers| timers.waiting.time_of(partition, offset).is_some());
-        if !is_waiting && !self.detach_at(partition, offset) {
+        if !self.is_waiting(partition, offset) && !self.detach_at(partition, offset) {
             return None;
         }
         let lane = self.lanes.get_mut(partition as usize)?;
         let trace = lane.history.remove(&offset);
-        let redelivered = trace.is_some() || offset < lane.recovered_below;
         let (acquired, delivered) = trace.map_or((0, 0), |trace| (trace.acquired, trace.delivered));
+        let redelivered = acquired > 0 || offset < lane.recovered_below;
         lane.finish(offset);
         self.forget(partition, offset..offset + 1);
         Some(Taken { partition, offset, redelivered, acquired, delivered })

@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 use hashbrown::hash_map::{Iter, Keys};
 
 use super::lane::Trace;
+use super::place::Place;
 
 /// How many records came back as failed how often: never, once, twice, three times, four to seven times, more often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,6 +54,12 @@ impl Traces {
 
     pub fn get(&self, offset: &u64) -> Option<&Trace> {
         self.by_offset.get(offset)
+    }
+
+    /// Where the record goes when it comes back; false if nothing is remembered of it.
+    pub fn set_place(&mut self, offset: u64, place: Place) -> bool {
+        let trace = self.by_offset.get_mut(&offset);
+        trace.map(|trace| trace.place = place).is_some()
     }
 
     pub fn contains_key(&self, offset: &u64) -> bool {

@@ -12,8 +12,8 @@ use crate::delivery::partitioner::{Placing, partition_of};
 use crate::delivery::queue::{Class, End, Kind, Taken};
 use crate::delivery::taker::Position;
 use crate::delivery::transaction::{Producer, TransactionError};
-use crate::log::record::{BatchBuilder, BatchError, BatchHeader, Limits, Record, RecordCursor, ValidBatch};
-use crate::log::{Bound, Partition, Placement, SequenceError, Topic, TopicName, Verdict, Write};
+use crate::log::record::{BatchBuilder, BatchError, BatchHeader, Record, RecordCursor, ValidBatch};
+use crate::log::{Bound, Entry, Log, Partition, Placement, SequenceError, Topic, TopicName, Verdict, Write};
 
 /// A batch is closed at this size, so that reading one record of it stays cheap, in bytes.
 const BATCH_BYTES: usize = 64 << 10;
@@ -91,8 +91,9 @@ impl Unit<'_> {
         let bytes = (record.key.as_ref().map_or(0, Bytes::len) + record.value.as_ref().map_or(0, Bytes::len)) as u64;
         for (partition, offset) in partitions.iter().zip(&offsets) {
             self.appended(partition, *offset, 1, bytes, kind, attributes);
+            self.series_appended(partition, *offset, 1, kind);
         }
-        if kind != Kind::Queued {
+        if kind != Kind::Queued && self.stamp.is_none() {
             for target in targets {
                 self.hear(target.topic.name(), record);
             }
@@ -146,6 +147,9 @@ impl Unit<'_> {
         // Records of one batch count as equally large.
         let each = (bytes.len() as u64).div_ceil(u64::from(span));
         self.appended(&partition, base_offset, span, each, Kind::Plain, &Attributes::default());
+        // What may still be aborted is no part of a series.
+        let kind = if is_transactional { Kind::Broadcast } else { Kind::Plain };
+        self.series_appended(&partition, base_offset, u64::from(span), kind);
         if is_transactional {
             // Nobody takes or hears it before its transaction is committed.
             self.views.queues.each_of_topic(topic.name(), |_, view| {
@@ -188,13 +192,7 @@ impl Unit<'_> {
     /// A record that was appended, even in this unit.
     pub fn read(&mut self, partition: &Arc<Partition>, offset: u64) -> Option<Record> {
         self.close_batch();
-        let limits: &Limits = self.log.limits();
-        let own = self.entry.batch_of(partition, offset);
-        let mut cursor = match own {
-            Some((base_offset, batch)) => RecordCursor::open(&batch, base_offset, limits).ok()?,
-            None => self.log.read(partition, offset, 1, Bound::End).ok()?.first()?.records(limits).ok()?,
-        };
-        cursor.record_at(offset).ok().flatten()
+        read(self.log, &self.entry, &mut self.reading, partition, offset)
     }
 
     /// No more records join the batch that was begun.
@@ -238,6 +236,27 @@ impl Unit<'_> {
             self.heard.extend(heard.map(|heard| (heard, false)));
         }
     }
+}
+
+/// Reads a record of the log, or of an entry that is not in it yet, and keeps the batch.
+pub(super) fn read(
+    log: &Log,
+    entry: &Entry,
+    reading: &mut Option<(u32, RecordCursor)>,
+    partition: &Partition,
+    offset: u64,
+) -> Option<Record> {
+    let kept = reading.take().filter(|(id, cursor)| *id == partition.id() && cursor.covers(offset));
+    let mut cursor = match kept {
+        Some((_, cursor)) => cursor,
+        None => match entry.batch_of(partition, offset) {
+            Some((base_offset, batch)) => RecordCursor::open(&batch, base_offset, log.limits()).ok()?,
+            None => log.read(partition, offset, 1, Bound::End).ok()?.first()?.records(log.limits()).ok()?,
+        },
+    };
+    let found = cursor.record_at(offset).ok().flatten();
+    *reading = Some((partition.id(), cursor));
+    found
 }
 
 impl Open {

@@ -5,7 +5,10 @@
 
 mod aging;
 mod append;
+mod arrange;
+mod cohorts;
 mod queues;
+mod series;
 mod tails;
 mod topics;
 mod transactions;
@@ -18,14 +21,16 @@ use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 
 pub use append::{Appended, ProduceError};
+pub use cohorts::Asker;
 
 use aging::Dead;
 
 use super::queue::Kind;
+use super::series::Stamp;
 use super::tail::Heard;
 use super::taker::{Claim, Mailbox};
 use super::{QUEUES, Views};
-use crate::log::record::BatchBuilder;
+use crate::log::record::{BatchBuilder, RecordCursor};
 use crate::log::{Barrier, Change, Entry, Log, Partition, Placement, StateRecord, Table, Topic, TopicName, Turn};
 
 /// Where a record goes.
@@ -61,6 +66,13 @@ pub struct Unit<'a> {
     claims: Vec<(Arc<Mailbox>, Claim, IsPop)>,
     /// What listeners get; live: without waiting for this unit.
     heard: Vec<(Heard, IsLive)>,
+    /// The batch that was read last, and its partition: neighbours cost one step each.
+    reading: Option<(u32, RecordCursor)>,
+    /// The stamp of the record that is being appended, if it has one.
+    stamp: Option<Stamp>,
+    /// Series with changes to write, and names whose watchers are to be woken.
+    changed_series: SmallVec<[TopicName; 1]>,
+    watched: SmallVec<[TopicName; 1]>,
     /// Records that go on elsewhere at the end of the unit.
     dead: Vec<Dead>,
     /// Queue views that end because nobody uses them.
@@ -87,6 +99,10 @@ impl<'a> Unit<'a> {
             changed: SmallVec::new(),
             claims: Vec::new(),
             heard: Vec::new(),
+            reading: None,
+            stamp: None,
+            changed_series: SmallVec::new(),
+            watched: SmallVec::new(),
             dead: Vec::new(),
             idle: Vec::new(),
             done: false,
@@ -121,6 +137,7 @@ impl<'a> Unit<'a> {
         }
         self.close_batch();
         self.collect_ops();
+        self.collect_series_ops();
         if !self.states.is_empty() {
             let log = self.log;
             self.entry.add_state(&self.states, |table| log.open_table(table).ok(), self.now_ms);
@@ -166,6 +183,10 @@ impl<'a> Unit<'a> {
             if mailbox.push(claim) {
                 self.log.wake_at(barrier, &mailbox.spec.signal);
             }
+        }
+        for name in &self.watched {
+            let watchers = self.views.watchers.get(name);
+            watchers.into_iter().flatten().for_each(|(_, signal)| self.log.wake_at(barrier, signal));
         }
         for (heard, is_live) in self.heard.drain(..) {
             let barrier = if is_live { Barrier::NONE } else { barrier };

@@ -274,9 +274,16 @@ impl Unit<'_> {
                 let claim = self.take(name, turn.class);
                 self.give(turn, claim, false)
             }
-            Serve::Pop(end) => {
-                let claim = self.pop(name, *end, turn.class).and_then(|position| self.popped(name, position));
-                self.give(turn, claim, true)
+            Serve::Pop { end, count_max } => {
+                let mut given = false;
+                for _ in 0..*count_max {
+                    let claim = self.pop(name, *end, turn.class).and_then(|position| self.popped(name, position));
+                    if !self.give(turn, claim, true) {
+                        break;
+                    }
+                    given = true;
+                }
+                given
             }
             Serve::Move { from, to, to_end } => {
                 let Some(target) = self.log.topic(to) else { return false };
@@ -292,15 +299,6 @@ impl Unit<'_> {
         let Some(claim) = claim else { return false };
         self.claims.push((Arc::clone(&turn.mailbox), claim, is_pop));
         true
-    }
-
-    fn peek(&self, name: &TopicName, end: End, class: Class) -> Option<Position> {
-        let last = self.ready(name, class).checked_sub(1)?;
-        let index = match end {
-            End::Head => 0,
-            End::Tail => last,
-        };
-        self.range(name, class, index, 1).first().copied()
     }
 
     fn popped(&self, name: &TopicName, position: Position) -> Option<Claim> {

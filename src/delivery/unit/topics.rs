@@ -33,6 +33,7 @@ impl Unit<'_> {
             self.drop_queue(&view);
         }
         self.drop_queue(name);
+        self.drop_series(name);
         Ok(())
     }
 
@@ -59,6 +60,9 @@ impl Unit<'_> {
             view.state.advance_log_start(partition.index(), log_start);
             view.version += 1;
         });
+        if let Some(view) = self.views.series.get_mut(topic.name()) {
+            view.catch_up();
+        }
         log_start
     }
 

@@ -142,6 +142,7 @@ impl Unit<'_> {
             view.version += 1;
             stirred.push(name.clone());
         });
+        self.series_appended(partition, marker, 1, Kind::Broadcast);
         if outcome == Outcome::Commit && self.receivers(name) > 0 {
             for run in runs.iter() {
                 self.hear_run(partition, run.start, run.end);

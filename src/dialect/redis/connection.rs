@@ -318,6 +318,7 @@ impl Connection {
         let State::Blocked(blocked) = std::mem::replace(&mut self.state, State::Running) else { return };
         let done = self.with_round(|ctx| {
             blocking::go_on(ctx, &blocked, cause).unwrap_or_else(|error| {
+                ctx.server.stats.failed(Some(ctx.session.last_command), false, &error);
                 ctx.reply().error(&error.to_string());
                 true
             })

@@ -60,6 +60,8 @@ pub enum CommandError {
     Option(&'static str),
     #[error("ERR timeout is not a float or out of range")]
     TimeoutNotAFloat,
+    #[error("ERR timeout is not an integer or out of range")]
+    TimeoutNotAnInteger,
     #[error("ERR timeout is negative")]
     TimeoutNegative,
     #[error("ERR timeout is out of range")]
@@ -108,6 +110,20 @@ pub enum CommandError {
     Unblocked,
     #[error("UNBLOCKED the list was removed while the client was blocked on it")]
     ListRemoved,
+    #[error("UNBLOCKED the stream key no longer exists")]
+    StreamRemoved,
+    #[error("NOGROUP the consumer group this client was blocked on no longer exists")]
+    GroupRemoved,
+    #[error("NOGROUP No such key '{key}' or consumer group '{group}'{place}")]
+    NoSuchGroup { key: String, group: String, place: &'static str },
+    #[error("NOGROUP No such consumer group '{group}' for key name '{key}'")]
+    NoSuchGroupOfKey { group: String, key: String },
+    #[error("BUSYGROUP Consumer Group name already exists")]
+    GroupExists,
+    #[error("ERR Unrecognized XCLAIM option '{0}'")]
+    UnknownClaimOption(String),
+    #[error("ERR unknown subcommand or wrong number of arguments for '{subcommand}'. Try {command} HELP.")]
+    SubcommandSyntax { command: &'static str, subcommand: String },
     /// The log accepts nothing: Redis's word for writes that cannot be made durable.
     #[error("MISCONF Errors writing to the log: {0}")]
     Unwritable(String),

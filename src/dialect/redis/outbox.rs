@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -13,6 +14,7 @@ use super::error::CommandError;
 use super::mapping;
 use super::wire::{Protocol, ReplyWriter};
 use crate::delivery::RecordReader;
+use crate::delivery::series::{Span, Stamp};
 use crate::log::{Barrier, Partition, ReadError};
 
 /// How much is made ready for the socket at a time, in bytes.
@@ -38,7 +40,21 @@ struct Hole {
 
 #[derive(Debug)]
 enum Filling {
-    Value { partition: Arc<Partition>, offset: u64, protocol: Protocol },
+    /// One or more values that follow one another; what is left of them.
+    Values {
+        partition: Arc<Partition>,
+        offsets: Range<u64>,
+        falling: bool,
+        protocol: Protocol,
+    },
+    /// One or more stream entries. `first`: the first offset there was, whose id stands in the span.
+    Entries {
+        partition: Arc<Partition>,
+        first: u64,
+        span: Span,
+        backwards: bool,
+        protocol: Protocol,
+    },
     Shared(Bytes),
 }
 
@@ -46,7 +62,7 @@ impl Hole {
     /// A measure of what it holds in memory.
     fn held_bytes(&self) -> usize {
         match &self.filling {
-            Filling::Value { .. } => 64,
+            Filling::Values { .. } | Filling::Entries { .. } => 64,
             Filling::Shared(bytes) => bytes.len(),
         }
     }
@@ -83,7 +99,21 @@ impl Outbox {
 
     /// Puts the value of a record at the end, to be read when its gate is open.
     pub fn value(&mut self, protocol: Protocol, partition: Arc<Partition>, offset: u64) {
-        self.dig(Filling::Value { partition, offset, protocol });
+        self.values(protocol, partition, offset..offset + 1, false);
+    }
+
+    /// Puts the values of neighbouring records at the end, from the highest offset down if they are `falling`.
+    pub fn values(&mut self, protocol: Protocol, partition: Arc<Partition>, offsets: Range<u64>, falling: bool) {
+        if !offsets.is_empty() {
+            self.dig(Filling::Values { partition, offsets, falling, protocol });
+        }
+    }
+
+    /// Puts neighbouring stream entries at the end, from the last to the first if `backwards`.
+    pub fn entries(&mut self, protocol: Protocol, partition: Arc<Partition>, span: Span, backwards: bool) {
+        if !span.offsets.is_empty() {
+            self.dig(Filling::Entries { partition, first: span.offsets.start, span, backwards, protocol });
+        }
     }
 
     /// Puts encoded bytes that other connections send too at the end.
@@ -198,11 +228,12 @@ impl Outbox {
             if hole_at.is_none() {
                 return;
             }
-            if let Some(hole) = self.holes.pop_front() {
+            let Some(hole) = self.holes.front_mut() else { return };
+            if fill(&mut self.stage, reader, &mut hole.filling) {
+                self.hole_bytes -= hole.held_bytes();
+                self.holes.pop_front();
                 self.buffer.advance(PLACE_HOLDER.len());
                 self.base += PLACE_HOLDER.len() as u64;
-                self.hole_bytes -= hole.held_bytes();
-                fill(&mut self.stage, reader, &hole.filling);
             }
         }
     }
@@ -232,15 +263,66 @@ impl Outbox {
     }
 }
 
-fn fill(out: &mut BytesMut, reader: &mut RecordReader, filling: &Filling) {
-    let (partition, offset, protocol) = match filling {
-        Filling::Value { partition, offset, protocol } => (partition, *offset, *protocol),
+/// Writes the next of what stands in a hole; true if that was all.
+fn fill(out: &mut BytesMut, reader: &mut RecordReader, filling: &mut Filling) -> bool {
+    match filling {
         Filling::Shared(bytes) => {
             out.extend_from_slice(bytes);
-            return;
+            true
         }
-    };
-    let mut writer = ReplyWriter::new(out, protocol);
+        Filling::Values { partition, offsets, falling, protocol } => {
+            let next = if *falling { offsets.next_back() } else { offsets.next() };
+            if let Some(offset) = next {
+                render(&mut ReplyWriter::new(out, *protocol), reader, partition, offset);
+            }
+            offsets.is_empty()
+        }
+        Filling::Entries { partition, first, span, backwards, protocol } => {
+            let next = if *backwards { span.offsets.next_back() } else { span.offsets.next() };
+            if let Some(offset) = next {
+                let given = span.given.map(|stamp| stamp.plus(offset - *first));
+                render_entry(&mut ReplyWriter::new(out, *protocol), reader, partition, offset, given);
+            }
+            span.offsets.is_empty()
+        }
+    }
+}
+
+/// Writes an entry: its id, and its fields and values in turn.
+fn render_entry(
+    writer: &mut ReplyWriter<'_>,
+    reader: &mut RecordReader,
+    partition: &Partition,
+    offset: u64,
+    given: Option<Stamp>,
+) {
+    let found = reader.record(partition, offset);
+    if let Err(error @ (ReadError::Corrupt { .. } | ReadError::Io(_))) = &found {
+        tracing::error!(%error, "a record that was acknowledged cannot be read");
+    }
+    let (own, fields) = found.as_ref().map_or((None, None), |record| {
+        let (own, fields) = mapping::fields(record);
+        (own, Some(fields))
+    });
+    writer.array(2);
+    match given.or(own) {
+        Some(stamp) => writer.bulk(stamp.to_string().as_bytes()),
+        None => writer.null(),
+    }
+    match fields {
+        Some(fields) => {
+            writer.array(fields.len() * 2);
+            fields.into_iter().for_each(|(name, value)| {
+                writer.bulk(name);
+                writer.bulk(value);
+            });
+        }
+        // Retention took it between the command and now, or it cannot be read: an entry without fields.
+        None => writer.null_array(),
+    }
+}
+
+fn render(writer: &mut ReplyWriter<'_>, reader: &mut RecordReader, partition: &Partition, offset: u64) {
     match reader.record(partition, offset) {
         Ok(record) => writer.bulk(mapping::payload(&record)),
         // Retention took it between the command and now: as if it had never been there.

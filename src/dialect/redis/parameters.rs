@@ -133,6 +133,13 @@ impl Parameters {
         self.output_limits.subscribers()
     }
 
+    /// How many stream entries make a node, by which streams are trimmed approximately.
+    pub fn stream_node_entries(&self) -> u64 {
+        let values = self.values.read();
+        let entries = values.get("stream-node-max-entries").and_then(|value| value.parse().ok());
+        entries.filter(|entries| *entries > 0).unwrap_or(100)
+    }
+
     /// The largest argument of a command, in bytes.
     pub fn bulk_bytes_max(&self) -> usize {
         self.values.read().get("proto-max-bulk-len").and_then(|value| value.parse().ok()).unwrap_or(usize::MAX)

@@ -7,8 +7,9 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::clients::Client;
+use super::command::stream_read;
 use super::wire::Protocol;
-use crate::delivery::{End, Listener, Taker};
+use crate::delivery::{Listener, Taker};
 use crate::log::{Topic, TopicName};
 
 /// The state of one connection, without socket and buffers.
@@ -53,7 +54,7 @@ pub struct Transaction {
 #[derive(Debug)]
 pub struct Watched {
     pub name: TopicName,
-    pub version: u64,
+    pub version: (u64, u64),
 }
 
 /// `CLIENT REPLY`.
@@ -68,11 +69,18 @@ pub enum Replies {
     Skip,
 }
 
-/// A command that waits for an element.
+/// A command that waits.
 pub struct Blocked {
-    pub waits: Vec<Wait>,
     pub deadline: Option<Instant>,
-    pub then: Then,
+    pub waiting: Waiting,
+}
+
+/// What a command waits for.
+pub enum Waiting {
+    /// An element of one of these lists.
+    Elements { waits: Vec<Wait>, then: Then },
+    /// Entries of streams.
+    Entries(stream_read::Wait),
 }
 
 /// One of the keys that a blocked command waits for.
@@ -87,8 +95,8 @@ pub struct Wait {
 pub enum Then {
     /// `BLPOP`, `BRPOP`.
     ReplyKeyAndValue,
-    /// `BLMPOP`: up to `count` elements from this end.
-    ReplyMany { end: End, count: u64 },
+    /// `BLMPOP`.
+    ReplyMany,
     /// `BLMOVE`, `BRPOPLPUSH`: it was moved already.
     ReplyValue,
 }

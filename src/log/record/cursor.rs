@@ -1,6 +1,7 @@
 //! Walking through the records of one batch, decompressed once.
 //!
-//! Reading offsets in rising order costs one step each; going back starts again at the front of the batch.
+//! Reading offsets in rising order costs one step each; going back starts at the nearest mark before, so that reading in falling order
+//! costs a few steps each.
 
 use bytes::Bytes;
 
@@ -8,6 +9,17 @@ use super::fields::{Record, RecordView};
 use super::header::{BATCH_HEADER_BYTES, BatchHeader};
 use super::varint::Input;
 use super::{BatchError, Compression, Limits};
+
+/// So many records lie between two marks.
+const MARK_EVERY: u32 = 16;
+
+/// Where a record begins that was passed before.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    next_offset: u64,
+    index: u32,
+    at: usize,
+}
 
 /// A position in a batch. As an iterator it gives the offset and record of each that is left.
 #[derive(Debug, Clone)]
@@ -21,6 +33,7 @@ pub struct RecordCursor {
     at: usize,
     /// No record before this offset is left; one past the last after the end.
     next_offset: u64,
+    marks: Vec<Mark>,
 }
 
 impl RecordCursor {
@@ -43,7 +56,16 @@ impl RecordCursor {
             compression => Bytes::from(compression.decompress(&packed, limits.decompressed_bytes_max)?),
         };
         let headers_max = limits.headers_max;
-        Ok(RecordCursor { header, base_offset, payload, headers_max, index: 0, at: 0, next_offset: base_offset })
+        Ok(RecordCursor {
+            header,
+            base_offset,
+            payload,
+            headers_max,
+            index: 0,
+            at: 0,
+            next_offset: base_offset,
+            marks: Vec::new(),
+        })
     }
 
     /// The batch's header, as it stands in its bytes.
@@ -80,7 +102,7 @@ impl RecordCursor {
             return Ok(None);
         }
         if offset < self.next_offset {
-            self.rewind();
+            self.go_back(offset);
         }
         while let Some(found) = self.peek_offset()? {
             if found > offset {
@@ -99,6 +121,15 @@ impl RecordCursor {
         self.index = 0;
         self.at = 0;
         self.next_offset = self.base_offset;
+    }
+
+    /// To a record at or before `offset`.
+    fn go_back(&mut self, offset: u64) {
+        let passed = self.marks.partition_point(|mark| mark.next_offset <= offset);
+        match passed.checked_sub(1).and_then(|last| self.marks.get(last)) {
+            Some(mark) => (self.next_offset, self.index, self.at) = (mark.next_offset, mark.index, mark.at),
+            None => self.rewind(),
+        }
     }
 
     fn at_end(&self) -> bool {
@@ -152,6 +183,9 @@ impl RecordCursor {
         self.at = self.payload.len() - bytes_left;
         self.index += 1;
         self.next_offset = offset.saturating_add(1);
+        if self.index.is_multiple_of(MARK_EVERY) && self.marks.last().is_none_or(|last| last.index < self.index) {
+            self.marks.push(Mark { next_offset: self.next_offset, index: self.index, at: self.at });
+        }
         Ok(())
     }
 }

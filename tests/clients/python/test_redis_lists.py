@@ -324,3 +324,17 @@ def test_many_poppers_take_every_element_once(r, redis_factory, name):
 def test_wrong_number_of_arguments(r, command):
     with pytest.raises(redis.ResponseError, match=f"wrong number of arguments for '{command.lower()}' command"):
         r.execute_command(command)
+
+
+def test_editing_in_the_middle(r, name):
+    r.rpush(name, "a", "b", "c", "a")
+    assert r.lset(name, -1, "A") is True
+    assert r.linsert(name, "before", "b", "x") == 5
+    assert r.linsert(name, "after", "none", "x") == -1
+    assert r.lrange(name, 0, -1) == [b"a", b"x", b"b", b"c", b"A"]
+    assert r.lpos(name, "c") == 3
+    assert r.lrem(name, 0, "x") == 1
+    assert r.ltrim(name, 1, 2) is True
+    assert r.lrange(name, 0, -1) == [b"b", b"c"]
+    with pytest.raises(redis.ResponseError, match="index out of range"):
+        r.lset(name, 5, "v")

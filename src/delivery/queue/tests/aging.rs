@@ -12,11 +12,10 @@ impl World {
         self.mark(Mark::Deadline, at, 1, time_ms as u64);
     }
 
-    /// Lets a ready record wait. One that was placed at the front waits only after it has failed.
+    /// Lets a ready record wait.
     pub(super) fn wait(&mut self, pick: &prop::sample::Index, for_ms: i64) {
         let time_ms = self.now_ms + for_ms;
-        let may = |e: &&Entry| e.status == Status::Ready && (e.place >= 0 || e.delivered > 0);
-        let Some(at) = self.pick(pick, may) else { return };
+        let Some(at) = self.pick(pick, |e| e.status == Status::Ready) else { return };
         self.entry(at).status = Status::Waiting(time_ms);
         self.mark(Mark::Wait, at, 1, time_ms as u64);
     }

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::list::{self, At};
-use super::{Context, Flow, Outcome, list_move};
+use super::{Context, Flow, Outcome, list_move, stream_read};
 use crate::delivery::{Claim, Class, Credit, End, Serve, TakerSpec};
 use crate::dialect::redis::clients::Unblock;
 use crate::dialect::redis::error::CommandError;
-use crate::dialect::redis::session::{Blocked, Then, Wait};
+use crate::dialect::redis::session::{Blocked, Then, Wait, Waiting};
 use crate::dialect::redis::wire::number;
 use crate::log::Signal;
 
@@ -46,7 +46,7 @@ fn pop(ctx: &mut Context<'_, '_>, arguments: &[Bytes], end: End) -> Outcome {
             return Ok(Flow::Next);
         }
     }
-    wait_for(ctx, keys, deadline, &Serve::Pop(end), Then::ReplyKeyAndValue)
+    wait_for(ctx, keys, deadline, &Serve::Pop { end, count_max: 1 }, Then::ReplyKeyAndValue)
 }
 
 /// `BLMPOP timeout numkeys key [key ...] LEFT|RIGHT [COUNT count]`.
@@ -63,7 +63,7 @@ pub fn blmpop(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
             return Ok(Flow::Next);
         }
     }
-    wait_for(ctx, keys, deadline, &Serve::Pop(end), Then::ReplyMany { end, count })
+    wait_for(ctx, keys, deadline, &Serve::Pop { end, count_max: count }, Then::ReplyMany)
 }
 
 pub fn blmove(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
@@ -118,60 +118,63 @@ fn wait_for(ctx: &mut Context<'_, '_>, keys: &[Bytes], deadline: Option<Instant>
         let taker = ctx.round.durable_unit()?.add_taker(&name, spec).ok_or(CommandError::NoSuchKey)?;
         waits.push(Wait { key: Bytes::copy_from_slice(key), name, taker });
     }
-    Ok(Flow::Block(Box::new(Blocked { waits, deadline, then })))
+    Ok(Flow::Block(Box::new(Blocked { deadline, waiting: Waiting::Elements { waits, then } })))
 }
 
-/// Looks whether a blocked command can be answered. `true`: it is done, and its takers are gone.
+/// Looks whether a blocked command can be answered. `true`: it is done, and waits no more.
 pub fn go_on(ctx: &mut Context<'_, '_>, blocked: &Blocked, cause: Cause) -> Result<bool, CommandError> {
+    match &blocked.waiting {
+        Waiting::Elements { waits, then } => take(ctx, waits, then, cause),
+        Waiting::Entries(wait) => stream_read::go_on(ctx, wait, cause),
+    }
+}
+
+fn take(ctx: &mut Context<'_, '_>, waits: &[Wait], then: &Then, cause: Cause) -> Result<bool, CommandError> {
     let mut claims = Vec::new();
     if cause == Cause::Woken {
-        blocked.waits.iter().for_each(|wait| wait.taker.drain(&mut claims));
-        if claims.is_empty() && !blocked.waits.iter().any(|wait| wait.taker.is_cancelled()) {
+        waits.iter().for_each(|wait| wait.taker.drain(&mut claims));
+        if claims.is_empty() && !waits.iter().any(|wait| wait.taker.is_cancelled()) {
             return Ok(false);
         }
     }
     let unit = ctx.round.durable_unit()?;
-    for wait in &blocked.waits {
+    for wait in waits {
         unit.remove_taker(&wait.name, wait.taker.id());
         wait.taker.drain(&mut claims);
     }
-    match claims.pop() {
-        Some(claim) => deliver(ctx, blocked, &claim)?,
-        None => give_up(ctx, blocked, cause),
+    if claims.is_empty() {
+        give_up(ctx, then, cause);
+    } else {
+        deliver(ctx, waits, then, &claims);
     }
     Ok(true)
 }
 
 /// Writes the reply with what was taken. A client that has left loses it, as in Redis.
-fn deliver(ctx: &mut Context<'_, '_>, blocked: &Blocked, claim: &Claim) -> Result<(), CommandError> {
-    ctx.round.depend_on(claim.barrier);
-    let at: At = (Arc::clone(&claim.partition), claim.position.offset);
-    let key = blocked.waits.iter().find(|wait| wait.name == claim.queue).map(|wait| wait.key.clone()).unwrap_or_default();
-    match &blocked.then {
-        Then::ReplyKeyAndValue => write_key_and_value(ctx, &key, at),
-        Then::ReplyValue => list::write_value(ctx, at),
-        Then::ReplyMany { end, count } => {
-            let mut elements = vec![at];
-            while (elements.len() as u64) < *count {
-                let Some(at) = list::pop(ctx, &claim.queue, *end)? else { break };
-                elements.push(at);
-            }
+fn deliver(ctx: &mut Context<'_, '_>, waits: &[Wait], then: &Then, claims: &[Claim]) {
+    let Some(first) = claims.first() else { return };
+    claims.iter().for_each(|claim| ctx.round.depend_on(claim.barrier));
+    let at = |claim: &Claim| -> At { (Arc::clone(&claim.partition), claim.position.offset) };
+    let key = waits.iter().find(|wait| wait.name == first.queue).map(|wait| wait.key.clone()).unwrap_or_default();
+    match then {
+        Then::ReplyKeyAndValue => write_key_and_value(ctx, &key, at(first)),
+        Then::ReplyValue => list::write_value(ctx, at(first)),
+        Then::ReplyMany => {
             let mut reply = ctx.reply();
             reply.array(2);
             reply.bulk(&key);
-            reply.array(elements.len());
-            elements.into_iter().for_each(|at| list::write_value(ctx, at));
+            reply.array(claims.len());
+            claims.iter().for_each(|claim| list::write_value(ctx, at(claim)));
         }
     }
-    Ok(())
 }
 
 /// The reply to a command that got nothing until now.
-fn give_up(ctx: &mut Context<'_, '_>, blocked: &Blocked, cause: Cause) {
+fn give_up(ctx: &mut Context<'_, '_>, then: &Then, cause: Cause) {
     match cause {
         Cause::Unblocked(Unblock::Error) => ctx.reply().error(&CommandError::Unblocked.to_string()),
         Cause::Woken => ctx.reply().error(&CommandError::ListRemoved.to_string()),
-        Cause::TimedOut | Cause::Unblocked(Unblock::Timeout) | Cause::Gone => write_nothing(ctx, &blocked.then),
+        Cause::TimedOut | Cause::Unblocked(Unblock::Timeout) | Cause::Gone => write_nothing(ctx, then),
     }
 }
 
@@ -185,7 +188,7 @@ fn write_key_and_value(ctx: &mut Context<'_, '_>, key: &[u8], at: At) {
 /// The reply to a command that got nothing.
 fn write_nothing(ctx: &mut Context<'_, '_>, then: &Then) {
     match then {
-        Then::ReplyKeyAndValue | Then::ReplyMany { .. } => ctx.reply().null_array(),
+        Then::ReplyKeyAndValue | Then::ReplyMany => ctx.reply().null_array(),
         Then::ReplyValue => ctx.reply().null(),
     }
 }

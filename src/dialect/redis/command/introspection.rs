@@ -130,7 +130,7 @@ pub fn getkeys(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let inner = arguments.get(2..).unwrap_or_default();
     let spec = inner.first().and_then(|name| COMMANDS.get(support::find(name, 0)?)).ok_or(CommandError::InvalidCommand)?;
     let spec = spec.subcommand(inner).unwrap_or(spec);
-    if spec.keys.first == 0 && spec.keys.count_at == 0 {
+    if spec.keys.first == 0 && spec.keys.count_at == 0 && spec.keys.behind.is_empty() {
         return Err(CommandError::NoKeyArguments);
     }
     if !spec.takes(inner.len()) {

@@ -1,5 +1,6 @@
-//! Keys of a database: the queue views that hold elements, under the names that the database sees.
+//! Keys of a database: the queue views that hold elements, and the streams, under the names that the database sees.
 
+use std::collections::HashSet;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use bytes::Bytes;
@@ -10,21 +11,63 @@ use crate::dialect::redis::error::CommandError;
 use crate::dialect::redis::{glob, mapping};
 use crate::log::TopicName;
 
-/// All non-empty views that are keys of this database.
+/// The names of all keys: views with elements, and streams.
+fn all_keys(unit: &Unit<'_>) -> Vec<TopicName> {
+    let streams = unit.series_names();
+    let mut names = unit.queue_names();
+    names.retain(|name| unit.series(name).is_none() && unit.ready(name, Class::Queued) > 0);
+    names.extend(streams);
+    names
+}
+
+/// All keys of this database, with their topics.
 fn keys_of(ctx: &mut Context<'_, '_>, database: u32) -> Result<Vec<(Bytes, TopicName)>, CommandError> {
     let databases = ctx.server.settings.databases;
     let unit = ctx.round.durable_unit()?;
-    let names = unit.queue_names().into_iter();
-    let keys = names.filter_map(|name| Some((mapping::key_of_topic(database, databases, &name)?, name)));
-    Ok(keys.filter(|(_, name)| unit.ready(name, Class::Queued) > 0).collect())
+    let names = all_keys(unit).into_iter();
+    Ok(names.filter_map(|name| Some((mapping::key_of_topic(database, databases, &name)?, name))).collect())
 }
 
 /// The number of keys in each database that has any.
 pub fn sizes(unit: &Unit<'_>, databases: u32) -> Vec<(u32, u64)> {
-    let names = unit.queue_names();
-    let filled: Vec<&TopicName> = names.iter().filter(|name| unit.ready(name, Class::Queued) > 0).collect();
+    let filled = all_keys(unit);
     let size = |database| filled.iter().filter(|name| mapping::key_of_topic(database, databases, name).is_some()).count();
     (0..databases).map(|database| (database, size(database) as u64)).filter(|(_, size)| *size > 0).collect()
+}
+
+/// What a key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Type {
+    List,
+    Stream,
+}
+
+impl Type {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Stream => "stream",
+        }
+    }
+}
+
+/// What a key is, if it exists, and its topic.
+fn look_up(ctx: &mut Context<'_, '_>, key: &Bytes) -> Result<Option<(Type, TopicName)>, CommandError> {
+    let name = mapping::topic_of_key(ctx.session.database, key)?;
+    if ctx.round.durable_unit()?.series(&name).is_some() {
+        return Ok(Some((Type::Stream, name)));
+    }
+    Ok(list::non_empty(ctx, key)?.map(|name| (Type::List, name)))
+}
+
+/// Empties a list, or forgets a stream. The records stay in the log for its other readers.
+fn delete(ctx: &mut Context<'_, '_>, (kind, name): (Type, TopicName)) -> Result<(), CommandError> {
+    let unit = ctx.round.durable_unit()?;
+    match kind {
+        Type::Stream => unit.drop_series(&name),
+        Type::List => drop(unit.purge(&name, Class::Queued)),
+    }
+    Ok(())
 }
 
 pub fn dbsize(ctx: &mut Context<'_, '_>, _: &[Bytes]) -> Outcome {
@@ -33,12 +76,12 @@ pub fn dbsize(ctx: &mut Context<'_, '_>, _: &[Bytes]) -> Outcome {
     Ok(Flow::Next)
 }
 
-/// `DEL` and `UNLINK`: the view is emptied; the records stay in the log for its other readers.
+/// `DEL` and `UNLINK`.
 pub fn del(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let mut deleted = 0;
     for key in arguments.iter().skip(1) {
-        if let Some(name) = list::non_empty(ctx, key)? {
-            ctx.round.durable_unit()?.purge(&name, Class::Queued);
+        if let Some(found) = look_up(ctx, key)? {
+            delete(ctx, found)?;
             deleted += 1;
         }
     }
@@ -50,15 +93,16 @@ pub fn del(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
 pub fn exists(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let mut found = 0;
     for key in arguments.iter().skip(1) {
-        found += i64::from(list::non_empty(ctx, key)?.is_some());
+        found += i64::from(look_up(ctx, key)?.is_some());
     }
     ctx.reply().integer(found);
     Ok(Flow::Next)
 }
 
 pub fn type_of(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
-    let exists = has_key(ctx, arguments.get(1))?;
-    ctx.reply().simple(if exists { "list" } else { "none" });
+    let key = arguments.get(1).ok_or(CommandError::Arity("type"))?;
+    let found = look_up(ctx, key)?;
+    ctx.reply().simple(found.map_or("none", |(kind, _)| kind.name()));
     Ok(Flow::Next)
 }
 
@@ -76,7 +120,7 @@ pub fn persist(ctx: &mut Context<'_, '_>, _: &[Bytes]) -> Outcome {
 
 fn has_key(ctx: &mut Context<'_, '_>, key: Option<&Bytes>) -> Result<bool, CommandError> {
     match key {
-        Some(key) => Ok(list::non_empty(ctx, key)?.is_some()),
+        Some(key) => Ok(look_up(ctx, key)?.is_some()),
         None => Ok(false),
     }
 }
@@ -111,10 +155,17 @@ pub fn scan(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let [_, cursor, options @ ..] = arguments else { return Err(CommandError::Arity("scan")) };
     let cursor: u64 = std::str::from_utf8(cursor).ok().and_then(|text| text.parse().ok()).ok_or(CommandError::InvalidCursor)?;
     let options = scan_options(options)?;
-    let keys = keys_of(ctx, ctx.session.database)?.into_iter().map(|(key, _)| (hash(&key), key)).collect();
+    let keys = keys_of(ctx, ctx.session.database)?;
+    let unit = ctx.round.durable_unit()?;
+    let is_stream = |name: &TopicName| unit.series(name).is_some();
+    let streams: HashSet<Bytes> = keys.iter().filter(|(_, name)| is_stream(name)).map(|(key, _)| key.clone()).collect();
+    let keys = keys.into_iter().map(|(key, _)| (hash(&key), key)).collect();
     let (next, mut page) = page_of(keys, cursor, options.count);
-    if !options.lists {
-        page.clear();
+    if let Some(wanted) = &options.kind {
+        page.retain(|key| {
+            let kind = if streams.contains(key) { Type::Stream } else { Type::List };
+            is_word(wanted, kind.name())
+        });
     }
     page.retain(|key| options.pattern.as_ref().is_none_or(|pattern| glob::matches(pattern, key)));
     let mut reply = ctx.reply();
@@ -130,19 +181,19 @@ pub fn scan(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
 struct ScanOptions {
     pattern: Option<Bytes>,
     count: usize,
-    /// Whether lists are wanted: the only type yet.
-    lists: bool,
+    /// The name of the only type that is wanted.
+    kind: Option<Bytes>,
 }
 
 fn scan_options(mut rest: &[Bytes]) -> Result<ScanOptions, CommandError> {
-    let mut options = ScanOptions { pattern: None, count: 10, lists: true };
+    let mut options = ScanOptions { pattern: None, count: 10, kind: None };
     while let [option, value, after @ ..] = rest {
         if is_word(option, "MATCH") {
             options.pattern = Some(value.clone());
         } else if is_word(option, "COUNT") {
             options.count = usize::try_from(integer(value)?).ok().filter(|n| *n > 0).ok_or(CommandError::Syntax)?;
         } else if is_word(option, "TYPE") {
-            options.lists = is_word(value, "list");
+            options.kind = Some(value.clone());
         } else {
             return Err(CommandError::Syntax);
         }
@@ -191,10 +242,9 @@ fn flush(ctx: &mut Context<'_, '_>, database: Option<u32>) -> Outcome {
         None => 0..ctx.server.settings.databases,
     };
     for database in databases {
-        let keys = keys_of(ctx, database)?;
-        let unit = ctx.round.durable_unit()?;
-        for (_, name) in keys {
-            unit.purge(&name, Class::Queued);
+        for (_, name) in keys_of(ctx, database)? {
+            let is_stream = ctx.round.durable_unit()?.series(&name).is_some();
+            delete(ctx, (if is_stream { Type::Stream } else { Type::List }, name))?;
         }
     }
     ctx.reply().ok();
@@ -202,10 +252,11 @@ fn flush(ctx: &mut Context<'_, '_>, database: Option<u32>) -> Outcome {
 }
 
 pub fn object_encoding(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
-    if has_key(ctx, arguments.get(2))? {
-        ctx.reply().bulk(b"quicklist");
-    } else {
-        ctx.reply().null();
+    let key = arguments.get(2).ok_or(CommandError::Arity("object|encoding"))?;
+    match look_up(ctx, key)? {
+        Some((Type::List, _)) => ctx.reply().bulk(b"quicklist"),
+        Some((Type::Stream, _)) => ctx.reply().bulk(b"stream"),
+        None => ctx.reply().null(),
     }
     Ok(Flow::Next)
 }

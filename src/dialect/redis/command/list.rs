@@ -8,7 +8,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::{Context, Flow, Outcome, integer, is_word};
-use crate::delivery::{Class, End, Kind, Position, QueueSpec, Target, partition_of};
+use crate::delivery::{Class, End, Kind, Position, QueueSpec, Stretch, Target, partition_of};
 use crate::dialect::redis::error::CommandError;
 use crate::dialect::redis::session::Recent;
 use crate::dialect::redis::{ORIGIN, mapping};
@@ -145,39 +145,40 @@ pub fn llen(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
 pub fn lrange(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let [_, key, start, stop] = arguments else { return Err(CommandError::Arity("lrange")) };
     let (start, stop) = (integer(start)?, integer(stop)?);
-    let elements = match existing(ctx, key)? {
-        Some(name) => {
-            let unit = ctx.round.durable_unit()?;
-            match slice(unit.ready(&name, Class::Queued), start, stop) {
-                Some((first, count)) => {
-                    let positions = unit.range(&name, Class::Queued, first, count);
-                    located(ctx, &name, positions)?
-                }
-                None => Vec::new(),
-            }
-        }
-        None => Vec::new(),
+    let Some(name) = existing(ctx, key)? else {
+        ctx.reply().array(0);
+        return Ok(Flow::Next);
     };
-    ctx.reply().array(elements.len());
-    for at in elements {
-        write_value(ctx, at);
-    }
+    let unit = ctx.round.durable_unit()?;
+    let found = slice(unit.ready(&name, Class::Queued), start, stop);
+    let stretches = found.map_or_else(Vec::new, |(first, count)| unit.stretches(&name, Class::Queued, first, count));
+    write_stretches(ctx, &name, stretches)?;
     Ok(Flow::Next)
+}
+
+/// Writes values as an array, each of them read when the reply leaves: a reply of millions waits in a few bytes.
+fn write_stretches(ctx: &mut Context<'_, '_>, name: &TopicName, stretches: Vec<Stretch>) -> Result<(), CommandError> {
+    let count: u64 = stretches.iter().map(Stretch::count).sum();
+    ctx.reply().array(usize::try_from(count).unwrap_or(usize::MAX));
+    let Some(list) = recent(ctx, name)? else { return Ok(()) };
+    for stretch in stretches {
+        if let Some(partition) = list.topic.partition(stretch.partition) {
+            ctx.out.values(ctx.session.protocol, partition, stretch.offsets, stretch.falling);
+        }
+    }
+    Ok(())
 }
 
 pub fn lindex(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let [_, key, index] = arguments else { return Err(CommandError::Arity("lindex")) };
     let index = integer(index)?;
-    let mut found = None;
-    if let Some(name) = existing(ctx, key)? {
-        let unit = ctx.round.durable_unit()?;
-        let len = i64::try_from(unit.ready(&name, Class::Queued)).unwrap_or(i64::MAX);
-        let index = if index < 0 { len.checked_add(index).unwrap_or(-1) } else { index };
-        if let Ok(index) = u64::try_from(index) {
-            let positions = unit.range(&name, Class::Queued, index, 1);
-            found = located(ctx, &name, positions)?.pop();
-        }
-    }
+    let found = match existing(ctx, key)? {
+        Some(name) => match index_of(ctx, &name, index)? {
+            Some(position) => located(ctx, &name, vec![position])?.pop(),
+            None => None,
+        },
+        None => None,
+    };
     match found {
         Some(at) => write_value(ctx, at),
         None => ctx.reply().null(),
@@ -185,29 +186,16 @@ pub fn lindex(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     Ok(Flow::Next)
 }
 
-/// `LTRIM`: the elements outside of the range are popped.
-pub fn ltrim(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
-    let [_, key, start, stop] = arguments else { return Err(CommandError::Arity("ltrim")) };
-    let (start, stop) = (integer(start)?, integer(stop)?);
-    if let Some(name) = existing(ctx, key)? {
-        let unit = ctx.round.durable_unit()?;
-        let len = unit.ready(&name, Class::Queued);
-        match slice(len, start, stop) {
-            None => {
-                unit.purge(&name, Class::Queued);
-            }
-            Some((first, count)) => {
-                for _ in 0..first {
-                    unit.pop(&name, End::Head, Class::Queued);
-                }
-                for _ in first + count..len {
-                    unit.pop(&name, End::Tail, Class::Queued);
-                }
-            }
-        }
+/// The element at an index, counted from the end if it is negative.
+pub fn index_of(ctx: &mut Context<'_, '_>, name: &TopicName, index: i64) -> Result<Option<Position>, CommandError> {
+    let unit = ctx.round.durable_unit()?;
+    if index == -1 {
+        return Ok(unit.peek(name, End::Tail, Class::Queued));
     }
-    ctx.reply().ok();
-    Ok(Flow::Next)
+    let len = i64::try_from(unit.ready(name, Class::Queued)).unwrap_or(i64::MAX);
+    let index = if index < 0 { len.checked_add(index).unwrap_or(-1) } else { index };
+    let Ok(index) = u64::try_from(index) else { return Ok(None) };
+    Ok(unit.range(name, Class::Queued, index, 1).first().copied())
 }
 
 /// `LMPOP numkeys key [key ...] LEFT|RIGHT [COUNT count]`.
@@ -255,7 +243,7 @@ pub fn end_of(argument: &[u8]) -> Result<End, CommandError> {
 }
 
 /// First index and count of a range with indexes from either end; `None` if it is empty.
-fn slice(len: u64, start: i64, stop: i64) -> Option<(u64, u64)> {
+pub fn slice(len: u64, start: i64, stop: i64) -> Option<(u64, u64)> {
     let len = i64::try_from(len).ok()?;
     let from_end = |index: i64| if index < 0 { len.saturating_add(index) } else { index };
     let (start, stop) = (from_end(start).max(0), from_end(stop).min(len - 1));
@@ -273,7 +261,7 @@ pub fn write_value(ctx: &mut Context<'_, '_>, (partition, offset): At) {
     ctx.out.value(ctx.session.protocol, partition, offset);
 }
 
-fn length(ctx: &mut Context<'_, '_>, key: &Bytes) -> Result<u64, CommandError> {
+pub fn length(ctx: &mut Context<'_, '_>, key: &Bytes) -> Result<u64, CommandError> {
     match existing(ctx, key)? {
         Some(name) => Ok(ctx.round.durable_unit()?.ready(&name, Class::Queued)),
         None => Ok(0),
@@ -295,6 +283,7 @@ fn located(ctx: &mut Context<'_, '_>, name: &TopicName, positions: Vec<Position>
 /// The view of a key, if there is one; opened if another dialect made the name.
 pub fn existing(ctx: &mut Context<'_, '_>, key: &Bytes) -> Result<Option<TopicName>, CommandError> {
     let name = mapping::topic_of_key(ctx.session.database, key)?;
+    refuse_stream(ctx, &name)?;
     let unit = ctx.round.durable_unit()?;
     if unit.has_queue(&name) {
         return Ok(Some(name));
@@ -306,6 +295,17 @@ pub fn existing(ctx: &mut Context<'_, '_>, key: &Bytes) -> Result<Option<TopicNa
             Ok(Some(name))
         }
         Some(_) | None => Ok(None),
+    }
+}
+
+/// A name of our own is a stream or a list; one that another dialect made may be read as both.
+fn refuse_stream(ctx: &mut Context<'_, '_>, name: &TopicName) -> Result<(), CommandError> {
+    if !ctx.round.unit()?.has_any_series() || ctx.round.unit()?.series(name).is_none() {
+        return Ok(());
+    }
+    match recent(ctx, name)? {
+        Some(topic) if topic.own => Err(CommandError::WrongType),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -330,14 +330,8 @@ pub fn recent(ctx: &mut Context<'_, '_>, name: &TopicName) -> Result<Option<Rece
 
 /// The topic and view of a key, made if they are not there.
 pub fn open(ctx: &mut Context<'_, '_>, key: &Bytes) -> Result<Recent, CommandError> {
-    let name = mapping::topic_of_key(ctx.session.database, key)?;
-    if recent(ctx, &name)?.is_none() {
-        // Copied: the name outlives the read buffer that the key is a slice of.
-        let own_name = TopicName::new(Bytes::copy_from_slice(name.as_bytes()))?;
-        let max_bytes = u32::try_from(ctx.server.settings.bulk_bytes_max).unwrap_or(u32::MAX);
-        ctx.round.durable_unit()?.create_topic(&own_name, 1, TopicSettings::consumed(ORIGIN, true, max_bytes))?;
-    }
-    let list = recent(ctx, &name)?.ok_or(CommandError::NoSuchKey)?;
+    let list = topic_of(ctx, key)?;
+    refuse_stream(ctx, &list.name)?;
     let unit = ctx.round.durable_unit()?;
     if !unit.has_queue(&list.name) {
         unit.open_queue(&list.name, QueueSpec::new(list.name.clone(), true))?;
@@ -345,10 +339,27 @@ pub fn open(ctx: &mut Context<'_, '_>, key: &Bytes) -> Result<Recent, CommandErr
     Ok(list)
 }
 
+/// The topic of a key, made if it is not there.
+pub fn topic_of(ctx: &mut Context<'_, '_>, key: &Bytes) -> Result<Recent, CommandError> {
+    let name = mapping::topic_of_key(ctx.session.database, key)?;
+    if recent(ctx, &name)?.is_none() {
+        // Copied: the name outlives the read buffer that the key is a slice of.
+        let own_name = TopicName::new(Bytes::copy_from_slice(name.as_bytes()))?;
+        let max_bytes = u32::try_from(ctx.server.settings.bulk_bytes_max).unwrap_or(u32::MAX);
+        ctx.round.durable_unit()?.create_topic(&own_name, 1, TopicSettings::consumed(ORIGIN, true, max_bytes))?;
+    }
+    recent(ctx, &name)?.ok_or(CommandError::NoSuchKey)
+}
+
 /// Refuses a value that the topic does not take.
 pub fn check_size(list: &Recent, value: &[u8]) -> Result<(), CommandError> {
-    let limit_bytes = if value.len() > SMALL_VALUE_BYTES { list.topic.max_message_bytes() } else { SMALL_VALUE_BYTES };
-    if value.len() > limit_bytes { Err(CommandError::TooLarge { limit_bytes }) } else { Ok(()) }
+    check_bytes(list, value.len())
+}
+
+/// Refuses a record of so many bytes that the topic does not take.
+pub fn check_bytes(list: &Recent, bytes: usize) -> Result<(), CommandError> {
+    let limit_bytes = if bytes > SMALL_VALUE_BYTES { list.topic.max_message_bytes() } else { SMALL_VALUE_BYTES };
+    if bytes > limit_bytes { Err(CommandError::TooLarge { limit_bytes }) } else { Ok(()) }
 }
 
 /// Puts a record at an end of a list.
@@ -363,9 +374,14 @@ pub fn put(ctx: &mut Context<'_, '_>, list: &Recent, end: End, record: &Record) 
             unit.append(&[Target { topic: Arc::clone(&list.topic), partition }], record, Kind::Queued);
         }
     }
+    count_written(ctx, record);
+    Ok(())
+}
+
+/// Counts a record for the metrics.
+pub fn count_written(ctx: &mut Context<'_, '_>, record: &Record) {
     ctx.round.written.records += 1;
     ctx.round.written.bytes += mapping::payload(record).len() as u64;
-    Ok(())
 }
 
 #[cfg(test)]

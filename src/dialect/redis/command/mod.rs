@@ -11,9 +11,16 @@ pub mod info;
 pub mod introspection;
 pub mod keyspace;
 pub mod list;
+pub mod list_edit;
 pub mod list_move;
 pub mod pubsub;
 pub mod server;
+pub mod stream;
+pub mod stream_claim;
+pub mod stream_group;
+pub mod stream_id;
+pub mod stream_info;
+pub mod stream_read;
 pub mod transaction;
 
 use bytes::Bytes;

@@ -43,15 +43,16 @@ pub fn publish(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     Ok(Flow::Next)
 }
 
-/// Where a publish is logged; `None` for a channel that is live only: the name of a list, a name of the log itself, a message
+/// Where a publish is logged; `None` for a channel that is live only: the name of a list or stream, a name of the log itself, a message
 /// that the topic does not take, or one name too many.
 fn topic_of_channel(ctx: &mut Context<'_, '_>, name: &TopicName, message: &[u8]) -> Result<Option<Recent>, CommandError> {
     if name.is_internal() {
         return Ok(None);
     }
     if let Some(topic) = list::recent(ctx, name)? {
-        let is_list = topic.own && ctx.round.unit()?.ready(name, Class::Queued) > 0;
-        return Ok((!is_list && list::check_size(&topic, message).is_ok()).then_some(topic));
+        let unit = ctx.round.unit()?;
+        let is_key = topic.own && (unit.series(name).is_some() || unit.ready(name, Class::Queued) > 0);
+        return Ok((!is_key && list::check_size(&topic, message).is_ok()).then_some(topic));
     }
     if !ctx.server.take_automatic_topic() {
         return Ok(None);

@@ -3,9 +3,11 @@
 use bytes::Bytes;
 
 use super::{Context, Flow, Outcome, run_queued};
+use crate::delivery::Unit;
 use crate::dialect::redis::error::CommandError;
 use crate::dialect::redis::mapping;
 use crate::dialect::redis::session::{Transaction, Watched};
+use crate::log::TopicName;
 
 pub fn multi(ctx: &mut Context<'_, '_>, _: &[Bytes]) -> Outcome {
     if ctx.session.transaction.is_some() {
@@ -40,7 +42,7 @@ pub fn exec(ctx: &mut Context<'_, '_>, _: &[Bytes]) -> Outcome {
 fn run_all(ctx: &mut Context<'_, '_>, transaction: &Transaction, watched: &[Watched]) -> Outcome {
     if !watched.is_empty() {
         let unit = ctx.round.unit()?;
-        if watched.iter().any(|key| unit.version(&key.name) != key.version) {
+        if watched.iter().any(|key| version(unit, &key.name) != key.version) {
             ctx.reply().null_array();
             return Ok(Flow::Next);
         }
@@ -63,12 +65,17 @@ pub fn watch(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
             return Err(CommandError::TransactionTooLong(ctx.server.settings.transaction_commands_max));
         }
         if !ctx.session.watched.iter().any(|watched| watched.name == name) {
-            let version = ctx.round.unit()?.version(&name);
+            let version = version(ctx.round.unit()?, &name);
             ctx.session.watched.push(Watched { name, version });
         }
     }
     ctx.reply().ok();
     Ok(Flow::Next)
+}
+
+/// What changes with every change of a list or stream.
+fn version(unit: &Unit<'_>, name: &TopicName) -> (u64, u64) {
+    (unit.version(name), unit.series_version(name))
 }
 
 pub fn unwatch(ctx: &mut Context<'_, '_>, _: &[Bytes]) -> Outcome {

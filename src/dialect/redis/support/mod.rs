@@ -60,6 +60,7 @@ pub enum Group {
     Server,
     Generic,
     List,
+    Stream,
     PubSub,
     Transactions,
     Scripting,
@@ -72,6 +73,7 @@ impl Group {
             Self::Server => "server",
             Self::Generic => "generic",
             Self::List => "list",
+            Self::Stream => "stream",
             Self::PubSub => "pubsub",
             Self::Transactions => "transactions",
             Self::Scripting => "scripting",
@@ -87,6 +89,8 @@ pub struct Keys {
     pub step: i32,
     /// The argument that says how many keys follow it, or 0.
     pub count_at: usize,
+    /// The word behind which the first half of the arguments are keys, or none.
+    pub behind: &'static str,
 }
 
 /// One command, or one subcommand (`client|id`).
@@ -106,7 +110,7 @@ pub struct CommandSpec {
 
 impl CommandSpec {
     const fn new(name: &'static str, arity: i32, group: Group, run: Handler) -> Self {
-        let keys = Keys { first: 0, last: 0, step: 0, count_at: 0 };
+        let keys = Keys { first: 0, last: 0, step: 0, count_at: 0, behind: "" };
         Self { name, arity, flags: 0, keys, group, since: "", summary: "", subcommands: &[], run }
     }
 
@@ -116,12 +120,17 @@ impl CommandSpec {
     }
 
     const fn keys(mut self, first: i32, last: i32, step: i32) -> Self {
-        self.keys = Keys { first, last, step, count_at: 0 };
+        self.keys = Keys { first, last, step, count_at: 0, behind: "" };
         self
     }
 
     const fn counted_keys(mut self, count_at: usize) -> Self {
-        self.keys = Keys { first: 0, last: 0, step: 0, count_at };
+        self.keys = Keys { first: 0, last: 0, step: 0, count_at, behind: "" };
+        self
+    }
+
+    const fn keys_behind(mut self, behind: &'static str) -> Self {
+        self.keys = Keys { first: 0, last: 0, step: 0, count_at: 0, behind };
         self
     }
 
@@ -155,6 +164,7 @@ impl CommandSpec {
             (self.has(flag::READONLY), "@read"),
             (matches!(self.group, Group::Generic) && !self.has(flag::FAST | flag::BLOCKING) || self.is_keyspace(), "@keyspace"),
             (matches!(self.group, Group::List), "@list"),
+            (matches!(self.group, Group::Stream), "@stream"),
             (matches!(self.group, Group::PubSub), "@pubsub"),
             (matches!(self.group, Group::Connection), "@connection"),
             (matches!(self.group, Group::Transactions), "@transaction"),
@@ -192,6 +202,12 @@ impl CommandSpec {
         if self.keys.count_at > 0 {
             let count = arguments.get(self.keys.count_at).and_then(|n| super::wire::number::integer(n)).unwrap_or(0);
             return arguments.iter().skip(self.keys.count_at + 1).take(usize::try_from(count).unwrap_or(0)).collect();
+        }
+        if !self.keys.behind.is_empty() {
+            let word = self.keys.behind.as_bytes();
+            let at = arguments.iter().position(|argument| argument.eq_ignore_ascii_case(word));
+            let named = at.map_or(&[][..], |at| arguments.get(at + 1..).unwrap_or_default());
+            return named.iter().take(named.len() / 2).collect();
         }
         let (Ok(first), Ok(step)) = (usize::try_from(self.keys.first), usize::try_from(self.keys.step)) else {
             return Vec::new();

@@ -6,7 +6,8 @@ use super::flag::{
 };
 use super::{CommandSpec, Group};
 use crate::dialect::redis::command::{
-    blocking, client, config, connection, info, introspection, keyspace, list, list_move, pubsub, server, subcommand, transaction,
+    blocking, client, config, connection, info, introspection, keyspace, list, list_edit, list_move, pubsub, server, stream,
+    stream_claim, stream_group, stream_info, stream_read, subcommand, transaction,
 };
 
 const SESSION: u32 = NOSCRIPT | LOADING | STALE | FAST;
@@ -28,6 +29,14 @@ const fn generic(name: &'static str, arity: i32, run: super::Handler) -> Command
 
 const fn on_list(name: &'static str, arity: i32, run: super::Handler) -> CommandSpec {
     CommandSpec::new(name, arity, Group::List, run).keys(1, 1, 1)
+}
+
+const fn on_stream(name: &'static str, arity: i32, run: super::Handler) -> CommandSpec {
+    CommandSpec::new(name, arity, Group::Stream, run).keys(1, 1, 1)
+}
+
+const fn of_stream(name: &'static str, arity: i32, run: super::Handler) -> CommandSpec {
+    CommandSpec::new(name, arity, Group::Stream, run).keys(2, 2, 1)
 }
 
 const fn on_channel(name: &'static str, arity: i32, run: super::Handler) -> CommandSpec {
@@ -100,6 +109,9 @@ pub static COMMANDS: &[CommandSpec] = &[
         .flags(LOADING | STALE | FAST)
         .docs("1.0.0", "Returns the Unix timestamp of the last successful save to disk."),
     on_list("lindex", 3, list::lindex).flags(READONLY).docs("1.0.0", "Returns an element from a list by its index."),
+    on_list("linsert", 5, list_edit::linsert)
+        .flags(WRITE | DENYOOM)
+        .docs("2.2.0", "Inserts an element before or after another element in a list."),
     on_list("llen", 2, list::llen).flags(READONLY | FAST).docs("1.0.0", "Returns the length of a list."),
     on_list("lmove", 5, list_move::lmove)
         .flags(WRITE | DENYOOM)
@@ -110,12 +122,19 @@ pub static COMMANDS: &[CommandSpec] = &[
         .counted_keys(1)
         .docs("7.0.0", "Returns multiple elements from the first of several lists that has any, after removing them."),
     on_list("lpop", -2, list::lpop).flags(WRITE | FAST).docs("1.0.0", "Returns the first elements in a list after removing them."),
+    on_list("lpos", -3, list_edit::lpos)
+        .flags(READONLY)
+        .docs("6.0.6", "Returns the index of matching elements in a list."),
     on_list("lpush", -3, list::lpush).flags(WRITE | DENYOOM | FAST).docs("1.0.0", "Prepends one or more elements to a list."),
     on_list("lpushx", -3, list::lpushx)
         .flags(WRITE | DENYOOM | FAST)
         .docs("2.2.0", "Prepends one or more elements to a list only when the list exists."),
     on_list("lrange", 4, list::lrange).flags(READONLY).docs("1.0.0", "Returns a range of elements from a list."),
-    on_list("ltrim", 4, list::ltrim).flags(WRITE).docs("1.0.0", "Removes elements from both ends of a list."),
+    on_list("lrem", 4, list_edit::lrem).flags(WRITE).docs("1.0.0", "Removes elements from a list."),
+    on_list("lset", 4, list_edit::lset)
+        .flags(WRITE | DENYOOM)
+        .docs("1.0.0", "Sets the value of an element in a list by its index."),
+    on_list("ltrim", 4, list_edit::ltrim).flags(WRITE).docs("1.0.0", "Removes elements from both ends of a list."),
     in_transaction("multi", 1, transaction::multi).flags(SESSION | CONTROL).docs("1.2.0", "Starts a transaction."),
     generic("object", -2, subcommand).subcommands(OBJECT).docs("2.2.3", "A container for object introspection commands."),
     generic("persist", 2, keyspace::persist)
@@ -185,6 +204,77 @@ pub static COMMANDS: &[CommandSpec] = &[
         .flags(SESSION | CONTROL)
         .keys(1, -1, 1)
         .docs("2.2.0", "Monitors changes to keys to determine the execution of a transaction."),
+    on_stream("xack", -4, stream_group::xack)
+        .flags(WRITE | FAST)
+        .docs("5.0.0", "Returns the number of messages that were acknowledged by the consumer group."),
+    on_stream("xadd", -5, stream::xadd)
+        .flags(WRITE | DENYOOM | FAST)
+        .docs("5.0.0", "Appends a message to a stream."),
+    on_stream("xautoclaim", -6, stream_claim::xautoclaim)
+        .flags(WRITE | FAST)
+        .docs("6.2.0", "Acquires ownership of pending messages of a consumer group that are idle for a time."),
+    on_stream("xclaim", -6, stream_claim::xclaim)
+        .flags(WRITE | FAST)
+        .docs("5.0.0", "Acquires ownership of messages of a consumer group."),
+    on_stream("xdel", -3, stream::xdel).flags(WRITE | FAST).docs("5.0.0", "Removes messages from a stream."),
+    CommandSpec::new("xgroup", -2, Group::Stream, subcommand)
+        .subcommands(XGROUP)
+        .docs("5.0.0", "A container for consumer group commands."),
+    CommandSpec::new("xinfo", -2, Group::Stream, subcommand)
+        .subcommands(XINFO)
+        .docs("5.0.0", "A container for stream introspection commands."),
+    on_stream("xlen", 2, stream::xlen).flags(READONLY | FAST).docs("5.0.0", "Returns the number of messages in a stream."),
+    on_stream("xpending", -3, stream_group::xpending)
+        .flags(READONLY)
+        .docs("5.0.0", "Returns the information and entries from a consumer group's pending entries."),
+    on_stream("xrange", -4, stream::xrange)
+        .flags(READONLY)
+        .docs("5.0.0", "Returns the messages from a stream within a range of IDs."),
+    CommandSpec::new("xread", -4, Group::Stream, stream_read::xread)
+        .flags(READONLY | BLOCKING | MOVABLE_KEYS)
+        .keys_behind("STREAMS")
+        .docs("5.0.0", "Returns messages from several streams with IDs greater than the ones requested. Blocks until there is one otherwise."),
+    CommandSpec::new("xreadgroup", -7, Group::Stream, stream_read::xreadgroup)
+        .flags(WRITE | BLOCKING | MOVABLE_KEYS)
+        .keys_behind("STREAMS")
+        .docs("5.0.0", "Returns new or historical messages from several streams for a consumer in a group. Blocks until there is one otherwise."),
+    on_stream("xrevrange", -4, stream::xrevrange)
+        .flags(READONLY)
+        .docs("5.0.0", "Returns the messages from a stream within a range of IDs in reverse order."),
+    on_stream("xsetid", -3, stream::xsetid)
+        .flags(WRITE | DENYOOM | FAST)
+        .docs("5.0.0", "Sets the last ID, and the counters, of a stream."),
+    on_stream("xtrim", -4, stream::xtrim).flags(WRITE).docs("5.0.0", "Deletes messages from the beginning of a stream."),
+];
+
+static XGROUP: &[CommandSpec] = &[
+    of_stream("xgroup|create", -5, stream_group::create).flags(WRITE | DENYOOM).docs("5.0.0", "Creates a consumer group."),
+    of_stream("xgroup|createconsumer", 5, stream_group::createconsumer)
+        .flags(WRITE | DENYOOM)
+        .docs("6.2.0", "Creates a consumer in a consumer group."),
+    of_stream("xgroup|delconsumer", 5, stream_group::delconsumer)
+        .flags(WRITE)
+        .docs("5.0.0", "Deletes a consumer from a consumer group."),
+    of_stream("xgroup|destroy", 4, stream_group::destroy).flags(WRITE).docs("5.0.0", "Destroys a consumer group."),
+    CommandSpec::new("xgroup|help", 2, Group::Stream, stream_group::help)
+        .flags(QUERY)
+        .docs("5.0.0", "Returns helpful text about the different subcommands."),
+    of_stream("xgroup|setid", -5, stream_group::setid)
+        .flags(WRITE)
+        .docs("5.0.0", "Sets the last-delivered ID of a consumer group."),
+];
+
+static XINFO: &[CommandSpec] = &[
+    of_stream("xinfo|consumers", 4, stream_info::consumers)
+        .flags(READONLY)
+        .docs("5.0.0", "Returns a list of the consumers in a consumer group."),
+    of_stream("xinfo|groups", 3, stream_info::groups)
+        .flags(READONLY)
+        .docs("5.0.0", "Returns a list of the consumer groups of a stream."),
+    CommandSpec::new("xinfo|help", 2, Group::Stream, stream_info::help)
+        .flags(QUERY)
+        .docs("5.0.0", "Returns helpful text about the different subcommands."),
+    of_stream("xinfo|stream", -3, stream_info::stream).flags(READONLY).docs("5.0.0", "Returns information about a stream."),
 ];
 
 static CLIENT: &[CommandSpec] = &[
