@@ -11,6 +11,7 @@ from .servers import RabbitMQ, Trunkline
 SIZES_BYTES = (100, 1024)
 WINDOWS = (1, 100, 2000)
 PERF_TEST_PAIRS = 2
+PREFETCH = 200
 PERF_TEST_RATE = re.compile(r"(sending|receiving) rate avg: (\d+) msg/s")
 
 
@@ -57,10 +58,12 @@ def _lapin(run, program, server, queue_type, size_bytes, window):
 
 
 def _perf_test(run, server, queue_type, size_bytes):
-    each = run.amount(100_000, 500)
+    each = run.amount(100_000, 2_000)
     url = f"amqp://guest:guest@127.0.0.1:{server.amqp_port}/%2f"
-    arguments = ["--uri", url, "-x", str(PERF_TEST_PAIRS), "-y", str(PERF_TEST_PAIRS), "-C", str(each), "-D", str(each)]
-    arguments += ["-s", str(size_bytes), "-f", "persistent", "-c", "100", "-q", "200", "--multi-ack-every", "50"]
+    # A consumer that has its share keeps what it was given beyond it, up to its prefetch, until all have theirs.
+    share = each - PREFETCH * PERF_TEST_PAIRS
+    arguments = ["--uri", url, "-x", str(PERF_TEST_PAIRS), "-y", str(PERF_TEST_PAIRS), "-C", str(each), "-D", str(share)]
+    arguments += ["-s", str(size_bytes), "-f", "persistent", "-c", "100", "-q", str(PREFETCH), "--multi-ack-every", "50"]
     arguments += ["-u", f"figures-{queue_type}-{size_bytes}", "-ad", "false"]
     if queue_type == "quorum":
         arguments += ["--quorum-queue"]
