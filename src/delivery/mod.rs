@@ -187,7 +187,7 @@ impl Delivery {
         self.0.views.lock().transactions.is_pending(group, key)
     }
 
-    /// Begins an atomic step that is to write records, if there is room for them.
+    /// Begins an atomic step that is to write records or make topics, if there is room for them.
     pub fn begin_records(&self) -> Result<Unit<'_>, Refused> {
         self.0.log.admit_records()?;
         self.begin()

@@ -16,6 +16,9 @@ pub(super) fn register(telemetry: &Telemetry, observer: Observer) {
     telemetry.pull(Box::new(move |samples| {
         let the_log = observer.delivery().log();
         log(samples, &the_log.stats());
+        let marks = the_log.watermarks();
+        samples.gauge("trunkline_disk_slow_below_bytes", &[], marks.slow_below_bytes as f64);
+        samples.gauge("trunkline_disk_refuse_below_bytes", &[], marks.refuse_below_bytes as f64);
         let poisoned = if the_log.poisoned().is_some() { 1.0 } else { 0.0 };
         samples.gauge("trunkline_log_poisoned", &[], poisoned);
         queues(samples, &observer);
@@ -55,6 +58,7 @@ fn log(samples: &mut Samples, stats: &LogStats) {
     for why in Removal::ALL {
         samples.counter("trunkline_log_removed_records_total", &[("reason", why.label())], stats.removed(why) as f64);
     }
+    samples.counter("trunkline_disk_paused_seconds_total", &[], stats.disk_paused_us as f64 / US_PER_S);
     let cleaning = &stats.cleaning;
     samples.counter("trunkline_log_cleaning_seconds_total", &[], cleaning.busy_us as f64 / US_PER_S);
     for (name, value) in [

@@ -212,12 +212,15 @@ impl Engine {
     }
 
     fn run_every(&self, interval_ms: u64, what: &str, mut step: impl FnMut() -> io::Result<()>) {
+        let mut had_room = true;
         while !self.stops_within(Duration::from_millis(interval_ms)) {
             match step() {
-                Ok(()) => {}
+                Ok(()) => had_room = true,
                 // Nothing is lost: what could not be moved stays where it is, and the next round tries again.
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                    tracing::error!(%error, what, "no room to write segments");
+                    if std::mem::replace(&mut had_room, false) {
+                        tracing::error!(%error, what, "no room to write segments: tried again until there is");
+                    }
                 }
                 // The journal was closed in the middle of a step, which is left to the next start.
                 Err(_) if self.is_stopping() => return,
@@ -225,6 +228,7 @@ impl Engine {
                 Err(error) => {
                     tracing::error!(%error, what, "work on the log's files failed");
                     self.journal.durable().fail(&format!("{what} of the log failed: {error}"));
+                    self.pressure().wake_all();
                     return;
                 }
             }
@@ -311,6 +315,10 @@ impl Engine {
         self.stats.entries.fetch_add(1, Ordering::Relaxed);
         let records: u64 = entry.writes.iter().map(|write| u64::from(write.span) * write.targets.len() as u64).sum();
         self.stats.records.fetch_add(records, Ordering::Relaxed);
+        if self.pressure().room() > Room::Ample {
+            let bytes: usize = entry.writes.iter().map(|write| write.batch.len()).sum();
+            self.pressure().wrote(bytes as u64, Instant::now());
+        }
         Ok(Barrier::at(lsn, durability))
     }
 
@@ -485,6 +493,7 @@ impl Engine {
             disk_available_bytes: self.pressure().available_bytes(),
             disk_room: self.pressure().room(),
             disk_refused: self.pressure().refused(),
+            disk_paused_us: self.pressure().paused_us(),
             write: stats.write.snapshot(),
             sync: stats.sync.snapshot(),
             commits: stats.commits.snapshot(),

@@ -9,6 +9,8 @@ import com.rabbitmq.client.MessageProperties;
 import com.rabbitmq.client.ShutdownSignalException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -53,6 +55,7 @@ public final class Clients {
     amqp("amqp: nack, reject and recover", Clients::rejections);
     amqp("amqp: prefetch bounds what is in flight", Clients::prefetch);
     amqp("amqp: errors carry their reply code", Clients::errors);
+    run("amqp: a publisher is told that it is blocked by a full disk, and then that it is not", "TRUNKLINE_SMALL_AMQP", Clients::blocked);
     amqp("amqp: exclusive queues are locked to their connection and go with it", Clients::exclusiveAndAutoDelete);
     kafka("kafka: produce and consume in every compression", Clients::compressions);
     kafka("kafka: an idempotent producer and offsets", Clients::idempotent);
@@ -117,12 +120,47 @@ public final class Clients {
   // ---- AMQP ----
 
   private static Connection connect() throws Exception {
-    String[] address = System.getenv("TRUNKLINE_AMQP").split(":");
+    return connect("TRUNKLINE_AMQP");
+  }
+
+  private static Connection connect(String variable) throws Exception {
+    String[] address = System.getenv(variable).split(":");
     ConnectionFactory factory = new ConnectionFactory();
     factory.setHost(address[0]);
     factory.setPort(Integer.parseInt(address[1]));
     factory.setAutomaticRecoveryEnabled(false);
     return factory.newConnection();
+  }
+
+  /** TRUNKLINE_SMALL_DISK is the file system that the gateway of TRUNKLINE_SMALL_AMQP keeps its data on. */
+  private static void blocked() throws Exception {
+    Path ballast = Path.of(System.getenv("TRUNKLINE_SMALL_DISK"), "ballast");
+    try (Connection publisher = connect("TRUNKLINE_SMALL_AMQP"); Connection consumer = connect("TRUNKLINE_SMALL_AMQP")) {
+      BlockingQueue<String> notices = new LinkedBlockingQueue<>();
+      publisher.addBlockedListener(notices::add, () -> notices.add("unblocked"));
+      Channel channel = publisher.createChannel(), taking = consumer.createChannel();
+      channel.confirmSelect();
+      String queue = queue(channel);
+      channel.basicPublish("", queue, MessageProperties.PERSISTENT_BASIC, bytes("before"));
+      channel.waitForConfirmsOrDie(20_000);
+      Files.write(ballast, new byte[(int) (Files.getFileStore(ballast.getParent()).getUsableSpace() - (4 << 20))]);
+      int published = 0;
+      while (notices.isEmpty() && published < 1000) {
+        channel.basicPublish("", queue, MessageProperties.PERSISTENT_BASIC, bytes("" + published++));
+        Thread.sleep(20);
+      }
+      equal(notices.poll(20, TimeUnit.SECONDS), "low on disk");
+      GetResponse got = taking.basicGet(queue, false);
+      equal(text(got.getBody()), "before");
+      taking.basicAck(got.getEnvelope().getDeliveryTag(), false);
+      equal(notices.isEmpty(), true);
+      Files.delete(ballast);
+      equal(notices.poll(20, TimeUnit.SECONDS), "unblocked");
+      channel.waitForConfirmsOrDie(20_000);
+      equal(taking.messageCount(queue), (long) published);
+    } finally {
+      Files.deleteIfExists(ballast);
+    }
   }
 
   private static String queue(Channel channel) throws IOException {
