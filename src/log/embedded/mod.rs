@@ -305,7 +305,7 @@ impl Engine {
         let durability = entry.durability();
         let lsn = self.journal.append(bodies, durability, |index, position, lsn| {
             if let Some(write) = entry.writes.get(index) {
-                place(write, position, Barrier::at(lsn, durability));
+                place(write, position, Barrier::at(lsn, durability), entry.now_ms());
             }
         })?;
         self.stats.entries.fetch_add(1, Ordering::Relaxed);
@@ -525,7 +525,7 @@ fn targets(write: &Write) -> Targets {
         .collect()
 }
 
-fn place(write: &Write, position: u64, barrier: Barrier) {
+fn place(write: &Write, position: u64, barrier: Barrier, now_ms: Option<i64>) {
     for target in &write.targets {
         let batch = BatchRef {
             base_offset: target.base_offset,
@@ -535,6 +535,6 @@ fn place(write: &Write, position: u64, barrier: Barrier) {
             max_timestamp_ms: write.max_timestamp_ms,
             is_control: is_control_batch(&write.batch),
         };
-        target.partition.placed(batch, barrier, write.is_broadcast);
+        target.partition.placed(batch, barrier, write.is_broadcast, now_ms);
     }
 }
