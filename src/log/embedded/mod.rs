@@ -9,6 +9,8 @@ mod clean;
 pub(crate) mod disk;
 mod expire;
 mod files;
+#[cfg(test)]
+mod forged_tests;
 mod frame;
 pub mod inspect;
 mod journal;
@@ -158,7 +160,8 @@ impl Engine {
         let recovered = recovery::recover(&settings, &segment_files)?;
         let stats = Arc::new(JournalStats::default());
         stats.files.store(recovered.files.len() as u64, Ordering::Relaxed);
-        let journal = Journal::new(&settings, recovered.files, recovered.next, recovered.durable, Arc::clone(&stats));
+        let journal =
+            Journal::new(&settings, recovered.files, (recovered.next, recovered.salt), recovered.durable, Arc::clone(&stats));
         let engine = Arc::new(Self {
             settings,
             journal,
