@@ -247,7 +247,9 @@ async fn a_torn_tail_is_no_damage() {
     let mut bytes = std::fs::read(&newest).unwrap();
     bytes.truncate(to as usize);
     let mut entry = bytes[from as usize..to as usize].to_vec();
-    entry[8..16].copy_from_slice(&next.to_le_bytes());
+    // Its mark is that of the next position.
+    let mark = u64::from_le_bytes(entry[8..16].try_into().unwrap()) ^ number("position") ^ next;
+    entry[8..16].copy_from_slice(&mark.to_le_bytes());
     entry.truncate(entry.len() / 2);
     bytes.extend_from_slice(&entry);
     std::fs::write(&newest, bytes).unwrap();

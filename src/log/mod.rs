@@ -9,6 +9,7 @@ mod entry;
 mod error;
 mod lsn;
 mod name;
+mod pace;
 mod producers;
 pub mod record;
 mod retention;

@@ -191,7 +191,7 @@ impl Session {
                 if is_stirred {
                     consumer.outstanding += due;
                     consumer.credit.add(due.into());
-                    work.unit.pump(&consumer.view);
+                    work.unit.resume_taker(&consumer.view, consumer.taker.id());
                 }
             }
         }

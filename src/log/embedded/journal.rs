@@ -18,7 +18,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use super::LogSettings;
 use super::disk::{Disk, File};
 use super::files::{self, JOURNAL_HEADER_BYTES};
-use super::frame::{Encoder, Target};
+use super::frame::{Encoder, Salt, Target};
 use super::pressure::Pressure;
 use super::recovery::journal_directory;
 use crate::log::error::Refused;
@@ -59,6 +59,7 @@ pub struct JournalFile {
 pub struct Journal {
     disk: Disk,
     directory: PathBuf,
+    salt: Salt,
     file_bytes: u64,
     tail_bytes: usize,
     sync_interval: Duration,
@@ -167,17 +168,18 @@ impl Recent {
 }
 
 impl Journal {
-    /// Takes over the files that recovery found and goes on at `next`. `files` must hold at least one.
+    /// Takes over the files that recovery found and goes on at `next`, with the salt of the files. `files` must hold at least one.
     pub fn new(
         settings: &LogSettings,
         files: VecDeque<JournalFile>,
-        next: u64,
+        (next, salt): (u64, Salt),
         durable: Arc<Durable>,
         stats: Arc<JournalStats>,
     ) -> Self {
         Self {
             disk: settings.disk.clone(),
             directory: journal_directory(&settings.directory),
+            salt,
             file_bytes: settings.journal_file_bytes,
             tail_bytes: settings.memory_tail_bytes,
             sync_interval: Duration::from_millis(settings.sync_interval_ms),
@@ -249,7 +251,7 @@ impl Journal {
             pending.buffer = BytesMut::with_capacity(CHUNK_BYTES);
         }
         let mut positions = smallvec::SmallVec::<[u64; 4]>::new();
-        let mut encoder = Encoder::begin(&mut pending.buffer, position, synced, bodies.len());
+        let mut encoder = Encoder::begin(&mut pending.buffer, self.salt.mark(position), synced, bodies.len());
         for body in bodies {
             let at = encoder.write(body.targets, body.span, body.bytes);
             positions.push(position + at as u64);
@@ -498,7 +500,8 @@ impl Journal {
             }
         }
         let spare = self.spares.lock().take();
-        let file = files::create_journal_file(&self.disk, &self.directory, start, spare.as_deref(), self.file_bytes)?;
+        let file =
+            files::create_journal_file(&self.disk, &self.directory, (start, self.salt), spare.as_deref(), self.file_bytes)?;
         self.files.lock().push_back(file.clone());
         self.stats.files.store(self.files.lock().len() as u64, Ordering::Relaxed);
         Ok(file)

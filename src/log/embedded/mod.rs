@@ -9,6 +9,8 @@ mod clean;
 pub(crate) mod disk;
 mod expire;
 mod files;
+#[cfg(test)]
+mod forged_tests;
 mod frame;
 pub mod inspect;
 mod journal;
@@ -158,7 +160,8 @@ impl Engine {
         let recovered = recovery::recover(&settings, &segment_files)?;
         let stats = Arc::new(JournalStats::default());
         stats.files.store(recovered.files.len() as u64, Ordering::Relaxed);
-        let journal = Journal::new(&settings, recovered.files, recovered.next, recovered.durable, Arc::clone(&stats));
+        let journal =
+            Journal::new(&settings, recovered.files, (recovered.next, recovered.salt), recovered.durable, Arc::clone(&stats));
         let engine = Arc::new(Self {
             settings,
             journal,
@@ -309,7 +312,7 @@ impl Engine {
         let durability = entry.durability();
         let lsn = self.journal.append(bodies, durability, |index, position, lsn| {
             if let Some(write) = entry.writes.get(index) {
-                place(write, position, Barrier::at(lsn, durability));
+                place(write, position, Barrier::at(lsn, durability), entry.now_ms());
             }
         })?;
         self.stats.entries.fetch_add(1, Ordering::Relaxed);
@@ -534,7 +537,7 @@ fn targets(write: &Write) -> Targets {
         .collect()
 }
 
-fn place(write: &Write, position: u64, barrier: Barrier) {
+fn place(write: &Write, position: u64, barrier: Barrier, now_ms: Option<i64>) {
     for target in &write.targets {
         let batch = BatchRef {
             base_offset: target.base_offset,
@@ -544,6 +547,6 @@ fn place(write: &Write, position: u64, barrier: Barrier) {
             max_timestamp_ms: write.max_timestamp_ms,
             is_control: is_control_batch(&write.batch),
         };
-        target.partition.placed(batch, barrier, write.is_broadcast);
+        target.partition.placed(batch, barrier, write.is_broadcast, now_ms);
     }
 }
