@@ -23,7 +23,7 @@ use super::pressure::Pressure;
 use super::recovery::journal_directory;
 use crate::log::error::Refused;
 use crate::log::lsn::{Barrier, Durability, Durable, Lsn};
-use crate::log::stats::{JournalStats, Room};
+use crate::log::stats::JournalStats;
 
 /// New room for entries is made in steps of this.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -333,6 +333,7 @@ impl Journal {
                     }
                     if stop && writer.held.is_some() {
                         self.durable.fail("the disk is full, and the log is being closed");
+                        self.pressure.wake_all();
                         return;
                     }
                     let next_try = writer.held.is_some().then(|| Instant::now() + ROOM_INTERVAL);
@@ -356,7 +357,7 @@ impl Journal {
         if self.durable.is_durable(barrier) {
             return true;
         }
-        if self.durable.is_crowded() || self.pressure.room() > Room::Ample {
+        if self.durable.is_crowded() || self.pressure.is_stuck() {
             return false;
         }
         let Some(mut writer) = self.writer.try_lock() else { return false };
@@ -380,6 +381,7 @@ impl Journal {
             let reason = format!("writing the journal in {} failed: {error}", self.directory.display());
             tracing::error!(%reason, "the log is poisoned: no record is accepted until the next start");
             self.durable.fail(&reason);
+            self.pressure.wake_all();
         })
     }
 
@@ -391,9 +393,6 @@ impl Journal {
         let mut is_asked_for = all;
         let mut bytes = 0;
         if let Some(gathered) = writer.held.take().or_else(|| self.gather()) {
-            if let Some(delay) = self.pressure.delay() {
-                std::thread::sleep(delay);
-            }
             bytes = gathered.end.0 - gathered.start.0;
             match self.write(writer, &gathered) {
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => {

@@ -265,7 +265,7 @@ impl Replay {
             max_timestamp_ms: header.max_timestamp,
             is_control: header.is_control(),
         };
-        partition.placed(batch, Barrier::at(Lsn(next), Durability::Fsync), flags & FLAG_BROADCAST != 0);
+        partition.placed(batch, Barrier::at(Lsn(next), Durability::Fsync), flags & FLAG_BROADCAST != 0, None);
         partition.with(|state| match read_marker(&write.body) {
             Some(outcome) => {
                 state.note_marker(header.producer_id, header.producer_epoch, outcome, base_offset, self.now_ms);
