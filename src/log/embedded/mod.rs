@@ -18,6 +18,8 @@ pub mod inspect;
 mod journal;
 mod partition;
 mod pressure;
+#[cfg(test)]
+mod read_tests;
 mod recovery;
 mod refs;
 #[cfg(test)]
@@ -28,6 +30,7 @@ mod retire;
 mod retire_tests;
 mod scan;
 mod segment;
+mod tail;
 #[cfg(test)]
 mod testing;
 
@@ -61,7 +64,7 @@ use clean::Cleaning;
 use disk::Disk;
 #[cfg(test)]
 pub(crate) use disk::simulated;
-use frame::{FLAG_BROADCAST, Target};
+use frame::{FLAG_BROADCAST, Target, copied_bytes};
 use journal::{Body, Journal};
 use partition::BatchRef;
 use pressure::Pressure;
@@ -182,6 +185,7 @@ impl Engine {
         });
         let threads = [
             ("journal", Self::run_journal as fn(&Self)),
+            ("waker", Self::run_waker),
             ("maintenance", Self::run_maintenance),
             ("cleaning", Self::run_cleaning),
         ]
@@ -198,6 +202,11 @@ impl Engine {
 
     fn run_journal(&self) {
         self.journal.run();
+        self.durable().end_waker();
+    }
+
+    fn run_waker(&self) {
+        self.durable().run_waker();
     }
 
     fn run_maintenance(&self) {
@@ -313,8 +322,9 @@ impl Engine {
         }
         let bodies =
             entry.writes.iter().map(|write| Body { targets: targets(write).into_iter(), span: write.span, bytes: &write.batch });
+        let copied_bytes = copied_bytes(entry.writes.iter().map(|write| (write.targets.len(), write.batch.len())));
         let durability = entry.durability();
-        let lsn = self.journal.append(bodies, durability, |index, position, lsn| {
+        let lsn = self.journal.append(bodies, copied_bytes, durability, |index, position, lsn| {
             if let Some(write) = entry.writes.get(index) {
                 place(write, position, Barrier::at(lsn, durability), entry.now_ms());
             }
@@ -378,10 +388,14 @@ impl Engine {
     fn read_refs(&self, partition: &Partition, refs: &[BatchRef]) -> Result<Vec<StoredBatch>, ReadError> {
         let mut found = Vec::with_capacity(refs.len());
         for batch in refs {
-            let bytes = self.journal.read(batch.position, batch.bytes as usize)?;
-            found.push(StoredBatch::new(batch.base_offset, batch.span, bytes));
+            let (position, length) = (batch.position, batch.bytes as usize);
+            let stored = |bytes| StoredBatch::new(batch.base_offset, batch.span, bytes);
+            found.push(match self.journal.in_memory(position, length) {
+                Some(bytes) => stored(bytes),
+                None => intact(partition, stored(self.journal.in_file(position, length)?))?,
+            });
         }
-        intact(partition, found)
+        Ok(found)
     }
 
     /// The aborted transactions of a partition that had records in `from..to`, in the order of their markers.
@@ -519,16 +533,17 @@ impl Engine {
     }
 }
 
-/// What has been damaged on disk is named and never served. A checksum costs a fraction of what reading the bytes costs.
-fn intact(partition: &Partition, batches: Vec<StoredBatch>) -> Result<Vec<StoredBatch>, ReadError> {
-    match batches.iter().find(|batch| !batch.is_intact()) {
-        None => Ok(batches),
-        Some(damaged) => Err(ReadError::Corrupt {
-            partition: format!("{}-{}", partition.topic_name(), partition.index()),
-            offset: damaged.base_offset,
-            reason: "the checksum is not that of the bytes".to_owned(),
-        }),
+/// What has been damaged on disk is named and never served. What was checked as it came in and is in memory still is not
+/// checked again: it costs as much as the copy into a response.
+fn intact(partition: &Partition, batch: StoredBatch) -> Result<StoredBatch, ReadError> {
+    if batch.is_intact() {
+        return Ok(batch);
     }
+    Err(ReadError::Corrupt {
+        partition: format!("{}-{}", partition.topic_name(), partition.index()),
+        offset: batch.base_offset,
+        reason: "the checksum is not that of the bytes".to_owned(),
+    })
 }
 
 fn targets(write: &Write) -> Targets {

@@ -25,6 +25,8 @@ use crate::log::topic::{Topic, TopicSettings};
 
 /// So much is moved to segments between two waits for the disk, in bytes.
 const MOVED_BYTES_AT_ONCE: usize = 16 << 20;
+/// So many batches are looked at while a partition's writers wait.
+const REFS_AT_ONCE: usize = 1_024;
 /// So many partitions are written down in one step; others may write between two steps.
 const PUTS_AT_ONCE: usize = 256;
 
@@ -142,8 +144,7 @@ impl Engine {
     }
 
     fn decide(&self, topic: &Topic, partition: &Partition, before: Lsn) -> io::Result<Decision> {
-        let due: Vec<BatchRef> =
-            partition.with(|state| state.refs.iter().take_while(|batch| batch.position < before.0).copied().collect());
+        let due = due_batches(partition, before);
         if topic.is_internal() { self.newest_changes(partition, &due) } else { self.needed_batches(topic, partition, &due) }
     }
 
@@ -157,13 +158,10 @@ impl Engine {
             self.stats.segment_bytes.fetch_add(written, Ordering::Relaxed);
             // Also where it fails half-way, what it has replaced is what is there.
             let cleaned = if topic.is_internal() { self.clean_table(partition, &mut segments) } else { Ok(()) };
-            partition.with(|state| {
-                state.segments = Arc::new(segments);
-                while state.refs.front().is_some_and(|batch| batch.position < before.0) {
-                    state.refs.pop_front();
-                }
-                advance_log_start(state, !topic.settings().cleanup.compacts());
-            });
+            // Until they are forgotten there, readers find the same batches in the journal.
+            partition.with(|state| state.segments = Arc::new(segments));
+            forget_batches(partition, before);
+            partition.with(|state| advance_log_start(state, !topic.settings().cleanup.compacts()));
             // Not before: where it finds no room, it is decided again.
             gone.into_iter().for_each(|(why, records)| self.removed.count(why, records));
             cleaned?;
@@ -226,6 +224,35 @@ impl Engine {
         let kept = kept.map(|(offset, record)| StoredBatch::new(*offset, 1, batch_of_one(record))).collect();
         Ok(Decision { kept, gone: Vec::new() })
     }
+}
+
+/// The batches of the journal before a position. Taken a few at a time, as the partition's writers wait meanwhile.
+fn due_batches(partition: &Partition, before: Lsn) -> Vec<BatchRef> {
+    let mut due: Vec<BatchRef> = Vec::new();
+    loop {
+        let known = due.len();
+        partition.with(|state| {
+            let from = due.last().map_or(0, |last| state.refs.index_beyond(last.next_offset()));
+            let more = state.refs.range(from..).take(REFS_AT_ONCE).take_while(|batch| batch.position < before.0);
+            due.extend(more.copied());
+        });
+        if due.len() < known + REFS_AT_ONCE {
+            return due;
+        }
+    }
+}
+
+/// Takes the batches before a position out of what is known to lie in the journal, a few at a time.
+fn forget_batches(partition: &Partition, before: Lsn) {
+    let is_due = |state: &mut PartitionState| state.refs.front().is_some_and(|batch| batch.position < before.0);
+    while partition.with(|state| {
+        for _ in 0..REFS_AT_ONCE {
+            if is_due(state) {
+                state.refs.pop_front();
+            }
+        }
+        is_due(state)
+    }) {}
 }
 
 /// Whether a table is the one that says which topics there are.

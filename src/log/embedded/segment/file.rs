@@ -10,7 +10,8 @@ use std::sync::{Arc, OnceLock};
 
 use super::index::{self, Entries, Indexing, OffsetEntry, TimeEntry};
 use super::open_files::{Handle, OpenFiles};
-use super::scan::{Found, SCAN_BYTES, Scan};
+use super::places::Places;
+use super::scan::{Found, SCAN_BYTES, Scan, header_at};
 use crate::log::embedded::aborted;
 use crate::log::embedded::disk::{File, Open};
 use crate::log::record::BatchHeader;
@@ -58,6 +59,8 @@ pub struct Segment {
     /// How many records it has, once they were counted. Another count for each state of the file.
     pub(super) records: Arc<OnceLock<u64>>,
     pub(super) suspect: Arc<AtomicBool>,
+    /// Where readers left off.
+    pub(super) places: Arc<Places>,
     /// How many of its records were needed when a rewrite left nothing out, and one.
     pub(super) futile: Arc<AtomicU64>,
 }
@@ -80,6 +83,7 @@ impl Segment {
             has_aborted: false,
             records: Arc::new(OnceLock::from(0)),
             suspect: Arc::default(),
+            places: Arc::default(),
             futile: Arc::default(),
         }
     }
@@ -288,10 +292,21 @@ impl Segment {
     /// Adds the batches from the one that holds `from` on while there is room. False: there is none left.
     pub(super) fn read(&self, from: u64, room: &mut usize, found: &mut Vec<StoredBatch>) -> io::Result<bool> {
         let log = self.log.get()?;
-        let mut scan = Scan::new(&*log, self.offset_floor(&log, from)?, self.bytes, *room);
-        let mut expected = self.base_offset;
+        let (at, mut expected) = match self.places.take(from) {
+            Some(at) => {
+                // Somebody reads on: what they will ask for next is fetched from the disk while they work on this.
+                log.will_read(at + *room as u64, *room);
+                (at, from)
+            }
+            None => (self.offset_floor(&log, from)?, self.base_offset),
+        };
+        let mut scan = Scan::new(&*log, at, self.bytes, *room);
         loop {
             let at = scan.position();
+            if !found.is_empty() && at < self.bytes && scan.next_bytes()?.is_some_and(|bytes| bytes > *room) {
+                self.left_off(found, at);
+                return Ok(false);
+            }
             let batch = match scan.next()? {
                 Found::Batch(batch) if self.is_in_place(&batch, &mut expected, &mut scan)? => batch,
                 Found::End => return Ok(true),
@@ -300,14 +315,19 @@ impl Segment {
             if batch.last_offset < from {
                 continue;
             }
-            if batch.len() > *room && !found.is_empty() {
-                return Ok(false);
-            }
             *room = room.saturating_sub(batch.len());
             found.push(batch);
             if *room == 0 {
+                self.left_off(found, scan.position());
                 return Ok(false);
             }
+        }
+    }
+
+    /// Whoever reads on behind what was found begins at a position.
+    fn left_off(&self, found: &[StoredBatch], position: u64) {
+        if let Some(last) = found.last() {
+            self.places.put(last.last_offset + 1, position);
         }
     }
 
@@ -347,7 +367,7 @@ impl Segment {
         let (_, entry) = index::search(&*offsets, |entry: &OffsetEntry| u64::from(entry.relative) <= relative)?;
         let Some(entry) = entry else { return Ok(0) };
         // An index that was damaged since it was opened must not hide records: it is only believed where a batch says the same.
-        let header = Scan::new(&**log, entry.position.into(), self.bytes, LOOK_BYTES).skip()?;
+        let header = header_at(&**log, entry.position.into(), self.bytes)?;
         let ends_at = header.map(|header| header.base_offset + i64::from(header.last_offset_delta));
         if ends_at == i64::try_from(self.base_offset + u64::from(entry.relative)).ok() {
             return Ok(entry.position.into());

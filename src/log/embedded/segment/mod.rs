@@ -8,6 +8,7 @@
 mod file;
 mod index;
 mod open_files;
+mod places;
 mod scan;
 mod swap;
 mod writer;
