@@ -19,7 +19,7 @@ use super::journal::{FIRST_POSITION, JournalFile};
 use super::partition::{BatchRef, Compacted, Partition};
 use super::retire::now_ms;
 use super::scan::EntryScan;
-use super::segment::{OpenFiles, Segments};
+use super::segment::{OpenFiles, Segments, Torn};
 use crate::log::error::OpenError;
 use crate::log::lsn::{Barrier, Durability, Durable, Lsn};
 use crate::log::name::TopicName;
@@ -70,9 +70,12 @@ pub fn recover(settings: &LogSettings, segment_files: &OpenFiles) -> Result<Reco
         snapshots: HashMap::new(),
         salt: None,
         retired_to: 0,
+        tables_until: [0; 2],
         now_ms: now_ms(),
     };
     let present = directory_names(disk, &topics).map_err(OpenError::io("listing", topics.clone()))?;
+    // A process that was killed may have made some and not synced their names; nobody makes them again.
+    disk.sync_directory(&topics).map_err(OpenError::io("syncing", topics.clone()))?;
     replay.load_tables(&present)?;
     let (mut files, next) = replay.read_journal(&journal, settings.journal_file_bytes)?;
     replay.attach_segments(&topics, &present, files.get(1).map(|second| second.start))?;
@@ -93,7 +96,9 @@ pub fn replay_any(entries: &[u8]) -> Result<u64, String> {
     let segment_files = OpenFiles::new(disk.clone(), 1);
     let catalog = Catalog::new(segment_files.clone(), PathBuf::new(), durable, Durability::Fsync, 1000);
     let (limits, snapshots) = (Limits::default(), HashMap::new());
-    let mut replay = Replay { disk, segment_files, catalog, limits, snapshots, salt: None, retired_to: 0, now_ms: now_ms() };
+    let (salt, now_ms) = (None, now_ms());
+    let mut replay =
+        Replay { disk, segment_files, catalog, limits, snapshots, salt, retired_to: 0, tables_until: [0; 2], now_ms };
     let entries = Bytes::copy_from_slice(entries);
     // The first entry is one of some journal, whichever that is.
     let salt = Salt::of_mark(frame::mark_of(&entries).unwrap_or(0), FIRST_POSITION);
@@ -119,6 +124,8 @@ struct Replay {
     salt: Option<Salt>,
     /// The position before which journal files were retired, as was last written down.
     retired_to: u64,
+    /// Up to which offset the segments of the two tables of the log were read.
+    tables_until: [u64; 2],
     /// A producer's silence is counted from the start: the times in its records are its own affair.
     now_ms: i64,
 }
@@ -133,10 +140,13 @@ impl Replay {
                 continue;
             }
             let segments = self
-                // Whether the journal holds what may be torn off is known once it was read, which needs these tables.
-                .open_segments(partition.topic_name(), directory.clone(), true)
+                // What may be torn is known once the journal was read, which needs these tables.
+                .open_segments(partition.topic_name(), directory.clone(), Torn::Unknown)
                 .map_err(OpenError::io("opening the segments in", directory.clone()))?;
             each_batch(&segments, &directory, |batch| self.apply_table(number, batch, true))?;
+            if let Some(until) = self.tables_until.get_mut(number as usize) {
+                *until = segments.next_offset();
+            }
         }
         Ok(())
     }
@@ -159,6 +169,11 @@ impl Replay {
             let length = file.length().map_err(OpenError::io("looking at", &path))?;
             let capacity_bytes = files::capacity_of(length, file_bytes);
             files.push_back(JournalFile { start: *start, path, file, capacity_bytes });
+        }
+        // A process that was killed leaves entries that are written and not synced. From now on they count as durable.
+        if let Some(newest) = files.back() {
+            let JournalFile { path, file, .. } = newest;
+            file.sync_all().and_then(|()| self.disk.sync_directory(directory)).map_err(OpenError::io("syncing", path))?;
         }
         let first = starts.first().copied();
         if first.unwrap_or(u64::MAX) > self.retired_to.max(FIRST_POSITION) && (first.is_some() || self.retired_to > 0) {
@@ -326,19 +341,23 @@ impl Replay {
         Ok(())
     }
 
-    fn open_segments(&self, topic: &TopicName, directory: PathBuf, may_be_torn: bool) -> std::io::Result<Segments> {
+    fn open_segments(&self, topic: &TopicName, directory: PathBuf, torn: Torn) -> std::io::Result<Segments> {
         let identity = self.catalog.topic(topic).map_or(TopicId(0), |topic| topic.id());
-        Segments::open(self.segment_files.clone(), directory, identity, may_be_torn)
+        Segments::open(self.segment_files.clone(), directory, identity, torn)
     }
 
     /// Segments are torn by a crash only while the oldest journal file is retired, which ends at `oldest_ends`: what was to be
     /// in them is in that file then.
     fn attach(&self, partition: &Partition, directory: PathBuf, oldest_ends: Option<u64>) -> Result<(), OpenError> {
-        let first = partition.with(|state| state.refs.front().map(|batch| batch.position));
-        let may_be_torn = first.zip(oldest_ends).is_some_and(|(first, end)| first < end);
+        let first = partition.with(|state| state.refs.front().copied());
+        let is_retiring = |first: &BatchRef| oldest_ends.is_some_and(|end| first.position < end);
+        let torn = first.filter(is_retiring).map_or(Torn::Nothing, |first| Torn::From(first.base_offset));
         let segments = self
-            .open_segments(partition.topic_name(), directory.clone(), may_be_torn)
+            .open_segments(partition.topic_name(), directory.clone(), torn)
             .map_err(OpenError::io("opening the segments in", directory.clone()))?;
+        if self.tables_until.get(partition.id() as usize).is_some_and(|until| *until != segments.next_offset()) {
+            return Err(damaged(&directory, 0, "a part of the table is no record batch, and the journal has it no more"));
+        }
         if partition.topic_name().is_internal() && partition.id() > 1 {
             each_batch(&segments, &directory, |batch| note_keys(partition, batch, &self.limits, true))?;
         }

@@ -19,7 +19,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use file::End;
-pub use file::{EXTENSIONS, Segment, path};
+pub use file::{EXTENSIONS, Segment, Torn, path};
 pub use open_files::OpenFiles;
 pub use swap::Rewriter;
 pub use writer::Roll;
@@ -49,9 +49,8 @@ impl Segments {
     }
 
     /// Finds the segments in a directory, and ends what a crash interrupted. A directory that belongs to an earlier topic of
-    /// the same name is emptied. `may_be_torn`: the journal still holds what was last moved here, so that an end which is no
-    /// whole batch is cut; without that it is damage, and an error.
-    pub fn open(files: OpenFiles, directory: PathBuf, identity: TopicId, may_be_torn: bool) -> io::Result<Self> {
+    /// the same name is emptied.
+    pub fn open(files: OpenFiles, directory: PathBuf, identity: TopicId, torn: Torn) -> io::Result<Self> {
         let mut segments = Self::empty(files, directory, identity);
         let disk = segments.disk().clone();
         if !segments.is_own() {
@@ -66,16 +65,17 @@ impl Segments {
         for (index, base) in bases.iter().enumerate() {
             let following = bases.get(index + 1).copied();
             let mut segment = {
-                let end = match following {
-                    Some(_) => End::Sealed,
-                    None if may_be_torn => End::MayBeTorn,
-                    None => End::Last,
-                };
+                let end = if following.is_some() { End::Sealed } else { End::Last(torn) };
                 Segment::open(&segments.files, &segments.directory, *base, end)?
             };
             segment.is_sealed = following.is_some();
             segment.next_offset = segment.next_offset.min(following.unwrap_or(u64::MAX));
             segments.list.extend(Some(segment).filter(|segment| segment.bytes > 0));
+        }
+        if matches!(torn, Torn::From(from) if segments.list.is_empty() || segments.next_offset() > from) {
+            // A process that was killed may have left all of this unsynced, and nobody moves or makes it again.
+            disk.open(&segments.directory.join(METADATA_FILE), Open::Write)?.sync_all()?;
+            disk.sync_directory(&segments.directory)?;
         }
         Ok(segments)
     }
@@ -118,14 +118,16 @@ impl Segments {
         }
         let mut written = 0;
         let mut made = Vec::new();
+        let last = self.list.last().cloned();
         let added = self.add(batches, (first, aborted), roll, &mut written, &mut made);
         if added.is_err() {
-            // What stays behind would be taken for a segment by the next start.
+            // What stays behind would be taken for a segment, or for damage, by a start to which the journal gives it no more.
             for base in made {
                 for extension in EXTENSIONS {
                     let _ = self.disk().clear_file(&path(&self.directory, base, extension));
                 }
             }
+            let _ = last.map(|last| last.cut_back());
         }
         added.map(|()| written)
     }
