@@ -71,9 +71,12 @@ pub fn recover(settings: &LogSettings, segment_files: &OpenFiles) -> Result<Reco
         salt: None,
         retired_to: 0,
         deleted: HashSet::new(),
+        tables_until: [0; 2],
         now_ms: now_ms(),
     };
     let present = directory_names(disk, &topics).map_err(OpenError::io("listing", topics.clone()))?;
+    // A process that was killed may have made some and not synced their names; nobody makes them again.
+    disk.sync_directory(&topics).map_err(OpenError::io("syncing", topics.clone()))?;
     replay.load_tables(&present)?;
     let (mut files, next) = replay.read_journal(&journal, settings.journal_file_bytes)?;
     replay.attach_segments(&present, retiring(&files, replay.retired_to))?;
@@ -105,6 +108,7 @@ pub fn replay_any(entries: &[u8]) -> Result<u64, String> {
         salt: None,
         retired_to: 0,
         deleted: HashSet::new(),
+        tables_until: [0; 2],
         now_ms: now_ms(),
     };
     let entries = Bytes::copy_from_slice(entries);
@@ -134,6 +138,8 @@ struct Replay {
     retired_to: u64,
     /// The names of topics that were deleted, as directories have them.
     deleted: HashSet<String>,
+    /// Up to which offset the segments of the two tables of the log were read.
+    tables_until: [u64; 2],
     /// A producer's silence is counted from the start: the times in its records are its own affair.
     now_ms: i64,
 }
@@ -152,6 +158,9 @@ impl Replay {
                 .open_segments(partition.topic_name(), directory.clone(), End::Unknown)
                 .map_err(OpenError::io("opening the segments in", directory.clone()))?;
             each_batch(&segments, &directory, |batch| self.apply_table(number, batch, true))?;
+            if let Some(until) = self.tables_until.get_mut(number as usize) {
+                *until = segments.next_offset();
+            }
         }
         Ok(())
     }
@@ -174,6 +183,11 @@ impl Replay {
             let length = file.length().map_err(OpenError::io("looking at", &path))?;
             let capacity_bytes = files::capacity_of(length, file_bytes);
             files.push_back(JournalFile { start: *start, path, file, capacity_bytes });
+        }
+        // A process that was killed leaves entries that are written and not synced. From now on they count as durable.
+        if let Some(newest) = files.back() {
+            let JournalFile { path, file, .. } = newest;
+            file.sync_all().and_then(|()| self.disk.sync_directory(directory)).map_err(OpenError::io("syncing", path))?;
         }
         Ok((files, next))
     }
@@ -386,6 +400,9 @@ impl Replay {
         partition
             .with(|state| segments.mend_aborted(state.log_start, |range| state.transactions.aborted_ending(range)))
             .map_err(OpenError::io("mending the indexes in", directory.clone()))?;
+        if self.tables_until.get(partition.id() as usize).is_some_and(|until| *until != segments.next_offset()) {
+            return Err(damaged(&directory, 0, "a part of the table is no record batch, and the journal has it no more"));
+        }
         if partition.topic_name().is_internal() && partition.id() > 1 {
             each_batch(&segments, &directory, |batch| note_keys(partition, batch, &self.limits, true))?;
         }

@@ -94,19 +94,36 @@ impl Segment {
         let log = segment.log.get()?;
         segment.bytes = log.length()?;
         segment.first_timestamp_ms = Scan::new(&*log, 0, segment.bytes, LOOK_BYTES).skip()?.map(|header| header.max_timestamp);
-        segment.mend(&log, end)?;
+        let is_unsynced = segment.mend(&log, end)?;
         segment.has_aborted = segment.log.disk().exists(segment.aborted.path());
+        if is_unsynced {
+            segment.sync()?;
+        }
         Ok(segment)
     }
 
-    /// Reads on from where both indexes are known to be right, and adds what they lack.
-    fn mend(&mut self, log: &File, end: End) -> io::Result<()> {
+    /// What is here is not moved again, and what was cut must not come back: the next crash may find nothing of it in the
+    /// journal.
+    fn sync(&self) -> io::Result<()> {
+        for file in [&self.log, &self.aborted].into_iter().take(1 + usize::from(self.has_aborted)) {
+            self.log.disk().open(file.path(), Open::Write)?.sync_all()?;
+        }
+        Ok(())
+    }
+
+    /// Reads on from where both indexes are known to be right, and adds what they lack. Returns whether the log file may differ
+    /// from what is on disk.
+    fn mend(&mut self, log: &File, end: End) -> io::Result<bool> {
         let is_last = end != End::Sealed;
         let disk = self.log.disk().clone();
         let open = |handle: &Handle| disk.open(handle.path(), Open::Append);
         let (offsets, times) = (open(&self.offsets)?, open(&self.times)?);
         index::cut(&*offsets, |entry: &OffsetEntry| u64::from(entry.position) < self.bytes)?;
-        let start = self.right_until(log, &offsets, &times, is_last)?;
+        let start = match (self.right_until(log, &offsets, &times, is_last)?, end) {
+            (Some(last), End::MayBeTorn(from)) => self.right_before(log, &offsets, last, from)?,
+            (_, End::Unknown) => None,
+            (start, _) => start,
+        };
         index::cut(&*offsets, |entry: &OffsetEntry| u64::from(entry.position) <= start.map_or(0, |entry| entry.position.into()))?;
         let known_until = start.map_or(0, |entry| u64::from(entry.relative) + 1);
         index::cut(&*times, |entry: &TimeEntry| start.is_some() && (!is_last || u64::from(entry.relative) < known_until))?;
@@ -114,12 +131,14 @@ impl Segment {
         self.indexing = Indexing::resume(self.base_offset, newest);
         let mut entries = Entries::default();
         let mut scan = Scan::new(&**log, start.map_or(0, |entry| entry.position.into()), self.bytes, SCAN_BYTES);
+        let mut is_unsynced = false;
         loop {
             let at = scan.position();
             match scan.next()? {
                 Found::Batch(batch) if batch.base_offset >= self.next_offset && self.can_index(&batch) => {
                     self.indexing.add(at, batch.len(), batch.last_offset, batch.max_timestamp_ms(), &mut entries);
                     self.next_offset = batch.last_offset + 1;
+                    is_unsynced |= matches!(end, End::MayBeTorn(from) if batch.last_offset >= from);
                 }
                 Found::End => break,
                 Found::Batch(_) | Found::Damaged if end == End::Unknown => {
@@ -130,7 +149,7 @@ impl Segment {
                 Found::Batch(_) | Found::Damaged if is_last => {
                     tracing::warn!(file = %self.log.path().display(), from = at, to = self.bytes, "cut a torn end off a segment");
                     disk.open(self.log.path(), Open::Write)?.set_length(at)?;
-                    self.bytes = at;
+                    (self.bytes, is_unsynced) = (at, true);
                     break;
                 }
                 Found::Batch(_) | Found::Damaged => {
@@ -145,7 +164,15 @@ impl Segment {
             self.indexing.end(&mut entries);
         }
         offsets.append(&entries.offsets)?;
-        times.append(&entries.times)
+        times.append(&entries.times)?;
+        Ok(is_unsynced)
+    }
+
+    /// Cuts what an attempt to add to it that failed has left behind.
+    pub(super) fn cut_back(&self) -> io::Result<()> {
+        let log = self.log.disk().open(self.log.path(), Open::Write)?;
+        log.set_length(self.bytes)?;
+        log.sync_all()
     }
 
     /// Whether what is no whole batch may be what a crash left of one that is in the journal, too.
@@ -193,9 +220,7 @@ impl Segment {
         let (_, last) = index::search(&**offsets, |_: &OffsetEntry| true)?;
         let (_, newest) = index::search(&**times, |_: &TimeEntry| true)?;
         let Some(last) = last else { return Ok(None) };
-        let found = Scan::new(&**log, last.position.into(), self.bytes, LOOK_BYTES).next()?;
-        let is_right = matches!(&found, Found::Batch(batch) if batch.last_offset == self.base_offset + u64::from(last.relative));
-        let newest = match newest.filter(|_| is_right) {
+        let newest = match newest.filter(|_| self.is_right(log, last)) {
             Some(newest) if self.has_time(log, offsets, newest)? => Some(newest),
             _ => None,
         };
@@ -209,6 +234,22 @@ impl Segment {
         // A crash may have kept the entries of one index and not those of the other.
         let (_, before) = index::search(&**offsets, |entry: &OffsetEntry| entry.relative <= newest.relative)?;
         Ok(before)
+    }
+
+    /// The last entry of the offset index, up to one that can be trusted, that speaks of a batch before an offset.
+    fn right_before(&self, log: &File, offsets: &File, last: OffsetEntry, from: u64) -> io::Result<Option<OffsetEntry>> {
+        let is_before = |entry: &OffsetEntry| self.base_offset + u64::from(entry.relative) < from;
+        if is_before(&last) {
+            return Ok(Some(last));
+        }
+        let (_, before) = index::search(&**offsets, is_before)?;
+        Ok(before.filter(|before| self.is_right(log, *before)))
+    }
+
+    /// Whether there is a whole batch where an entry of the offset index says.
+    fn is_right(&self, log: &File, entry: OffsetEntry) -> bool {
+        let found = Scan::new(&**log, entry.position.into(), self.bytes, LOOK_BYTES).next();
+        matches!(found, Ok(Found::Batch(batch)) if batch.last_offset == self.base_offset + u64::from(entry.relative))
     }
 
     /// Whether there is a batch that an entry of the time index speaks of.

@@ -89,6 +89,11 @@ impl Segments {
             segment.next_offset = segment.next_offset.min(following.unwrap_or(u64::MAX));
             segments.list.extend(Some(segment).filter(|segment| segment.bytes > 0));
         }
+        if matches!(end, End::MayBeTorn(from) if segments.list.is_empty() || segments.next_offset() > from) {
+            // A process that was killed may have left all of this unsynced, and nobody moves or makes it again.
+            disk.open(&segments.directory.join(METADATA_FILE), Open::Write)?.sync_all()?;
+            disk.sync_directory(&segments.directory)?;
+        }
         Ok(segments)
     }
 
@@ -152,14 +157,16 @@ impl Segments {
         }
         let mut written = 0;
         let mut made = Vec::new();
+        let last = self.list.last().cloned();
         let added = self.add(batches, (first, aborted), roll, &mut written, &mut made);
         if added.is_err() {
-            // What stays behind would be taken for a segment by the next start.
+            // What stays behind would be taken for a segment, or for damage, by a start to which the journal gives it no more.
             for base in made {
                 for extension in EXTENSIONS {
                     let _ = self.disk().clear_file(&path(&self.directory, base, extension));
                 }
             }
+            let _ = last.map(|last| last.cut_back());
         }
         added.map(|()| written)
     }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::*;
 use crate::log::embedded::aborted::decode_all;
 use crate::log::embedded::disk::Disk;
+use crate::log::embedded::disk::simulated::{Keep, Simulated};
 use crate::log::record::{BatchBuilder, BatchHeader, Compression, Record, sealed_for_tests};
 
 const IDENTITY: TopicId = TopicId(7);
@@ -256,5 +257,49 @@ fn kafkas_own_tool_reads_every_file() {
         "key: key-19 payload: 0",
     ] {
         assert!(text.contains(part), "{part} is not in what the tool says");
+    }
+}
+
+/// A hundred batches: twenty are on disk, and the power went while the others were written. What is kept of those.
+fn torn(seed: u64) -> Simulated {
+    let simulated = Simulated::new(seed);
+    let mut segments = Segments::empty(OpenFiles::new(simulated.disk(), 8), PathBuf::from("/orders-0"), IDENTITY);
+    segments.append(&hundred()[..20], &[], NEVER).expect("it is written");
+    // Before any of them is synced.
+    simulated.cut_after(4 + seed as u32 % 4, Keep::Some);
+    segments.append(&hundred()[20..], &[], NEVER).expect_err("the power is off");
+    simulated.cut(Keep::Some)
+}
+
+fn opened(simulated: &Simulated, end: End) -> io::Result<Segments> {
+    Segments::open(OpenFiles::new(simulated.disk(), 8), PathBuf::from("/orders-0"), IDENTITY, end)
+}
+
+#[test]
+fn what_was_written_and_not_synced_counts_up_to_the_first_hole_whatever_the_indexes_say() {
+    let mut counts = std::collections::BTreeSet::new();
+    for seed in 0..200 {
+        let left = torn(seed);
+        let looked = opened(&left, End::Unknown).expect("it opens");
+        let found = opened(&left, End::MayBeTorn(60)).expect("it opens").read(0, usize::MAX).expect("all of it is whole");
+        // But for base offset and leader epoch.
+        assert!(
+            found.iter().zip(hundred()).all(|(found, batch)| found.body().slice(16..) == batch.body().slice(16..)),
+            "seed {seed}"
+        );
+        assert_eq!(looked.next_offset(), found.len() as u64 * 3, "who only looks sees the same");
+        counts.insert(found.len());
+    }
+    assert!(counts.len() > 1 && counts.first() == Some(&20), "{counts:?}");
+}
+
+#[test]
+fn what_counted_after_a_crash_counts_after_the_next_and_what_was_cut_stays_away() {
+    for seed in 0..200 {
+        let left = torn(seed);
+        let next = opened(&left, End::MayBeTorn(60)).expect("it opens").next_offset();
+        let again = left.cut([Keep::Nothing, Keep::Some, Keep::All][seed as usize % 3]);
+        // By now the journal has nothing of it.
+        assert_eq!(opened(&again, End::Last).expect("nothing is damaged").next_offset(), next, "seed {seed}");
     }
 }

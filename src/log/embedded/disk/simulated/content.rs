@@ -16,12 +16,12 @@ pub enum Keep {
     Nothing,
     /// Any sectors of it, and the first few of the names.
     Some,
-    /// All of it: the process ended and the system went on.
+    /// All of it: the process ended and the system went on. It is synced no more than before.
     All,
 }
 
 /// The content of a file.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Content {
     now: Vec<u8>,
     /// What sectors held that were changed since the last sync.
@@ -32,7 +32,11 @@ pub struct Content {
 }
 
 impl Content {
-    /// All synced.
+    /// The same, all of it synced.
+    pub fn copy(&self) -> Self {
+        Self::synced(self.now.clone())
+    }
+
     fn synced(now: Vec<u8>) -> Self {
         Self { synced_length: now.len(), now, ..Self::default() }
     }
@@ -90,7 +94,7 @@ impl Content {
         let (synced, now) = (self.synced_length, self.now.len());
         let length = match keep {
             Keep::Nothing => synced,
-            Keep::All => return Self::synced(self.now.clone()),
+            Keep::All => return self.clone(),
             Keep::Some if random.random() => [synced, now][random.random_range(0..2)],
             Keep::Some => random.random_range(synced.min(now)..=synced.max(now)),
         };

@@ -113,8 +113,7 @@ impl Simulated {
     pub fn copy(&self) -> Self {
         let mut state = self.0.lock();
         let seed = rand::Rng::random(&mut state.random);
-        let State { root, random, .. } = &mut *state;
-        Self::with(root.after_cut(Keep::All, random), seed)
+        Self::with(state.root.synced_copy(), seed)
     }
 
     /// The paths of all files.

@@ -1,6 +1,6 @@
 //! Directories: the names that a reader sees, and which of them a power cut would leave.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use super::content::Keep;
+use super::content::{Content, Keep};
 use super::{Name, Open, Shared};
 
 type Inner = Arc<Mutex<Directory>>;
@@ -18,6 +18,32 @@ type Inner = Arc<Mutex<Directory>>;
 enum Node {
     File(Shared),
     Directory(Inner),
+}
+
+/// What was copied already, by where the original lies.
+#[derive(Default)]
+struct Copies {
+    files: HashMap<*const Mutex<Content>, Shared>,
+    directories: HashMap<*const Mutex<Directory>, Inner>,
+}
+
+impl Node {
+    fn copy(&self, copies: &mut Copies, content: &mut dyn FnMut(&Content) -> Content) -> Self {
+        match self {
+            Self::File(file) => {
+                let copy = copies.files.entry(Arc::as_ptr(file));
+                Self::File(Arc::clone(copy.or_insert_with(|| Arc::new(Mutex::new(content(&file.lock()))))))
+            }
+            Self::Directory(inner) => {
+                let known = copies.directories.get(&Arc::as_ptr(inner)).cloned();
+                Self::Directory(known.unwrap_or_else(|| {
+                    let copy = Arc::new(Mutex::new(inner.lock().copy(copies, content)));
+                    copies.directories.insert(Arc::as_ptr(inner), Arc::clone(&copy));
+                    copy
+                }))
+            }
+        }
+    }
 }
 
 /// Names that are given or taken together.
@@ -128,7 +154,7 @@ impl Directory {
         let kept = match keep {
             Keep::Nothing => 0,
             Keep::Some => random.random_range(0..=self.unsynced.len()),
-            Keep::All => self.unsynced.len(),
+            Keep::All => return self.copy(&mut Copies::default(), &mut |content| content.after_cut(keep, random)),
         };
         let mut names = self.synced.clone();
         self.unsynced.iter().take(kept).for_each(|change| apply(&mut names, change));
@@ -138,6 +164,34 @@ impl Directory {
         };
         let now: BTreeMap<_, _> = names.into_iter().map(|(name, node)| (name, left(node, random))).collect();
         Self { synced: now.clone(), now, unsynced: Vec::new() }
+    }
+
+    /// The same with all names synced, and what a copy of each content is.
+    pub fn synced_copy(&self) -> Self {
+        let mut copy = self.copy(&mut Copies::default(), &mut |content| content.copy());
+        copy.sync_all();
+        copy
+    }
+
+    fn sync_all(&mut self) {
+        self.sync();
+        for node in self.now.values() {
+            if let Node::Directory(inner) = node {
+                inner.lock().sync_all();
+            }
+        }
+    }
+
+    /// The same in files of its own, each of which may have several names, here and on disk.
+    fn copy(&self, copies: &mut Copies, content: &mut dyn FnMut(&Content) -> Content) -> Self {
+        let mut names = |names: &BTreeMap<String, Node>| {
+            names.iter().map(|(name, node)| (name.clone(), node.copy(copies, content))).collect::<BTreeMap<_, _>>()
+        };
+        let (now, synced) = (names(&self.now), names(&self.synced));
+        let mut change =
+            |(name, node): &(String, Option<Node>)| (name.clone(), node.as_ref().map(|node| node.copy(copies, content)));
+        let unsynced = self.unsynced.iter().map(|changes| changes.iter().map(&mut change).collect()).collect();
+        Self { now, synced, unsynced }
     }
 
     /// The size of all files below, in bytes.
