@@ -1,6 +1,8 @@
 //! A file system that is full: who writes is refused or waits, as its dialect has it; who reads and settles goes on; and everything
 //! goes on when there is room.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::{Stream, StreamExt};
@@ -114,9 +116,9 @@ async fn kafka_refuses_what_grows_and_does_the_rest(gateway: &Gateway) {
 async fn notice(events: &mut (impl Stream<Item = Event> + Unpin)) -> Event {
     let told = async {
         loop {
-            match events.next().await.expect("the connection lives") {
-                event @ (Event::ConnectionBlocked(_) | Event::ConnectionUnblocked) => return event,
-                _ => {}
+            let event = events.next().await.expect("the connection lives");
+            if matches!(event, Event::ConnectionBlocked(_) | Event::ConnectionUnblocked) {
+                return event;
             }
         }
     };
@@ -187,4 +189,43 @@ async fn connections_that_publish_to_a_full_disk_are_blocked_and_told_so_while_c
     within("the commit", committed).await.expect("no panic").expect("committed");
     assert_eq!(count(ledger).await, 1);
     assert_eq!(blocked().await, 0.0);
+}
+
+/// Without marks, a write finds no room sooner or later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_taken_when_the_last_room_was_gone_is_answered_when_there_is_some() {
+    let Some(mount) = Mount::tmpfs("64m") else { return eprintln!("{LEFT_OUT}") };
+    let mut gateway = Gateway::builder()
+        .within(mount.path())
+        .set("log.journal_file_bytes", 4 << 20)
+        .set("log.disk_slow_below_bytes", 0)
+        .set("log.disk_refuse_below_bytes", 0)
+        .start();
+    let patient = producer(&gateway, PATIENCE);
+    produce(&patient, "1").await.expect("produced");
+    let ballast = mount.fill(0);
+    let mut connection = redis(&gateway).await;
+    let (is_full, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (stop, pushed) = (Arc::clone(&is_full), Arc::clone(&seen));
+    let pushes = tokio::spawn(async move {
+        let value = vec![b'x'; 64 << 10];
+        while !stop.load(Ordering::SeqCst) {
+            let length = redis::cmd("RPUSH").arg(LIST).arg(&value).query_async(&mut connection).await.expect("it has its place");
+            pushed.store(length, Ordering::SeqCst);
+        }
+    });
+    until_ready_says(&gateway, "is full").await;
+    is_full.store(true, Ordering::SeqCst);
+    let answered = seen.load(Ordering::SeqCst);
+    assert_eq!(readyz(&gateway).await.0, 200);
+    assert_eq!(tokio::task::block_in_place(|| records(&gateway)), ["1"], "readers are served");
+    let waits = tokio::spawn(async move { produce(&patient, "2").await });
+    assert!(!pushes.is_finished() && seen.load(Ordering::SeqCst) == answered, "what was taken is not answered yet");
+    std::fs::remove_file(ballast).expect("removed");
+    within("the push that waited", pushes).await.expect("it is answered");
+    assert_eq!(seen.load(Ordering::SeqCst), answered + 1);
+    assert_eq!(within("the producer's record is taken", waits).await.expect("no panic"), Ok(()));
+    gateway.crash();
+    assert_eq!(elements(&gateway).await.len() as u64, answered + 1);
+    assert_eq!(tokio::task::block_in_place(|| records(&gateway)), ["1", "2"]);
 }
