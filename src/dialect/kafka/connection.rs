@@ -23,9 +23,13 @@ use super::wire::frame::{lacking, take_frame};
 use crate::log::Signal;
 use crate::net::{Incoming, Shutdown};
 
-/// Room made for a read, in bytes: the least, and the most that is made before bytes have come.
+/// Room made for a read while no frame lacks more, in bytes.
 const READ_BYTES_MIN: usize = 16 << 10;
 const READ_BYTES_MAX: usize = 256 << 10;
+/// Room made for a frame of which little has come, in bytes, and otherwise as a multiple of that. Each time it grows, what has come is
+/// copied; room that nothing comes into takes no memory.
+const CLAIMED_BYTES_MAX: usize = 1 << 20;
+const CLAIMED_FACTOR: usize = 8;
 /// A client that takes nothing of what waits for it for this long is cut off.
 const STALL: Duration = Duration::from_secs(60);
 /// Small responses are gathered up to this size before they are written, in bytes.
@@ -222,10 +226,13 @@ impl Connection {
         let frame_bytes_max = self.client.kafka.settings.request_bytes_max;
         let lacks = lacking(&self.input, frame_bytes_max).map_err(|error| self.violation(error.to_string()))?;
         // Room grows with what has come, never with what is claimed alone.
-        let room = lacks.clamp(self.read_bytes, READ_BYTES_MAX.max(self.input.len()));
-        self.input.reserve(room);
+        let claimed_max = CLAIMED_BYTES_MAX.max(CLAIMED_FACTOR * self.input.len());
+        let room = if self.input.len() < READ_BYTES_MIN { self.read_bytes } else { lacks.clamp(self.read_bytes, claimed_max) };
+        make_room(&mut self.input, room);
         match stream.try_read_buf(&mut self.input) {
             Ok(0) => self.input_ended = true,
+            // What has come of a large frame is copied into room for all of it: the less, the better.
+            Ok(_) if lacking(&self.input, frame_bytes_max).is_ok_and(|lacks| lacks > self.read_bytes) => {}
             Ok(got) if got >= self.read_bytes => self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX),
             Ok(got) if got < self.read_bytes / 4 => self.read_bytes = (self.read_bytes / 2).max(READ_BYTES_MIN),
             Ok(_) => {}
@@ -236,6 +243,15 @@ impl Connection {
             self.input = BytesMut::new();
         }
         Ok(())
+    }
+}
+
+/// As much as is asked for and no more: bodies are kept in memory in the room that they were read into.
+fn make_room(input: &mut BytesMut, bytes: usize) {
+    if input.capacity() - input.len() < bytes && !input.try_reclaim(bytes) {
+        let mut larger = BytesMut::with_capacity(input.len() + bytes);
+        larger.extend_from_slice(input);
+        *input = larger;
     }
 }
 
