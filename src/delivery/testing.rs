@@ -84,7 +84,7 @@ impl Office {
     }
 
     fn serve(&mut self) {
-        while let Some(turn) = self.view.next_turn() {
+        while let Some(turn) = self.view.next_turn(&[]) {
             let Some(taken) = self.view.state.take(turn.class) else {
                 turn.mailbox.refund();
                 return;

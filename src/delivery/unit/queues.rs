@@ -1,14 +1,16 @@
-//! Queue views within a unit: opening, taking, settling, and serving who waits.
+//! Queue views within a unit: opening, settling, and serving who waits.
 
 use std::sync::Arc;
+
+use smallvec::SmallVec;
 
 use super::Unit;
 use crate::delivery::QUEUES;
 use crate::delivery::death::Reason;
-use crate::delivery::queue::{Class, End, QueueOptions, Taken, time_after};
+use crate::delivery::queue::{Class, QueueOptions, time_after};
 use crate::delivery::taker::{Claim, Mailbox, Position, Serve, Taker, TakerId, TakerSpec};
 use crate::delivery::view::{QueueSpec, Start, Turn, View};
-use crate::log::{Barrier, Change, Lsn, StateRecord, Topic, TopicError, TopicName};
+use crate::log::{Barrier, Change, Lsn, StateRecord, TopicError, TopicName};
 
 impl Unit<'_> {
     /// Opens a queue view on a topic unless it is open. Its name is the topic's, or one that [`view_name`] gave.
@@ -73,11 +75,6 @@ impl Unit<'_> {
         true
     }
 
-    /// Moves up to `count` ready records from the head of a queue view to the tail of a topic, and tells how many it were.
-    pub fn move_records(&mut self, from: &TopicName, to: &Arc<Topic>, count: u64) -> u64 {
-        (0..count).take_while(|_| self.move_record(from, End::Head, Class::All, to, End::Tail).is_some()).count() as u64
-    }
-
     /// Changes what a queue view does from now on; records that are there keep their deadlines.
     pub fn set_queue_options(&mut self, name: &TopicName, options: Option<Box<QueueOptions>>) {
         if !self.views.queues.set_options(name, options) {
@@ -130,50 +127,11 @@ impl Unit<'_> {
         count
     }
 
-    /// Takes the record at an end and accepts it.
-    pub fn pop(&mut self, name: &TopicName, end: End, class: Class) -> Option<Position> {
-        self.age(name, self.now_ms - 1);
-        let view = self.views.queues.get_mut(name)?;
-        let Taken { partition, offset, .. } = view.state.pop(end, class)?;
-        view.ops.accept(partition, offset);
-        view.count_taken(1, self.now_ms);
-        view.count_settled(1, self.now_ms);
-        self.touched(name);
-        Some(Position { partition, offset })
-    }
-
     /// The places of `count` records from the one at `start` on, in the order of the queue view.
     pub fn range(&self, name: &TopicName, class: Class, start: u64, count: u64) -> Vec<Position> {
         let Some(view) = self.views.queues.get(name) else { return Vec::new() };
         let places = view.state.range(class, start, count);
         places.into_iter().map(|(partition, offset)| Position { partition, offset }).collect()
-    }
-
-    /// Takes the record at the head; it is in flight until it is settled.
-    pub fn take(&mut self, name: &TopicName, class: Class) -> Option<Claim> {
-        self.age(name, self.now_ms - 1);
-        let now_ms = self.now_ms;
-        let view = self.views.queues.get_mut(name)?;
-        let (taken, mut claim) = loop {
-            let taken = view.state.take(class)?;
-            let claim = claim_of(name, view, &taken)?;
-            let log_start = claim.partition.bounds().log_start;
-            if taken.offset >= log_start {
-                break (taken, claim);
-            }
-            // Retention was faster.
-            view.state.advance_log_start(taken.partition, log_start);
-        };
-        view.count_taken(1, now_ms);
-        view.version += 1;
-        if let Some(lease_ms) = view.lease_ms() {
-            view.state.lease(taken.partition, taken.offset, time_after(now_ms, lease_ms));
-        }
-        claim.barrier = claim.partition.barrier_of(taken.offset).unwrap_or(Barrier::NONE);
-        if claim.attempt.is_some() {
-            self.views.set_alarm(name);
-        }
-        Some(claim)
     }
 
     /// Whether a claim still stands: its lease may be over, and somebody else may have the record by now.
@@ -225,7 +183,20 @@ impl Unit<'_> {
             }
         }
         view.count_settled(settled, self.now_ms);
+        self.freed(name);
         self.touched(name);
+    }
+
+    /// Whether the records of one key are one taker's at a time: there may be some ready, and none for who asks.
+    pub fn orders_by_key(&self, name: &TopicName) -> bool {
+        self.views.queues.get(name).is_some_and(View::orders_by_key)
+    }
+
+    /// Keys may be free again, for which others wait.
+    pub(super) fn freed(&mut self, name: &TopicName) {
+        if self.orders_by_key(name) {
+            self.pump(name);
+        }
     }
 
     /// Puts records back to their published places. `failed`: the try counts as a delivery, which may be one too many.
@@ -256,22 +227,32 @@ impl Unit<'_> {
             if !self.age(&name, self.now_ms - 1) {
                 continue;
             }
-            while let Some(turn) = self.views.queues.get_mut(&name).and_then(View::next_turn) {
-                if !self.serve_one(&name, &turn) {
-                    turn.mailbox.refund();
-                    break;
-                }
-            }
+            self.serve_queue(&name);
             // What has no time at all had its chance.
             self.age(&name, self.now_ms);
             self.limit(&name);
         }
     }
 
+    fn serve_queue(&mut self, name: &TopicName) {
+        let mut passed = SmallVec::<[TakerId; 4]>::new();
+        while let Some(turn) = self.views.queues.get_mut(name).and_then(|view| view.next_turn(&passed)) {
+            if self.serve_one(name, &turn) {
+                continue;
+            }
+            turn.mailbox.refund();
+            if !self.orders_by_key(name) {
+                break;
+            }
+            // Another may have what this one may not.
+            passed.push(turn.mailbox.id);
+        }
+    }
+
     fn serve_one(&mut self, name: &TopicName, turn: &Turn) -> bool {
         match &turn.serve {
             Serve::Claim => {
-                let claim = self.take(name, turn.class);
+                let claim = self.take_for(name, turn.class, Some(turn.mailbox.id));
                 self.give(turn, claim, false)
             }
             Serve::Pop { end, count_max } => {
@@ -287,10 +268,9 @@ impl Unit<'_> {
             }
             Serve::Move { from, to, to_end } => {
                 let Some(target) = self.log.topic(to) else { return false };
-                let Some(position) = self.peek(name, *from, turn.class) else { return false };
-                let claim = self.popped(name, position);
-                let is_moved = self.move_record(name, *from, turn.class, &target, *to_end).is_some();
-                self.give(turn, claim.filter(|_| is_moved), true)
+                let moved = self.move_one(name, *from, turn.class, &target, *to_end);
+                let claim = moved.and_then(|(position, _)| self.popped(name, position));
+                self.give(turn, claim, true)
             }
         }
     }
@@ -316,16 +296,4 @@ impl Unit<'_> {
             self.changed.push(name.clone());
         }
     }
-}
-
-fn claim_of(name: &TopicName, view: &View, taken: &Taken) -> Option<Claim> {
-    Some(Claim {
-        queue: name.clone(),
-        partition: view.topic.partition(taken.partition)?,
-        position: Position { partition: taken.partition, offset: taken.offset },
-        redelivered: taken.redelivered,
-        delivery_count: taken.delivered,
-        attempt: view.lease_ms().map(|_| taken.acquired),
-        barrier: Barrier::NONE,
-    })
 }

@@ -5,9 +5,7 @@
 //! ahead and what waits to be sent are both bounded: beyond the bounds the socket is not read.
 
 use std::collections::VecDeque;
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +13,7 @@ use bytes::{Buf, BytesMut};
 use tokio::net::TcpStream;
 
 use super::Kafka;
-use super::call::{Answer, Client, Reply};
+use super::call::{Answer, Client, Reply, Waiting};
 use super::handler;
 use super::sasl::Access;
 use super::wire::frame::{lacking, take_frame};
@@ -75,7 +73,7 @@ struct Connection {
     /// Room for the next read; follows what the client sends at a time.
     read_bytes: usize,
     /// The request that has to wait, if there is one.
-    blocked: Option<Pin<Box<dyn Future<Output = Reply> + Send>>>,
+    blocked: Option<Waiting>,
     /// Responses in order, some not durable yet.
     pending: VecDeque<Reply>,
     pending_bytes: usize,
@@ -104,9 +102,9 @@ impl Connection {
             tokio::select! {
                 biased;
                 () = synced.notified(), if self.synced_asked => self.synced_asked = false,
-                reply = wait(&mut self.blocked), if self.blocked.is_some() && !stopping => {
+                answer = wait(&mut self.blocked), if self.blocked.is_some() && !stopping => {
                     self.blocked = None;
-                    self.push(reply);
+                    self.answer(answer)?;
                 }
                 ready = tokio::time::timeout(STALL, stream.writable()), if !self.output.is_empty() => match ready {
                     Ok(ready) => ready.map_err(Ended::Socket)?,
@@ -140,14 +138,20 @@ impl Connection {
             }
             let frame = take_frame(&mut self.input, frame_bytes_max).map_err(|error| self.violation(error.to_string()))?;
             let Some(frame) = frame else { return Ok(false) };
-            match handler::run(&self.client, frame).map_err(|error| self.violation(error.to_string()))? {
-                Answer::Now(reply) => self.push(reply),
-                Answer::Later(waiting) => self.blocked = Some(waiting),
-                Answer::Silent => {}
-                Answer::Close(reason) => return Err(self.violation(reason.to_owned())),
-            }
+            let answer = handler::run(&self.client, frame).map_err(|error| self.violation(error.to_string()))?;
+            self.answer(answer)?;
         }
         Ok(true)
+    }
+
+    fn answer(&mut self, answer: Answer) -> Result<(), Ended> {
+        match answer {
+            Answer::Now(reply) => self.push(reply),
+            Answer::Later(waiting) => self.blocked = Some(waiting),
+            Answer::Silent => {}
+            Answer::Close(reason) => return Err(self.violation(reason.to_owned())),
+        }
+        Ok(())
     }
 
     fn violation(&self, reason: String) -> Ended {
@@ -225,7 +229,7 @@ impl Connection {
     }
 }
 
-async fn wait(blocked: &mut Option<Pin<Box<dyn Future<Output = Reply> + Send>>>) -> Reply {
+async fn wait(blocked: &mut Option<Waiting>) -> Answer {
     match blocked {
         Some(waiting) => waiting.await,
         None => std::future::pending().await,
