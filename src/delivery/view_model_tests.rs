@@ -306,7 +306,7 @@ impl World {
         self.age();
         let mut passed = Vec::new();
         while let Some(turn) = self.view.next_turn(&passed) {
-            let id = turn.mailbox.id.0;
+            let id = turn.id.0;
             let is_better = |other: &&Worker| self.is_served(other) && self.finds_any(Some(other.id));
             let mine = self.workers.iter().find(|worker| worker.id == id).expect("it is there");
             assert!(mine.credit.available() >= 0, "nobody gets more than its credit");
@@ -317,8 +317,8 @@ impl World {
                 assert_eq!(self.active(), Some(id), "only one is served");
             }
             if self.take(Some(id)).is_none() {
-                turn.mailbox.refund();
-                passed.push(turn.mailbox.id);
+                turn.refund();
+                passed.push(turn.id);
             }
         }
         if self.options.single_taker {
@@ -357,7 +357,9 @@ impl World {
             }
             2 if number > 0 => {
                 let at = self.random.random_range(0..number);
-                self.workers[at].credit.add(self.random.random_range(1..4));
+                let credit = self.random.random_range(1..4);
+                self.workers[at].credit.add(credit);
+                self.view.resume_taker(TakerId(self.workers[at].id));
             }
             _ => {}
         }
@@ -410,6 +412,7 @@ impl World {
         }
         if let Some(worker) = self.workers.iter().find(|worker| holder == Some(worker.id)) {
             worker.credit.add(1);
+            self.view.resume_taker(TakerId(worker.id));
         }
     }
 

@@ -196,20 +196,21 @@ impl Unit<'_> {
         let (full, open): (Vec<_>, Vec<_>) = targets.iter().cloned().partition(is_full);
         self.append_with(&open, record, kind, attributes);
         for target in full {
-            self.refuse(target.topic.name(), record);
+            self.refuse(target.topic.name(), record, 1);
         }
     }
 
-    /// A record was refused because there is no room for it: it dies in those of a topic's queue views that bury what they refuse.
-    pub fn refuse(&mut self, topic: &TopicName, record: &Record) {
-        let refusals = self.refusals(topic);
+    /// A record, one of so many, was refused because there is no room for all of them: it dies in those of a topic's queue views that
+    /// bury what they refuse.
+    pub fn refuse(&mut self, topic: &TopicName, record: &Record, records: u64) {
+        let refusals = self.refusals(topic, records);
         let dead = |death| Dead { death, body: Body::Refused(Box::new(record.clone())) };
         self.dead.extend(refusals.into_iter().map(dead));
     }
 
-    /// What a record that a topic's views refuse dies of.
-    fn refusals(&self, topic: &TopicName) -> Vec<Death> {
-        let burying = |view: &&View| view.overflow() == Overflow::RefuseAndBury && view.is_full_for(1);
+    /// What one of so many records dies of that a topic's views refuse.
+    fn refusals(&self, topic: &TopicName, records: u64) -> Vec<Death> {
+        let burying = |view: &&View| view.overflow() == Overflow::RefuseAndBury && view.is_full_for(records);
         let death = |view: &View| Death {
             queue: view.spec.topic.clone(),
             route: view.dead_route().cloned().unwrap_or_default(),

@@ -7,10 +7,10 @@ use smallvec::SmallVec;
 use super::Unit;
 use crate::delivery::QUEUES;
 use crate::delivery::death::Reason;
-use crate::delivery::queue::{Class, QueueOptions, time_after};
+use crate::delivery::queue::{Class, QueueOptions, Taken, time_after};
 use crate::delivery::taker::{Claim, Mailbox, Position, Serve, Taker, TakerId, TakerSpec};
-use crate::delivery::view::{QueueSpec, Start, Turn, View};
-use crate::log::{Barrier, Change, Lsn, StateRecord, TopicError, TopicName};
+use crate::delivery::view::{QueueSpec, Start, View};
+use crate::log::{Barrier, Change, Lsn, Partition, StateRecord, TopicError, TopicName};
 
 impl Unit<'_> {
     /// Opens a queue view on a topic unless it is open. Its name is the topic's, or one that [`view_name`] gave.
@@ -174,7 +174,9 @@ impl Unit<'_> {
 
     /// Settles records for good.
     pub fn accept(&mut self, name: &TopicName, at: &[Position]) {
-        let Some(view) = self.views.queues.get_mut(name) else { return };
+        let views = &mut *self.views;
+        let Some(view) = views.queues.get_mut(name) else { return };
+        view.ops.use_memory(&mut views.memory.ops);
         let mut settled = 0;
         for position in at {
             if view.state.accept(position.partition, position.offset) {
@@ -214,9 +216,17 @@ impl Unit<'_> {
         self.pump(name);
     }
 
-    /// Serves the takers of a queue view at the end of the unit: after credit was added.
+    /// Serves the takers of a queue view at the end of the unit.
     pub fn pump(&mut self, name: &TopicName) {
         self.stirred.push(name.clone());
+    }
+
+    /// Serves a taker again, at the end of the unit: it was given credit, its own or what it shares.
+    pub fn resume_taker(&mut self, name: &TopicName, id: TakerId) {
+        if let Some(view) = self.views.queues.get_mut(name) {
+            view.resume_taker(id);
+            self.pump(name);
+        }
     }
 
     /// Serves now who waits on the queue views that were written to: after a whole command, where several make a unit.
@@ -224,7 +234,7 @@ impl Unit<'_> {
         // A move may stir another view.
         while !self.stirred.is_empty() {
             let name = self.stirred.remove(0);
-            if !self.age(&name, self.now_ms - 1) {
+            if self.views.queues.get(&name).is_none_or(View::is_quiet) || !self.age(&name, self.now_ms - 1) {
                 continue;
             }
             self.serve_queue(&name);
@@ -235,31 +245,60 @@ impl Unit<'_> {
     }
 
     fn serve_queue(&mut self, name: &TopicName) {
+        let by_key = self.orders_by_key(name);
         let mut passed = SmallVec::<[TakerId; 4]>::new();
-        while let Some(turn) = self.views.queues.get_mut(name).and_then(|view| view.next_turn(&passed)) {
-            if self.serve_one(name, &turn) {
+        loop {
+            let next = match by_key {
+                true => self.views.queues.get_mut(name).and_then(|view| view.next_turn(&passed)),
+                false => self.serve_claims(name),
+            };
+            let Some(mailbox) = next else { return };
+            if self.serve_one(name, &mailbox) {
                 continue;
             }
-            turn.mailbox.refund();
-            if !self.orders_by_key(name) {
-                break;
+            mailbox.refund();
+            if !by_key {
+                return;
             }
             // Another may have what this one may not.
-            passed.push(turn.mailbox.id);
+            passed.push(mailbox.id);
         }
     }
 
-    fn serve_one(&mut self, name: &TopicName, turn: &Turn) -> bool {
-        match &turn.serve {
+    /// Serves those who claim what they are given. Returns who does not, with its credit spent, when it has its turn.
+    fn serve_claims(&mut self, name: &TopicName) -> Option<Arc<Mailbox>> {
+        let view = self.views.queues.get_mut(name)?;
+        let mut source = None;
+        let other = loop {
+            let Some(mailbox) = view.next_turn(&[]) else { break None };
+            if mailbox.spec.serve != Serve::Claim {
+                break Some(mailbox);
+            }
+            let Some(claim) = claim_next(name, view, mailbox.spec.class, &mut source, self.now_ms) else {
+                mailbox.refund();
+                break None;
+            };
+            self.claims.push((mailbox, claim, false));
+        };
+        if view.lease_ms().is_some() {
+            self.views.set_alarm(name);
+        }
+        other
+    }
+
+    fn serve_one(&mut self, name: &TopicName, mailbox: &Arc<Mailbox>) -> bool {
+        let class = mailbox.spec.class;
+        match &mailbox.spec.serve {
+            // Where keys are no matter, they were served before.
             Serve::Claim => {
-                let claim = self.take_for(name, turn.class, Some(turn.mailbox.id));
-                self.give(turn, claim, false)
+                let claim = if self.orders_by_key(name) { self.take_for(name, class, Some(mailbox.id)) } else { None };
+                self.give(mailbox, claim, false)
             }
             Serve::Pop { end, count_max } => {
                 let mut given = false;
                 for _ in 0..*count_max {
-                    let claim = self.pop(name, *end, turn.class).and_then(|position| self.popped(name, position));
-                    if !self.give(turn, claim, true) {
+                    let claim = self.pop(name, *end, class).and_then(|position| self.popped(name, position));
+                    if !self.give(mailbox, claim, true) {
                         break;
                     }
                     given = true;
@@ -268,16 +307,16 @@ impl Unit<'_> {
             }
             Serve::Move { from, to, to_end } => {
                 let Some(target) = self.log.topic(to) else { return false };
-                let moved = self.move_one(name, *from, turn.class, &target, *to_end);
+                let moved = self.move_one(name, *from, class, &target, *to_end);
                 let claim = moved.and_then(|(position, _)| self.popped(name, position));
-                self.give(turn, claim, true)
+                self.give(mailbox, claim, true)
             }
         }
     }
 
-    fn give(&mut self, turn: &Turn, claim: Option<Claim>, is_pop: bool) -> bool {
+    fn give(&mut self, mailbox: &Arc<Mailbox>, claim: Option<Claim>, is_pop: bool) -> bool {
         let Some(claim) = claim else { return false };
-        self.claims.push((Arc::clone(&turn.mailbox), claim, is_pop));
+        self.claims.push((Arc::clone(mailbox), claim, is_pop));
         true
     }
 
@@ -295,5 +334,47 @@ impl Unit<'_> {
         if self.changed.last() != Some(name) {
             self.changed.push(name.clone());
         }
+    }
+}
+
+/// Where records are taken from, and the offset that it began at when it was looked at: most come from where the last did.
+type Source = Option<(Arc<Partition>, u64)>;
+
+/// Takes the record at the head of a view.
+pub(super) fn claim_next(name: &TopicName, view: &mut View, class: Class, source: &mut Source, now_ms: i64) -> Option<Claim> {
+    let taken = loop {
+        let taken = view.state.take(class)?;
+        if source.as_ref().is_none_or(|(partition, _)| partition.index() != taken.partition) {
+            let partition = view.topic.partition(taken.partition)?;
+            let log_start = partition.bounds().log_start;
+            *source = Some((partition, log_start));
+        }
+        let log_start = source.as_ref().map_or(0, |(_, log_start)| *log_start);
+        if taken.offset >= log_start {
+            break taken;
+        }
+        // Retention was faster.
+        view.state.advance_log_start(taken.partition, log_start);
+    };
+    let (partition, _) = source.as_ref()?;
+    Some(claimed(name, view, &taken, Arc::clone(partition), now_ms))
+}
+
+/// What a taker is given of a record that was just taken.
+pub(super) fn claimed(name: &TopicName, view: &mut View, taken: &Taken, partition: Arc<Partition>, now_ms: i64) -> Claim {
+    view.count_taken(1, now_ms);
+    view.version += 1;
+    let lease_ms = view.lease_ms();
+    if let Some(lease_ms) = lease_ms {
+        view.state.lease(taken.partition, taken.offset, time_after(now_ms, lease_ms));
+    }
+    Claim {
+        queue: name.clone(),
+        partition,
+        position: Position { partition: taken.partition, offset: taken.offset },
+        redelivered: taken.redelivered,
+        delivery_count: taken.delivered,
+        attempt: lease_ms.map(|_| taken.acquired),
+        barrier: Barrier::NONE,
     }
 }

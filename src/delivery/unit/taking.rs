@@ -5,10 +5,10 @@
 
 use super::Unit;
 use super::append::read;
+use super::queues::{claim_next, claimed};
 use crate::delivery::Views;
-use crate::delivery::queue::{Class, End, Key, Taken, time_after};
+use crate::delivery::queue::{Class, End, Key, Taken};
 use crate::delivery::taker::{Claim, Position, TakerId};
-use crate::delivery::view::View;
 use crate::log::{Barrier, TopicName};
 
 impl Unit<'_> {
@@ -28,7 +28,9 @@ impl Unit<'_> {
                 }
             }
         };
-        let view = self.views.queues.get_mut(name)?;
+        let views = &mut *self.views;
+        let view = views.queues.get_mut(name)?;
+        view.ops.use_memory(&mut views.memory.ops);
         view.ops.accept(partition, offset);
         view.count_taken(1, self.now_ms);
         view.count_settled(1, self.now_ms);
@@ -44,16 +46,16 @@ impl Unit<'_> {
     /// Takes the first record that a taker may have.
     pub(super) fn take_for(&mut self, name: &TopicName, class: Class, by: Option<TakerId>) -> Option<Claim> {
         self.age(name, self.now_ms - 1);
-        let taken = self.take_from(name, End::Head, class, by)?;
         let now_ms = self.now_ms;
-        let view = self.views.queues.get_mut(name)?;
-        let mut claim = claim_of(name, view, &taken)?;
-        view.count_taken(1, now_ms);
-        view.version += 1;
-        if let Some(lease_ms) = view.lease_ms() {
-            view.state.lease(taken.partition, taken.offset, time_after(now_ms, lease_ms));
-        }
-        claim.barrier = claim.partition.barrier_of(taken.offset).unwrap_or(Barrier::NONE);
+        let mut claim = if self.orders_by_key(name) {
+            let taken = self.take_from(name, End::Head, class, by)?;
+            let view = self.views.queues.get_mut(name)?;
+            let partition = view.topic.partition(taken.partition)?;
+            claimed(name, view, &taken, partition, now_ms)
+        } else {
+            claim_next(name, self.views.queues.get_mut(name)?, class, &mut None, now_ms)?
+        };
+        claim.barrier = claim.partition.barrier_of(claim.position.offset).unwrap_or(Barrier::NONE);
         if claim.attempt.is_some() {
             self.views.set_alarm(name);
         }
@@ -85,16 +87,4 @@ impl Unit<'_> {
             }
         }
     }
-}
-
-fn claim_of(name: &TopicName, view: &View, taken: &Taken) -> Option<Claim> {
-    Some(Claim {
-        queue: name.clone(),
-        partition: view.topic.partition(taken.partition)?,
-        position: Position { partition: taken.partition, offset: taken.offset },
-        redelivered: taken.redelivered,
-        delivery_count: taken.delivered,
-        attempt: view.lease_ms().map(|_| taken.acquired),
-        barrier: Barrier::NONE,
-    })
 }

@@ -3,12 +3,14 @@
 //! Input is handled in rounds; one round is one unit of work. [`Session::advance`] moves out what has become durable meanwhile.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::Settings;
+use super::blocked::Blocked;
 use super::channel::{Channel, Channels, Phase};
 use super::content::Publish;
 use super::error::{Fault, Scope};
@@ -21,7 +23,7 @@ use super::wire::method::{BasicPublish, ChannelClose, ConnectionClose};
 use super::wire::{ContentHeader, Frame, FrameKind, Method, next_frame};
 use crate::delivery::{Claim, Delivery, RecordReader};
 use crate::log::record::Record;
-use crate::log::{Barrier, Log, Progress, Signal};
+use crate::log::{Barrier, Log, Progress, Room as DiskRoom, Signal};
 use crate::telemetry::DialectMetrics;
 
 /// Where a connection stands.
@@ -66,9 +68,13 @@ pub struct Session {
     pub(super) credit_changed: bool,
     pub(super) life: Life,
     pub(super) counted: Counted,
-    /// A publish that waits for room, and what was read behind it.
+    /// A publish that waits for room in a queue, and what was read behind it.
     pub(super) stalled: Option<Stalled>,
-    metrics: DialectMetrics,
+    /// Input that waits for room on the disk.
+    pub(super) blocked: Option<Blocked>,
+    /// How long nothing is to be read, since the disk is nearly full.
+    pause: Option<Duration>,
+    pub(super) metrics: DialectMetrics,
     /// How far the journal had come when things were last moved out.
     pub(super) progress: Progress,
     armed: SmallVec<[Barrier; 2]>,
@@ -112,6 +118,8 @@ impl Session {
             life: Life::Open,
             counted: Counted::default(),
             stalled: None,
+            blocked: None,
+            pause: None,
             metrics: shared.metrics.clone(),
             progress: Progress::default(),
             armed: SmallVec::new(),
@@ -151,14 +159,20 @@ impl Session {
         self.settings.output_bytes_max / 2
     }
 
-    /// Whether more input may be taken: not while the client leaves too much unread or unconfirmed.
+    /// Whether more input may be taken: not while the client leaves too much unread or unconfirmed, or publishes to a full disk.
     pub fn wants_input(&self) -> bool {
         let limits = &self.settings;
         let unconfirmed = |channel: &Channel| channel.confirms().map_or(0, |confirms| confirms.unconfirmed());
         self.stalled.is_none()
+            && self.blocked.is_none()
             && self.outbox.bytes().len() < limits.output_bytes_max
             && self.outbox.waiting_len() < limits.waiting_replies_max
             && self.channels.iter().map(unconfirmed).sum::<u64>() < limits.unconfirmed_max
+    }
+
+    /// How long to read nothing after what was published last.
+    pub fn take_pause(&mut self) -> Option<Duration> {
+        self.pause.take()
     }
 
     /// Handles the complete frames of `input` in one round.
@@ -171,6 +185,10 @@ impl Session {
 
     /// Tries again to publish what waits for room, and goes on behind it.
     pub(super) fn resume(&mut self) {
+        if self.stalled.is_some() && self.log.room().0 == DiskRoom::Full {
+            self.log.wake_at_room(&self.signal);
+            return;
+        }
         let Some(Stalled { channel, publish, unread }) = self.stalled.take() else { return };
         let (delivery, topology) = (self.delivery.clone(), Arc::clone(&self.topology));
         let mut round = Round::new(&delivery, &topology);
@@ -189,6 +207,10 @@ impl Session {
         let mut rest = &input[..];
         while !rest.is_empty() && self.life != Life::Closed {
             match next_frame(rest, self.opened.frame_size_max) {
+                Ok(Some(frame)) if self.must_wait(&frame) => {
+                    self.block(input.slice_ref(rest));
+                    break;
+                }
                 Ok(Some(frame)) => {
                     rest = rest.get(frame.wire_len()..).unwrap_or_default();
                     self.frame(round, input, frame);
@@ -219,6 +241,7 @@ impl Session {
         let counted = std::mem::take(&mut self.counted);
         if counted.records_in > 0 {
             self.metrics.records_in(counted.records_in, counted.bytes_in);
+            self.pause = self.log.pause();
         }
         if counted.records_out > 0 {
             self.metrics.records_out(counted.records_out, counted.bytes_out);

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 
@@ -50,6 +51,8 @@ pub enum Answer {
     Later(Waiting),
     /// The client asked for no response.
     Silent,
+    /// The response is there, if one was asked for, and nothing more is read from the client for a while.
+    Paused(Option<Reply>, Duration),
     /// The protocol has no response for this: the connection is closed.
     Close(&'static str),
 }

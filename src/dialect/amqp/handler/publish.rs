@@ -29,7 +29,6 @@ impl Session {
     pub(in super::super) fn publish(&mut self, round: &mut Round<'_>, number: u16, publish: Publish) -> Result<(), Fault> {
         self.counted.records_in += 1;
         self.counted.bytes_in += publish.message.body.len() as u64;
-        round.admit_records()?;
         let Some(channel) = self.channels.get(number) else { return Ok(()) };
         let Mode::Transaction(transaction) = &mut channel.mode else {
             return self.publish_or_stall(round.work()?, number, publish);
@@ -73,14 +72,14 @@ impl Session {
 
     /// Publishes a message, or keeps it while a queue that it goes to lets publishers wait.
     pub(in super::super) fn publish_or_stall(&mut self, work: &mut Work<'_>, number: u16, publish: Publish) -> Result<(), Fault> {
-        if work.unit.has_limits() && self.must_wait(work, &publish)? {
+        if work.unit.has_limits() && self.waits_for_room(work, &publish)? {
             self.stalled = Some(Stalled { channel: number, publish, unread: Bytes::new() });
             return Ok(());
         }
         self.publish_now(work, number, publish)
     }
 
-    fn must_wait(&mut self, work: &mut Work<'_>, publish: &Publish) -> Result<bool, Fault> {
+    fn waits_for_room(&mut self, work: &mut Work<'_>, publish: &Publish) -> Result<bool, Fault> {
         let view = Properties::decode(&publish.message.properties)?;
         let targets = self.routes.find(work, &self.opened.vhost, &self.opened.prefix, &publish.message, &view)?;
         let names = targets.iter().map(|target| target.topic.name());

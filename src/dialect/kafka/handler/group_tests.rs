@@ -81,7 +81,7 @@ impl Conversation {
                 Answer::Now(reply) => reply,
                 _ => panic!("waited for no answer"),
             },
-            Answer::Silent | Answer::Close(_) => panic!("no answer to {} version {version}", Q::NAME),
+            Answer::Silent | Answer::Paused(..) | Answer::Close(_) => panic!("no answer to {} version {version}", Q::NAME),
         };
         self.delivery.log().when_durable(reply.after).await.unwrap();
         let header_bytes = if version >= R::FLEXIBLE { 9 } else { 8 };

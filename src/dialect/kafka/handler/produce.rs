@@ -54,12 +54,20 @@ pub fn handle(call: &Call, body: Bytes) -> Result<Answer, WireError> {
     })))
 }
 
-fn answer(call: &Call, acks: i16, (response, after): (ProduceResponse, Barrier)) -> Answer {
-    match acks {
-        ACKS_NONE if has_failed(&response) => Answer::Close("a batch without acknowledgement was refused"),
-        ACKS_NONE => Answer::Silent,
-        ACKS_ALL => Answer::Now(call.reply(&response, after)),
-        _ => Answer::Now(call.reply(&response, Barrier::NONE)),
+fn answer(call: &Call, acks: i16, (mut response, after): (ProduceResponse, Barrier)) -> Answer {
+    let pause = call.log().pause();
+    // As a broker does whose client is over its quota: the response says how long nothing more is read.
+    response.throttle_time_ms = pause.map_or(0, |pause| i32::try_from(pause.as_millis()).unwrap_or(i32::MAX));
+    let reply = match acks {
+        ACKS_NONE if has_failed(&response) => return Answer::Close("a batch without acknowledgement was refused"),
+        ACKS_NONE => None,
+        ACKS_ALL => Some(call.reply(&response, after)),
+        _ => Some(call.reply(&response, Barrier::NONE)),
+    };
+    match (pause, reply) {
+        (Some(pause), reply) => Answer::Paused(reply, pause),
+        (None, Some(reply)) => Answer::Now(reply),
+        (None, None) => Answer::Silent,
     }
 }
 

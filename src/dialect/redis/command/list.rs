@@ -358,7 +358,7 @@ pub fn check_room(ctx: &mut Context<'_, '_>, list: &Recent, records: &[Record]) 
     let checked = check_room_for(ctx, list, records.len() as u64);
     if checked.is_err() {
         let unit = ctx.round.durable_unit()?;
-        records.iter().for_each(|record| unit.refuse(&list.name, record));
+        records.iter().for_each(|record| unit.refuse(&list.name, record, records.len() as u64));
     }
     checked
 }

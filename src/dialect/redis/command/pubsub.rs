@@ -28,6 +28,7 @@ pub fn publish(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let record = mapping::record(message, now_ms);
     match topic {
         Some(topic) => {
+            ctx.server.delivery.log().admit_records()?;
             if unit.room(&name, 1) != Room::Enough {
                 return list::check_room(ctx, &topic, std::slice::from_ref(&record)).map(|()| Flow::Next);
             }
@@ -59,6 +60,10 @@ fn topic_of_channel(ctx: &mut Context<'_, '_>, name: &TopicName, message: &[u8])
     }
     if !ctx.server.take_automatic_topic() {
         return Ok(None);
+    }
+    if let Err(refused) = ctx.server.delivery.log().admit_records() {
+        ctx.server.automatic_topics.fetch_sub(1, Ordering::Relaxed);
+        return Err(refused.into());
     }
     let own_name = TopicName::new(Bytes::copy_from_slice(name.as_bytes()))?;
     let max_bytes = u32::try_from(ctx.server.settings.bulk_bytes_max).unwrap_or(u32::MAX);
