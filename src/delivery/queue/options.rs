@@ -157,7 +157,7 @@ mod tests {
             dead_route: Some(Bytes::from_static(b"there")),
         };
         let doubling = QueueOptions { retry_doubles: true, overflow: Overflow::Wait, single_taker: false, ..all.clone() };
-        let by_key = QueueOptions { by_key: true, dead_route: None, ..all.clone() };
+        let by_key = QueueOptions { by_key: true, dead_route: None, ..all };
         for options in [all.clone(), doubling.clone(), by_key, QueueOptions::default()] {
             let mut bytes = Vec::new();
             options.encode(&mut bytes);
