@@ -78,7 +78,7 @@ impl Gateway {
         let addresses = listeners.addresses(http.as_ref());
         let telemetry = Telemetry::new(usize::try_from(config.telemetry.series_max).unwrap_or(usize::MAX));
         vitals::register(&telemetry);
-        let side = Side::start(http, telemetry.clone());
+        let side = Side::start(http, telemetry.clone(), config.http.queues);
 
         let delivery = open_delivery(&config, data_dir.path()).await?;
         let groups = Groups::open(delivery.clone(), settings::groups(&config))?;

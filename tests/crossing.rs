@@ -11,6 +11,12 @@ mod apart;
 mod clients;
 #[path = "crossing/envelope.rs"]
 mod envelope;
+#[path = "crossing/keys.rs"]
+mod keys;
+#[path = "crossing/limits.rs"]
+mod limits;
+#[path = "crossing/operating.rs"]
+mod operating;
 #[path = "crossing/partitions.rs"]
 mod partitions;
 #[path = "crossing/seen.rs"]

@@ -87,7 +87,7 @@ impl Ward {
         let mut moved = 0;
         for _ in 0..RECORDS / batch {
             let mut unit = self.scene.delivery.begin()?;
-            moved += unit.move_records(&self.dead, &self.scene.topic, batch);
+            moved += unit.move_records(&self.dead, &self.scene.topic, 0, batch).moved;
             unit.commit();
         }
         Ok(moved)

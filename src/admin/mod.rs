@@ -1,8 +1,10 @@
-//! The HTTP side: metrics, topics, health and readiness, for operators and their machines. It reads, and changes nothing.
+//! The HTTP side: metrics, topics, health and readiness, for operators and their machines. It reads, and changes nothing but queues,
+//! if it may.
 //!
 //! HTTP is served through the same listener as the dialects, with a limit of its own: a gateway whose connections are all taken
 //! can still be asked how it is.
 
+mod queues;
 mod routes;
 mod topics;
 
@@ -18,6 +20,7 @@ use tracing::debug;
 use crate::delivery::Observer;
 use crate::net::{Dialect, Incoming};
 use crate::telemetry::Telemetry;
+use routes::Shown;
 
 /// Open HTTP connections at once.
 pub const CONNECTIONS_MAX: usize = 256;
@@ -37,13 +40,22 @@ pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 #[derive(Clone)]
 pub struct Admin {
     router: Router,
+    shown: Shown,
 }
 
 impl Admin {
     /// Shows `telemetry`, and what `readiness` says and `sight` sees at the time of the request.
     #[must_use]
     pub fn new(telemetry: Telemetry, readiness: Readiness, sight: Sight, clock: Clock) -> Self {
-        Self { router: routes::router(telemetry, readiness, sight, clock) }
+        let shown = Shown { telemetry, readiness, sight, clock };
+        Self { router: routes::router(shown.clone(), false), shown }
+    }
+
+    /// Looks into queues and changes them, too.
+    #[must_use]
+    pub fn with_queues(mut self) -> Self {
+        self.router = routes::router(self.shown.clone(), true);
+        self
     }
 }
 

@@ -5,9 +5,9 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{Html, IntoResponse};
-use axum::routing::get;
+use axum::routing::{get, post};
 
-use super::{Clock, Readiness, Sight, topics};
+use super::{Clock, Readiness, Sight, queues, topics};
 use crate::telemetry::Telemetry;
 
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -21,21 +21,22 @@ const INDEX: &str = "<!doctype html><html lang=en><meta charset=utf-8><title>Tru
 
 #[derive(Clone)]
 pub(super) struct Shown {
-    telemetry: Telemetry,
-    readiness: Readiness,
+    pub telemetry: Telemetry,
+    pub readiness: Readiness,
     pub sight: Sight,
     pub clock: Clock,
 }
 
-pub(super) fn router(telemetry: Telemetry, readiness: Readiness, sight: Sight, clock: Clock) -> Router {
-    Router::new()
+pub(super) fn router(shown: Shown, with_queues: bool) -> Router {
+    let queues = if with_queues { Router::new().route("/api/queues/{verb}", post(queues::run)) } else { Router::new() };
+    queues
         .route("/", get(|| async { Html(INDEX) }))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route(topics::PATH, get(topics::list))
         .route("/api/topics/{*name}", get(topics::one))
-        .with_state(Shown { telemetry, readiness, sight, clock })
+        .with_state(shown)
 }
 
 async fn metrics(State(shown): State<Shown>) -> impl IntoResponse {

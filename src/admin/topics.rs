@@ -75,11 +75,11 @@ pub(super) async fn one(State(shown): State<Shown>, uri: Uri) -> Response {
     }
 }
 
-fn recovering() -> Response {
+pub(super) fn recovering() -> Response {
     answer(StatusCode::SERVICE_UNAVAILABLE, &json!({ "error": "the log is not open" }))
 }
 
-fn answer(status: StatusCode, body: &Value) -> Response {
+pub(super) fn answer(status: StatusCode, body: &Value) -> Response {
     (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 

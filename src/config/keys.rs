@@ -74,6 +74,7 @@ pub const KEYS: &[Key] = &[
     number("redis.max_bulk_bytes", "bytes", MIB, 512 * MIB, "The longest argument of a command (proto-max-bulk-len)."),
     number("redis.max_subscriber_bytes", "bytes", 64 * KIB, GIB, "A subscriber that is further behind is disconnected."),
     address("http.listen", "Where /metrics, /healthz and /readyz are. Port 0 takes any free port; an empty text turns it off."),
+    flag("http.queues", "Whether /api/queues looks into queues and changes them: whoever reaches http.listen may do so."),
     number(
         "groups.initial_rebalance_delay_ms",
         "milliseconds",

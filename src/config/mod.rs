@@ -77,6 +77,7 @@ pub struct Redis {
 #[serde(deny_unknown_fields)]
 pub struct Http {
     pub listen: String,
+    pub queues: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -175,7 +176,7 @@ impl Default for Config {
                 max_bulk_bytes: 512 * MIB,
                 max_subscriber_bytes: 32 * MIB,
             },
-            http: Http { listen: "127.0.0.1:8080".to_owned() },
+            http: Http { listen: "127.0.0.1:8080".to_owned(), queues: false },
             groups: Groups {
                 initial_rebalance_delay_ms: 100,
                 session_timeout_min_ms: 6_000,

@@ -177,7 +177,7 @@ fn a_view_is_set_back_and_its_records_moved() {
     let mut unit = delivery.begin().expect("the log is well");
     let (topic, other) = (make(&mut unit, "q"), make(&mut unit, "other"));
     push(&mut unit, &topic, &["a", "b", "c"]);
-    assert_eq!(unit.move_records(&name("q"), &other, 2), 2);
+    assert_eq!(unit.move_records(&name("q"), &other, 0, 2).moved, 2);
     let claim = unit.take(&name("q"), Class::All).expect("there is one");
     assert!(!unit.seek_queue(&name("q"), Start::Earliest), "a record is in flight");
     unit.accept(&name("q"), &[claim.position]);
@@ -187,4 +187,50 @@ fn a_view_is_set_back_and_its_records_moved() {
     crash(delivery);
     let delivery = open(&place);
     assert_eq!((held(&delivery, "q"), held(&delivery, "other")), (vec!["b".into(), "c".into()], vec!["a".into(), "b".into()]));
+}
+
+#[test]
+fn a_pop_passes_over_what_retention_removed_before_the_view_knew() {
+    let place = Place::new();
+    let delivery = open(&place);
+    for by_key in [false, true] {
+        let queue = if by_key { "keyed" } else { "plain" };
+        let mut unit = delivery.begin().expect("the log is well");
+        let topic = make_with(&mut unit, queue, QueueOptions { by_key, ..QueueOptions::default() });
+        push(&mut unit, &topic, &["a", "b", "c"]);
+        settle(&delivery, unit.commit());
+        delivery.log().trim(&topic.partition(0).expect("a partition"), 2);
+        let mut unit = delivery.begin().expect("the log is well");
+        assert_eq!(unit.pop(&name(queue), End::Head, Class::All).map(|at| at.offset), Some(2));
+        assert_eq!(unit.pop(&name(queue), End::Head, Class::All), None);
+        assert_eq!(unit.ready(&name(queue), Class::All), 0);
+    }
+}
+
+#[test]
+fn writers_that_wait_are_told_when_there_is_room() {
+    let place = Place::new();
+    let delivery = open(&place);
+    let mut unit = delivery.begin().expect("the log is well");
+    let options = QueueOptions { records_max: Some(2), overflow: Overflow::Wait, ..QueueOptions::default() };
+    let topic = make_with(&mut unit, "q", options);
+    push(&mut unit, &topic, &["a"]);
+    // What comes at once goes in as a whole when there is room for any of it.
+    assert_eq!(unit.room(&name("q"), 5), Room::Enough);
+    push(&mut unit, &topic, &["b"]);
+    assert_eq!(unit.room(&name("q"), 1), Room::Later);
+    let signal = Signal::default();
+    unit.wait_for_room(&name("q"), &signal);
+    settle(&delivery, unit.commit());
+    let told = || {
+        let notified = signal.notified();
+        tokio::pin!(notified);
+        futures_util::FutureExt::now_or_never(notified).is_some()
+    };
+    assert!(!told(), "it is full");
+    let mut unit = delivery.begin().expect("the log is well");
+    assert!(unit.take(&name("q"), Class::All).is_some());
+    settle(&delivery, unit.commit());
+    assert!(told(), "what is in flight does not count");
+    assert!(!told(), "once");
 }

@@ -68,10 +68,25 @@ pub struct Ended {
     pub states: Vec<(Table, Bytes, Option<Bytes>)>,
 }
 
-/// What a dialect decides for queue views. It is asked as a unit ends, under the lock of the views.
+/// What a dialect decides for queue views. It is asked within a unit, under the lock of the views.
 pub trait Steward: Send + Sync {
     /// Where a dead record goes on; none: nowhere.
     fn bury(&self, death: &Death, record: &Record) -> Option<Burial>;
+
+    /// Where a dead record that lies in a queue view came from; none: it is no dead record, or that is gone.
+    fn restore(&self, _queue: &TopicName, _record: &Record, _now_ms: i64) -> Option<Burial> {
+        None
+    }
+
+    /// The key of a record where records of one key are one taker's at a time; none: it is anyone's.
+    fn order_key(&self, record: &Record) -> Option<Bytes> {
+        record.key.clone()
+    }
+
+    /// What makes a record that was written as part of a batch the same as another, where ids are remembered.
+    fn record_id(&self, _record: &Record) -> Option<Bytes> {
+        None
+    }
 
     /// A queue view ends.
     fn end(&self, queue: &TopicName) -> Ended;

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::queue::Class;
 use super::taker::{Mailbox, TakerId};
 
 /// The takers of one queue view.
@@ -59,14 +58,14 @@ impl Line {
         }
     }
 
-    /// The taker whose turn it is, with its credit spent; it is the last of its equals now. `sees`: whether there is anything for a
-    /// class of takers. `is_single`: only one of them is served, as long as it is there.
-    pub fn next(&mut self, is_single: bool, sees: impl Fn(Class) -> bool) -> Option<Arc<Mailbox>> {
+    /// The taker whose turn it is, with its credit spent; it is the last of its equals now. `finds`: whether there may be anything
+    /// for a taker. `is_single`: only one of them is served, as long as it is there.
+    pub fn next(&mut self, is_single: bool, finds: impl Fn(&Mailbox) -> bool) -> Option<Arc<Mailbox>> {
         let only = if is_single { Some(self.active()?) } else { None };
         let mut at = 0;
         loop {
             let mailbox = self.waiting.get(at)?;
-            if only.is_some_and(|only| only != mailbox.id) || !sees(mailbox.spec.class) {
+            if only.is_some_and(|only| only != mailbox.id) || !finds(mailbox) {
                 at += 1;
                 continue;
             }
@@ -98,6 +97,7 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::queue::Class;
     use crate::delivery::taker::{Credit, Serve, TakerSpec};
     use crate::log::Signal;
 

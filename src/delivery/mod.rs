@@ -39,7 +39,7 @@ pub use reader::RecordReader;
 pub use settlement::Settlement;
 pub use tail::{Announcement, ByteSet, Form, LagLimits, Listener, Part, Pattern};
 pub use taker::{Claim, Credit, Position, Serve, Taker, TakerId, TakerSpec};
-pub use unit::{Appended, Asker, ProduceError, Target, Unit};
+pub use unit::{Appended, Asker, Moved, ProduceError, Room, Target, Unit};
 pub use view::{QueueSpec, Start, view_name};
 
 use crate::log::record::varint::Input;
@@ -80,6 +80,8 @@ struct Views {
     /// Who waits for more in a series, by its name.
     watchers: HashMap<TopicName, Vec<(Watch, Signal)>>,
     alarms: Alarms,
+    /// Who waits to write to a topic until its queue views have room.
+    rooms: HashMap<TopicName, Vec<Signal>>,
     steward: Option<Arc<dyn Steward>>,
     tails: Tails,
     transactions: Transactions,
@@ -141,6 +143,7 @@ impl Delivery {
             series: series::load(&log)?,
             watchers: HashMap::new(),
             alarms: Alarms::default(),
+            rooms: HashMap::new(),
             steward: None,
             tails: Tails::default(),
             transactions: load_transactions(&log)?,
@@ -393,3 +396,5 @@ pub mod testing;
 mod tests;
 #[cfg(test)]
 mod transaction_tests;
+#[cfg(test)]
+mod view_model_tests;

@@ -6,13 +6,19 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::queue::{Class, End};
+use super::queue::{Class, End, Holder};
 use crate::log::{Barrier, Partition, Signal, TopicName};
 use crate::sync::{AtomicBool, AtomicI64, Mutex};
 
 /// Identifies a taker while the gateway runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TakerId(pub u64);
+
+impl From<TakerId> for Holder {
+    fn from(TakerId(id): TakerId) -> Self {
+        Holder(id)
+    }
+}
 
 /// A place in a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

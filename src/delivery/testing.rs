@@ -112,7 +112,7 @@ impl Office {
     }
 
     fn serve(&mut self) {
-        while let Some(mailbox) = self.view.next_turn() {
+        while let Some(mailbox) = self.view.next_turn(&[]) {
             let Some(taken) = self.view.state.take(mailbox.spec.class) else {
                 mailbox.refund();
                 return;

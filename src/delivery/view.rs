@@ -20,7 +20,7 @@ use crate::log::{Bound, Log, Lsn, Partition, Topic, TopicError, TopicName};
 /// Ids that a view remembers at most, where nothing else is said.
 const IDS_MAX: usize = 100_000;
 /// The version of a put.
-const PUT_VERSION: u8 = 2;
+const PUT_VERSION: u8 = 3;
 
 /// Where a queue view begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -227,18 +227,48 @@ impl View {
         self.spec.options.as_ref().is_some_and(|options| options.ids_ms.is_some())
     }
 
-    /// Whether it refuses another record.
-    pub fn is_full(&self) -> bool {
+    /// Whether it has no room for so many more records. Where writers wait, what is written at once goes in as a whole when there
+    /// is room for any of it, or it might never.
+    pub fn is_full_for(&self, records: u64) -> bool {
         let Some(options) = self.spec.options.as_ref().filter(|options| options.overflow != Overflow::DropOldest) else {
             return false;
         };
-        options.records_max.is_some_and(|most| self.state.ready(Class::All) >= most)
+        let records = if options.overflow == Overflow::Wait { 1 } else { records };
+        options.records_max.is_some_and(|most| self.state.ready(Class::All).saturating_add(records) > most)
             || options.bytes_max.is_some_and(|most| self.state.held_bytes() >= most)
+    }
+
+    /// Whether the records of one key are one taker's at a time.
+    pub fn orders_by_key(&self) -> bool {
+        self.spec.options.as_ref().is_some_and(|options| options.by_key)
+    }
+
+    /// Whether a record is one that retention has removed, which is nothing any more then.
+    pub fn has_lost(&mut self, partition: u32, offset: u64) -> bool {
+        let log_start = self.topic.partition(partition).map_or(0, |partition| partition.bounds().log_start);
+        if offset < log_start {
+            self.state.advance_log_start(partition, log_start);
+        }
+        offset < log_start
     }
 
     fn mark(&mut self, mark: Mark, at: Position, count: u64, value: u64) {
         self.state.mark(mark, at.partition, at.offset, count, value);
         self.ops.mark(mark, at.partition, at.offset, count, value);
+    }
+
+    /// A record was written with an id: it is done if the id was there before. False if ids are not remembered.
+    pub fn see(&mut self, at: Position, id: &Bytes, now_ms: i64) -> bool {
+        if !self.remembers_ids() {
+            return false;
+        }
+        if self.state.knows(id, now_ms) {
+            self.state.pass(at.partition, at.offset, 1);
+            self.ops.accept(at.partition, at.offset);
+        } else {
+            self.remember(&Attributes { id: Some(id.clone()), ..Attributes::default() }, now_ms);
+        }
+        true
     }
 
     /// Remembers a record's id, if ids are remembered.
@@ -325,15 +355,19 @@ impl View {
         }
     }
 
-    /// The taker whose turn it is, with its credit spent. It goes to the back of the line.
-    pub fn next_turn(&mut self) -> Option<Arc<Mailbox>> {
+    /// The taker whose turn it is, with its credit spent. It goes to the back of the line. `passed` are those who found nothing that
+    /// they may have.
+    pub fn next_turn(&mut self, passed: &[TakerId]) -> Option<Arc<Mailbox>> {
         let takers = self.takers.as_mut()?;
         let [all, queued] = [Class::All, Class::Queued].map(|class| self.state.ready(class) > 0);
         if !all {
             return None;
         }
         let is_single = self.spec.options.as_ref().is_some_and(|options| options.single_taker);
-        takers.next(is_single, |class| if class == Class::All { all } else { queued })
+        let by_key = self.spec.options.as_ref().is_some_and(|options| options.by_key);
+        let (state, sees) = (&self.state, |class| if class == Class::All { all } else { queued });
+        let finds = |id: TakerId, class| !by_key || !passed.contains(&id) && state.may_serve(id.into(), class);
+        takers.next(is_single, |mailbox| sees(mailbox.spec.class) && finds(mailbox.id, mailbox.spec.class))
     }
 
     /// Everything that must survive, as one put.

@@ -33,7 +33,8 @@ pub(super) struct Side {
 
 impl Side {
     /// Serves on `listener`, if there is one, and says that the log is being recovered.
-    pub(super) fn start(listener: Option<Listener>, telemetry: Telemetry) -> Self {
+    /// `with_queues`: queues can be looked into and changed.
+    pub(super) fn start(listener: Option<Listener>, telemetry: Telemetry, with_queues: bool) -> Self {
         let stage = Arc::new(RwLock::new(Stage::Recovering));
         let (stop, stopped) = ShutdownTrigger::new();
         let mut tasks = JoinSet::new();
@@ -45,6 +46,7 @@ impl Side {
                 Stage::Recovering | Stage::Stopping => None,
             });
             let admin = Admin::new(telemetry, Arc::new(move || readiness(&asked.read())), sight, Arc::new(now_ms));
+            let admin = if with_queues { admin.with_queues() } else { admin };
             tasks.spawn(listener.serve(Arc::new(admin), ConnectionLimit::new(admin::CONNECTIONS_MAX), stopped));
         }
         Self { tasks, stop, stage }

@@ -253,6 +253,40 @@ async fn the_oldest_make_room_or_the_newest_are_refused() {
 }
 
 #[tokio::test]
+async fn publishers_wait_where_a_full_queue_says_so_and_go_on_in_order() {
+    let broker = Broker::start().await;
+    let (_connection, channel) = broker.channel().await;
+    mortal(&channel, "work", &[("x-max-length", number(2)), ("x-overflow", text("block"))]).await;
+    let (_publishing, sender) = broker.channel().await;
+    confirms(&sender).await;
+    let mut sent = Vec::new();
+    for number in 0..6 {
+        let options = BasicPublishOptions::default();
+        let confirm = sender.basic_publish("".into(), "work".into(), options, number.to_string().as_bytes(), persistent()).await;
+        sent.push(confirm.unwrap());
+    }
+    for confirm in sent.drain(..2) {
+        assert!(matches!(confirm.await.unwrap(), Confirmation::Ack(_)));
+    }
+    let mut third = Box::pin(sent.remove(0));
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(100), &mut third).await.is_err(), "it waits for its confirm");
+    assert_eq!(ready(&channel, "work").await, 2);
+    // What is in flight makes room as what is done does.
+    let held = arrival(&broker, &channel, "work").await;
+    assert!(matches!(third.await.unwrap(), Confirmation::Ack(_)));
+    for number in 1..6 {
+        let message = arrival(&broker, &channel, "work").await;
+        assert_eq!(body(&message), number.to_string());
+        message.delivery.acker.ack(BasicAckOptions::default()).await.unwrap();
+    }
+    for confirm in sent {
+        assert!(matches!(confirm.await.unwrap(), Confirmation::Ack(_)));
+    }
+    held.delivery.acker.nack(BasicNackOptions { requeue: true, multiple: false }).await.unwrap();
+    assert_eq!((ready(&channel, "work").await, ready(&channel, "dead").await), (1, 0));
+}
+
+#[tokio::test]
 async fn one_queue_that_is_full_does_not_keep_a_message_from_the_others() {
     let broker = Broker::start().await;
     let (_connection, channel) = broker.channel().await;
@@ -295,6 +329,27 @@ async fn a_failed_message_waits_longer_each_time_and_a_delayed_one_comes_when_it
     assert_eq!(body(&get(&channel, "work").await.unwrap()), "now");
     assert_eq!(body(&arrival(&broker, &channel, "work").await), "later");
     assert!(sent.elapsed().as_millis() >= 150);
+}
+
+#[tokio::test]
+async fn waits_double_where_the_queue_says_so() {
+    let broker = Broker::start().await;
+    let (_connection, channel) = broker.channel().await;
+    let retry = [("x-delayed-retry-min", number(50)), ("x-delayed-retry-backoff", text("exponential"))];
+    queue(&channel, "work", &retry).await;
+    confirms(&channel).await;
+    publish(&channel, "", "work", b"again", persistent()).await;
+    for least_ms in [50, 100, 200, 400] {
+        let message = arrival(&broker, &channel, "work").await;
+        let failed = tokio::time::Instant::now();
+        message.delivery.acker.reject(BasicRejectOptions { requeue: true }).await.unwrap();
+        broker.until("it is ready again", async || ready(&channel, "work").await == 1).await;
+        assert!(failed.elapsed().as_millis() >= least_ms, "{:?}", failed.elapsed());
+    }
+    let mut table = FieldTable::default();
+    table.insert("x-delayed-retry-backoff".into(), text("exponential"));
+    let options = QueueDeclareOptions::default();
+    assert_eq!(reply(channel.queue_declare("bad".into(), options, table).await).0, 406, "there is nothing to double");
 }
 
 #[tokio::test]

@@ -96,3 +96,78 @@ async fn one_consumer_at_a_time_is_active_and_the_next_takes_over() {
         assert_eq!(body(&mut consumers[1]).await, text);
     }
 }
+
+#[tokio::test]
+async fn messages_of_one_key_are_one_consumers_at_a_time_and_others_go_on() {
+    let broker = Broker::start().await;
+    let (connection, channel) = broker.channel().await;
+    queue(&channel, "work", "x-order-by-key", AMQPValue::Boolean(true)).await.unwrap();
+    channel
+        .queue_bind("work".into(), "amq.topic".into(), "#".into(), QueueBindOptions::default(), FieldTable::default())
+        .await
+        .unwrap();
+    confirms(&channel).await;
+    let mut consumers = Vec::new();
+    for prefetch in [1, 3] {
+        let channel = connection.create_channel().await.unwrap();
+        channel.basic_qos(prefetch, BasicQosOptions::default()).await.unwrap();
+        consumers.push((consume(&channel, "work", 0).await, channel));
+    }
+    publish(&channel, "amq.topic", "a", b"a1", persistent()).await;
+    let first = consumers[0].0.next().await.unwrap().unwrap();
+    for text in ["a2", "b1", "a3", "b2", "c1", "a4"] {
+        publish(&channel, "amq.topic", &text[..1], text.as_bytes(), persistent()).await;
+    }
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(consumers[1].0.next().await.unwrap().unwrap());
+    }
+    assert_eq!(held.iter().map(|delivery| &delivery.data[..]).collect::<Vec<_>>(), [b"b1", b"b2", b"c1"]);
+    // What waits for its key is there, and nobody's to get.
+    assert_eq!(ready(&channel, "work").await, 3);
+    assert!(get(&channel, "work").await.is_none());
+    // Acknowledged out of order: the key stays with its consumer until nothing of it is in flight.
+    held.remove(1).acker.ack(BasicAckOptions::default()).await.unwrap();
+    assert!(get(&channel, "work").await.is_none());
+    publish(&channel, "amq.topic", "b", b"b3", persistent()).await;
+    let third = consumers[1].0.next().await.unwrap().unwrap();
+    assert_eq!((&third.data[..], third.redelivered), (&b"b3"[..], false));
+    // What comes back of a key comes before what follows it; the other consumer is full.
+    first.acker.nack(BasicNackOptions { requeue: true, multiple: false }).await.unwrap();
+    let again = consumers[0].0.next().await.unwrap().unwrap();
+    assert_eq!((&again.data[..], again.redelivered), (&b"a1"[..], true));
+    // A consumer that goes takes its key along no longer.
+    consumers[0].1.close(200, "bye".into()).await.unwrap();
+    for delivery in held.into_iter().chain([third]) {
+        delivery.acker.ack(BasicAckOptions::default()).await.unwrap();
+    }
+    for text in ["a1", "a2", "a3", "a4"] {
+        assert_eq!(body(&mut consumers[1].0).await, text);
+    }
+    assert_eq!(reply(queue(&channel, "bad", "x-order-by-key", AMQPValue::LongInt(1)).await).0, 406);
+}
+
+#[tokio::test]
+async fn a_get_without_a_name_holds_a_key_until_it_is_settled() {
+    let broker = Broker::start().await;
+    let (_connection, channel) = broker.channel().await;
+    queue(&channel, "work", "x-order-by-key", AMQPValue::Boolean(true)).await.unwrap();
+    channel
+        .queue_bind("work".into(), "amq.topic".into(), "#".into(), QueueBindOptions::default(), FieldTable::default())
+        .await
+        .unwrap();
+    confirms(&channel).await;
+    for text in ["a1", "a2", "b1", "-1", "-2"] {
+        let exchange = if text.starts_with('-') { "" } else { "amq.topic" };
+        let key = if exchange.is_empty() { "work" } else { &text[..1] };
+        publish(&channel, exchange, key, text.as_bytes(), persistent()).await;
+    }
+    let mut held = Vec::new();
+    while let Some(message) = get(&channel, "work").await {
+        held.push(message.delivery);
+    }
+    // What has no key waits for nobody.
+    assert_eq!(held.iter().map(|delivery| &delivery.data[..]).collect::<Vec<_>>(), [b"a1", b"b1", b"-1", b"-2"]);
+    held[0].acker.ack(BasicAckOptions::default()).await.unwrap();
+    assert_eq!(get(&channel, "work").await.unwrap().delivery.data, b"a2");
+}

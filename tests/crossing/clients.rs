@@ -29,7 +29,11 @@ pub struct Meeting {
 
 impl Meeting {
     pub async fn start() -> Self {
-        let gateway = Gateway::start();
+        Self::on(Gateway::start()).await
+    }
+
+    /// Clients of a gateway that runs.
+    pub async fn on(gateway: Gateway) -> Self {
         let amqp = Connection::connect(&gateway.amqp(), ConnectionProperties::default()).await.expect("an AMQP connection");
         let channel = amqp.create_channel().await.expect("a channel");
         channel.confirm_select(ConfirmSelectOptions::default()).await.expect("confirms");

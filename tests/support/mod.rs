@@ -268,9 +268,18 @@ pub fn unique(prefix: &str) -> String {
 
 /// Sends one HTTP GET and returns status and body.
 pub async fn http_get(address: SocketAddr, path: &str) -> (u16, String) {
+    http_ask(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")).await
+}
+
+/// The status and body that a POST of JSON is answered with.
+pub async fn http_post(address: SocketAddr, path: &str, json: &str) -> (u16, String) {
+    let of_body = format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{json}", json.len());
+    http_ask(address, &format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{of_body}")).await
+}
+
+async fn http_ask(address: SocketAddr, request: &str) -> (u16, String) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(address).await.expect("connect");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("request");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("answer");

@@ -258,3 +258,44 @@ proptest! {
         world.run_out();
     }
 }
+
+/// Acts in all, in lives of this length each.
+const ACTS: u64 = 1_000_000;
+const LIFE: u64 = 500;
+
+/// The same acts, for lives that are told by a seed and are too many to shrink.
+fn some_act(random: &mut StdRng) -> Act {
+    let who = random.random_range(0..6);
+    match random.random_range(0..20) {
+        0..6 => {
+            Act::Join { who, id_first: random.random(), wrong_kind: random.random_bool(0.05), changed: random.random_bool(0.2) }
+        }
+        6..12 => Act::Sync { who, stale: random.random_bool(0.1) },
+        12..15 => Act::Heartbeat { who },
+        15 => Act::Leave { who },
+        16 => Act::Forget { who },
+        _ => {
+            let (least, most) = [(0, 20), (100, 5_000), (5_000, 40_000)][random.random_range(0..3)];
+            Act::Wait { ms: random.random_range(least..most) }
+        }
+    }
+}
+
+#[test]
+fn a_million_acts_leave_the_group_whole() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let first = number("TRUNKLINE_TEST_SEED").unwrap_or_else(rand::random);
+    for seed in (0..number("TRUNKLINE_TEST_SCHEDULES").unwrap_or(ACTS / LIFE)).map(|life| first.wrapping_add(life)) {
+        let mut acts = 0;
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let (mut world, mut random) = (World::new(), StdRng::seed_from_u64(seed));
+            while acts < LIFE {
+                acts += 1;
+                world.act(&some_act(&mut random));
+            }
+            world.run_out();
+        }));
+        let again = format!("TRUNKLINE_TEST_SEED={seed} TRUNKLINE_TEST_SCHEDULES=1");
+        assert!(outcome.is_ok(), "act {acts} of a life is wrong; run it again with {again}");
+    }
+}

@@ -18,7 +18,7 @@ impl QueueState {
             return false;
         }
         let mut placed = false;
-        let is_waiting = self.is_waiting(partition, offset);
+        let is_waiting = self.is_waiting(partition, offset) || self.is_aside(partition, offset);
         self.forget_ranks(partition, &(offset..offset + 1));
         self.change(partition, |lane| {
             lane.reach(offset + 1);
@@ -40,6 +40,7 @@ impl QueueState {
                 placed = true;
             }
         });
+        self.stand_aside_again(partition, offset);
         placed
     }
 
@@ -62,9 +63,9 @@ impl QueueState {
         Some((self.free_place(partition, at, side)?, moved))
     }
 
-    /// Records that are in flight or wait, and the places that they go back to.
+    /// Records that are in flight, wait or are set aside, and the places that they go back to.
     fn away<'a>(&'a self, lane: &'a Lane) -> impl Iterator<Item = (u64, Place)> + 'a {
-        let waiting = lane.history.iter().filter(|(offset, _)| self.any_waits() && lane.explicit_place_of(**offset).is_none());
+        let waiting = lane.history.iter().filter(|(offset, _)| self.any_away() && lane.explicit_place_of(**offset).is_none());
         lane.in_flight.iter().chain(waiting).map(|(offset, trace)| (*offset, trace.place))
     }
 

@@ -74,6 +74,7 @@ impl QueueState {
     pub(super) fn forget(&mut self, partition: u32, range: Range<u64>) {
         self.forget_timers(partition, range.clone());
         self.forget_ranks(partition, &range);
+        self.forget_keys(partition, &range);
         if let Some(weights) = &mut self.weights {
             weights.clear(partition, range);
         }

@@ -5,6 +5,7 @@
 
 mod arrange;
 mod due;
+mod keys;
 mod lane;
 mod marks;
 mod op;
@@ -22,6 +23,7 @@ mod traces;
 
 pub use crate::log::runs::RunSet;
 pub(in crate::delivery) use due::time_after;
+pub use keys::{Holder, Key};
 pub use op::{Mark, StateOp, StateOps};
 pub use options::{Overflow, QueueOptions};
 pub use order::Stretch;

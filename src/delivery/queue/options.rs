@@ -16,6 +16,8 @@ pub enum Overflow {
     Refuse,
     /// New records are refused, and go where dead records go.
     RefuseAndBury,
+    /// Who writes waits until there is room.
+    Wait,
 }
 
 /// The options of a queue view.
@@ -31,8 +33,8 @@ pub struct QueueOptions {
     pub bytes_max: Option<u64>,
     /// A record that failed more often than this is dead.
     pub failures_max: Option<u32>,
-    /// A failed record waits before it is ready again: this long after the first time, twice as long after the second, and so
-    /// on; in milliseconds.
+    /// A failed record waits before it is ready again: this long after the first time, and longer after each that follows; in
+    /// milliseconds.
     pub retry_min_ms: Option<u64>,
     /// The longest such wait, in milliseconds.
     pub retry_max_ms: Option<u64>,
@@ -48,6 +50,10 @@ pub struct QueueOptions {
     pub overflow: Overflow,
     /// Only one taker at a time is served.
     pub single_taker: bool,
+    /// Records of one key are in flight to one taker at a time.
+    pub by_key: bool,
+    /// Each wait before another try is twice the one before; otherwise it is longer by the first one.
+    pub retry_doubles: bool,
     /// Where dead records go, in the words of whoever resolves it; none: they are dropped.
     pub dead_route: Option<Bytes>,
 }
@@ -70,8 +76,11 @@ impl QueueOptions {
             Overflow::DropOldest => 0,
             Overflow::Refuse => 1,
             Overflow::RefuseAndBury => 2,
+            Overflow::Wait => 3,
         };
-        out.extend([overflow, u8::from(self.single_taker), u8::from(self.dead_route.is_some())]);
+        let flags = [self.single_taker, self.by_key, self.retry_doubles, self.dead_route.is_some()];
+        let flags = flags.iter().rev().fold(0, |bits, flag| bits << 1 | u8::from(*flag));
+        out.extend([overflow, flags]);
         if let Some(route) = &self.dead_route {
             put_uvarint(out, route.len() as u64);
             out.extend_from_slice(route);
@@ -99,10 +108,13 @@ impl QueueOptions {
             0 => Overflow::DropOldest,
             1 => Overflow::Refuse,
             2 => Overflow::RefuseAndBury,
+            3 => Overflow::Wait,
             _ => return None,
         };
-        options.single_taker = input.byte()? == 1;
-        if input.byte()? == 1 {
+        let flags = input.byte().filter(|flags| *flags < 1 << 4)?;
+        let is_set = |bit: u32| flags >> bit & 1 == 1;
+        (options.single_taker, options.by_key, options.retry_doubles) = (is_set(0), is_set(1), is_set(2));
+        if is_set(3) {
             let length = usize::try_from(input.uvarint()?).ok()?;
             options.dead_route = Some(Bytes::copy_from_slice(input.take(length)?));
         }
@@ -111,7 +123,11 @@ impl QueueOptions {
 
     /// How long a record waits that failed for the `failures`th time, in milliseconds.
     pub fn retry_ms(&self, failures: u32) -> Option<u64> {
-        let wait_ms = self.retry_min_ms?.saturating_mul(u64::from(failures.max(1)));
+        let times = match (self.retry_doubles, failures.max(1)) {
+            (true, failures) => 1_u64.checked_shl(failures - 1).unwrap_or(u64::MAX),
+            (false, failures) => u64::from(failures),
+        };
+        let wait_ms = self.retry_min_ms?.saturating_mul(times);
         Some(wait_ms.min(self.retry_max_ms.unwrap_or(u64::MAX)))
     }
 }
@@ -136,9 +152,13 @@ mod tests {
             level_max: Some(255),
             overflow: Overflow::RefuseAndBury,
             single_taker: true,
+            by_key: false,
+            retry_doubles: false,
             dead_route: Some(Bytes::from_static(b"there")),
         };
-        for options in [all.clone(), QueueOptions::default()] {
+        let doubling = QueueOptions { retry_doubles: true, overflow: Overflow::Wait, single_taker: false, ..all.clone() };
+        let by_key = QueueOptions { by_key: true, dead_route: None, ..all };
+        for options in [all.clone(), doubling.clone(), by_key, QueueOptions::default()] {
             let mut bytes = Vec::new();
             options.encode(&mut bytes);
             let mut input = Input::new(&bytes);
@@ -147,5 +167,11 @@ mod tests {
             assert!((0..bytes.len()).all(|end| QueueOptions::decode(&mut Input::new(&bytes[..end])).is_none()));
         }
         assert_eq!([1, 2, 3].map(|failures| all.retry_ms(failures)), [Some(10), Some(20), Some(25)]);
+        assert_eq!(
+            [1, 2, 3, 63, 64, 65, u32::MAX].map(|failures| doubling.retry_ms(failures).unwrap_or(0)),
+            [10, 20, 25, 25, 25, 25, 25]
+        );
+        let endless = QueueOptions { retry_max_ms: None, ..doubling };
+        assert_eq!([3, 4, 65].map(|failures| endless.retry_ms(failures)), [Some(40), Some(80), Some(u64::MAX)]);
     }
 }

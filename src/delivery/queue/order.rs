@@ -54,7 +54,12 @@ impl QueueState {
     pub fn stretches(&self, class: Class, start: u64, count: u64) -> Vec<Stretch> {
         let (mut skip, mut left) = (start, count);
         let mut found = Vec::new();
-        for stretch in self.ranked_stretches().chain(InPlace::new(self, class)).chain(self.fresh_stretches(class)) {
+        for stretch in self
+            .aside_stretches()
+            .chain(self.ranked_stretches())
+            .chain(InPlace::new(self, class))
+            .chain(self.fresh_stretches(class))
+        {
             if left == 0 {
                 break;
             }
@@ -68,6 +73,10 @@ impl QueueState {
             }
         }
         found
+    }
+
+    fn aside_stretches(&self) -> impl Iterator<Item = Stretch> + '_ {
+        self.all_aside().map(|(partition, offset)| Stretch { partition, offsets: offset..offset + 1, falling: false })
     }
 
     fn ranked_stretches(&self) -> impl Iterator<Item = Stretch> + '_ {

@@ -11,6 +11,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::keys::Keys;
 use super::lane::{Lane, Trace};
 use super::marks::Weights;
 use super::place::Place;
@@ -52,18 +53,20 @@ pub struct UnknownPartition(pub u32);
 
 /// Where a ready record waits.
 #[derive(Debug, Clone, Copy)]
-enum Home {
+pub(super) enum Home {
     /// Before the others, by its level.
     Ranked,
     Placed(Place),
     Fresh,
+    /// Until its key is free; the place that it goes back to.
+    Aside(Place),
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Spot {
-    partition: u32,
-    offset: u64,
-    home: Home,
+pub(super) struct Spot {
+    pub partition: u32,
+    pub offset: u64,
+    pub home: Home,
 }
 
 /// All that is known of one queue view.
@@ -83,6 +86,7 @@ pub struct QueueState {
     pub(super) ranks: Option<Box<Ranks>>,
     pub(super) weights: Option<Box<Weights>>,
     pub(super) seen: Option<Box<Seen>>,
+    pub(super) keys: Option<Box<Keys>>,
 }
 
 impl QueueState {
@@ -107,6 +111,7 @@ impl QueueState {
             ranks: None,
             weights: None,
             seen: None,
+            keys: None,
         }
     }
 
@@ -129,9 +134,9 @@ impl QueueState {
 
     /// Records that could be taken now.
     pub fn ready(&self, class: Class) -> u64 {
-        let ranked = self.ranks.as_ref().map_or(0, |ranks| ranks.ready());
+        let apart = self.ranks.as_ref().map_or(0, |ranks| ranks.ready()) + self.aside();
         let [all, queued] = self.in_lanes;
-        ranked + if class == Class::All { all } else { queued }
+        apart + if class == Class::All { all } else { queued }
     }
 
     /// Records taken and neither accepted nor released.
@@ -201,7 +206,13 @@ impl QueueState {
 
     /// Takes a record from either end; it is in flight until it is accepted or released.
     pub fn take_from(&mut self, end: End, class: Class) -> Option<Taken> {
-        let spot = self.detach(end, class)?;
+        let spot = self.find(end, class)?;
+        self.detach(end, spot);
+        self.fly(spot)
+    }
+
+    /// A record that was just detached is in flight.
+    pub(super) fn fly(&mut self, spot: Spot) -> Option<Taken> {
         let lane = self.lanes.get_mut(spot.partition as usize)?;
         let (taken, trace) = taken(lane, spot);
         lane.in_flight.insert(spot.offset, trace);
@@ -211,7 +222,8 @@ impl QueueState {
 
     /// Takes a record from either end and accepts it at once.
     pub fn pop(&mut self, end: End, class: Class) -> Option<Taken> {
-        let spot = self.detach(end, class)?;
+        let spot = self.find(end, class)?;
+        self.detach(end, spot);
         let lane = self.lanes.get_mut(spot.partition as usize)?;
         let (taken, _) = taken(lane, spot);
         lane.finish(spot.offset);
@@ -238,7 +250,9 @@ impl QueueState {
         self.in_flight -= 1;
         trace.delivered = trace.delivered.saturating_add(u32::from(failed));
         lane.history.insert(offset, trace);
-        self.put_back(partition, offset);
+        if !self.put_aside_again(partition, offset) {
+            self.put_back(partition, offset);
+        }
         self.due_again(partition, offset);
         true
     }
@@ -261,6 +275,9 @@ impl QueueState {
 
     /// A record that is ready is so no more, wherever it stood. False if it is not ready.
     pub(super) fn detach_at(&mut self, partition: u32, offset: u64) -> bool {
+        if self.detach_aside(partition, offset) {
+            return true;
+        }
         if self.ranks.is_some() && !self.detach_ranked(partition, &(offset..offset + 1)).is_empty() {
             return true;
         }
@@ -434,9 +451,8 @@ impl QueueState {
         self.find(end, class).map(|spot| (spot.partition, spot.offset))
     }
 
-    /// Finds the record at an end, and it is ready no more.
-    fn detach(&mut self, end: End, class: Class) -> Option<Spot> {
-        let spot = self.find(end, class)?;
+    /// What was found at an end is ready no more.
+    pub(super) fn detach(&mut self, end: End, spot: Spot) {
         match spot.home {
             Home::Placed(_) => self.change(spot.partition, |lane| {
                 let taken = lane.take_placed(spot.offset);
@@ -451,11 +467,20 @@ impl QueueState {
                     self.turn = if spot.partition + 1 < self.partition_count() { spot.partition + 1 } else { 0 };
                 }
             }
+            Home::Aside(_) => drop(self.detach_aside(spot.partition, spot.offset)),
         }
-        Some(spot)
     }
 
+    /// Finds the record at an end, whoever may have it.
     fn find(&self, end: End, class: Class) -> Option<Spot> {
+        match end {
+            End::Head => self.aside_at(end).or_else(|| self.find_unheld(end, class)),
+            End::Tail => self.find_unheld(end, class).or_else(|| self.aside_at(end)),
+        }
+    }
+
+    /// Finds the record at an end, among those that are not set aside.
+    pub(super) fn find_unheld(&self, end: End, class: Class) -> Option<Spot> {
         match end {
             End::Head => self.ranked(end).or_else(|| self.placed(end, class)).or_else(|| self.fresh_head(class)),
             End::Tail => self.fresh_tail(class).or_else(|| self.placed(end, class)).or_else(|| self.ranked(end)),
@@ -527,7 +552,7 @@ fn taken(lane: &mut Lane, spot: Spot) -> (Taken, Trace) {
     let acquired = acquired.saturating_add(1);
     let redelivered = acquired > 1 || spot.offset < lane.recovered_below;
     let place = match spot.home {
-        Home::Placed(place) => place,
+        Home::Placed(place) | Home::Aside(place) => place,
         Home::Fresh | Home::Ranked => Place::of(spot.offset),
     };
     let Spot { partition, offset, .. } = spot;

@@ -10,6 +10,7 @@ use super::*;
 use crate::log::record::varint::Input;
 
 mod aging;
+mod keys;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]

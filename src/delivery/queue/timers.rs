@@ -73,9 +73,9 @@ impl QueueState {
         self.timers.as_ref().is_some_and(|timers| timers.waiting.time_of(partition, offset).is_some())
     }
 
-    /// Whether any record waits for its time.
-    pub(super) fn any_waits(&self) -> bool {
-        self.timers.as_ref().is_some_and(|timers| !timers.waiting.is_empty())
+    /// Whether any record waits for its time or its key.
+    pub(super) fn any_away(&self) -> bool {
+        self.aside() > 0 || self.timers.as_ref().is_some_and(|timers| !timers.waiting.is_empty())
     }
 
     /// Records that wait for their time.
@@ -106,6 +106,10 @@ impl QueueState {
         }
         for run in self.detach_ranked(partition, &range).iter() {
             self.timers.get_or_insert_default().waiting.set(partition, run, time_ms);
+        }
+        for offset in self.aside_within(partition, &range) {
+            self.detach_aside(partition, offset);
+            self.timers.get_or_insert_default().waiting.set(partition, offset..offset + 1, time_ms);
         }
         let mut placed = Vec::new();
         self.change(partition, |lane| placed = lane.lift_placed(&range));

@@ -318,6 +318,8 @@ mod tests {
 
     use proptest::collection::vec;
     use proptest::prelude::*;
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
 
     use super::*;
 
@@ -378,6 +380,58 @@ mod tests {
                 index.remove(id);
             }
             prop_assert_eq!(index.free_nodes.len() + 1, index.nodes.len(), "an empty index holds its root only");
+        }
+    }
+
+    /// As above, in lives that are told by a seed and are too many to shrink.
+    #[test]
+    fn a_million_steps_find_what_a_check_of_each_pattern_finds() {
+        let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+        let first = number("TRUNKLINE_TEST_SEED").unwrap_or_else(rand::random);
+        for seed in (0..number("TRUNKLINE_TEST_SCHEDULES").unwrap_or(1_000)).map(|life| first.wrapping_add(life)) {
+            let found = std::panic::catch_unwind(|| live(seed, 1_000));
+            assert!(found.is_ok(), "run it again with TRUNKLINE_TEST_SEED={seed} TRUNKLINE_TEST_SCHEDULES=1");
+        }
+    }
+
+    fn live(seed: u64, steps: usize) {
+        let mut random = StdRng::seed_from_u64(seed);
+        let (mut index, mut present) = (PatternIndex::default(), BTreeMap::new());
+        for _ in 0..steps {
+            match random.random_range(0..4) {
+                0 if present.len() < 12 => {
+                    let length = random.random_range(0..8);
+                    let pattern = Pattern::new((0..length).map(|_| some_part(&mut random)));
+                    assert!(present.insert(index.insert(pattern.clone()), pattern).is_none());
+                }
+                1 if !present.is_empty() => {
+                    let at = random.random_range(0..present.len());
+                    let id = *present.keys().nth(at).expect("it is there");
+                    present.remove(&id);
+                    index.remove(id);
+                }
+                _ => {
+                    let length = random.random_range(0..10);
+                    let name: Vec<u8> = (0..length).map(|_| random.random_range(b'a'..b'd')).collect();
+                    let matching = present.iter().filter(|(_, pattern)| pattern.matches(&name));
+                    assert_eq!(found(&index, &name), matching.map(|(id, _)| *id).collect::<Vec<_>>());
+                }
+            }
+        }
+    }
+
+    fn some_part(random: &mut StdRng) -> Part {
+        let mut letter = || random.random_range(b'a'..b'd');
+        let (one, other) = (letter(), letter());
+        match random.random_range(0..8) {
+            0..4 => Part::Byte(one),
+            4 => Part::AnyOne,
+            5..7 => Part::AnyRun,
+            _ => {
+                let mut set = ByteSet::default();
+                set.insert_range(one.min(other), one.max(other));
+                Part::OneOf(set)
+            }
         }
     }
 

@@ -8,10 +8,21 @@ use crate::delivery::queue::{Class, End, Kind, Overflow, Taken};
 use crate::delivery::taker::Position;
 use crate::delivery::view::View;
 use crate::log::record::Record;
-use crate::log::{Partition, TopicName};
+use crate::log::{Partition, Signal, TopicName};
 
 /// Records of one view that die in one unit of what was due, at most: their bodies are read under the lock.
 const BURIED_AT_ONCE: usize = 1000;
+
+/// What the queue views of a topic say to more records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// They may come.
+    Enough,
+    /// They may come later, when some have gone.
+    Later,
+    /// They may not.
+    Refused,
+}
 
 /// A record that is done in its view, or was refused by it, and goes on elsewhere.
 pub(super) struct Dead {
@@ -120,6 +131,7 @@ impl Unit<'_> {
             }
         }
         self.died(name, &dead, Reason::Rejected);
+        self.freed(name);
         self.touched(name);
     }
 
@@ -134,25 +146,71 @@ impl Unit<'_> {
         self.views.queues.of_topic(topic).any(|view| view.state.knows(id, self.now_ms))
     }
 
-    /// Whether some queue view of a topic refuses another record because it is full.
-    pub fn refuses(&self, topic: &TopicName) -> bool {
-        self.views.queues.any_may_refuse() && self.views.queues.of_topic(topic).any(View::is_full)
+    /// Whether any queue view at all may refuse a record, or let who writes it wait.
+    pub fn has_limits(&self) -> bool {
+        self.views.queues.any_may_refuse()
     }
 
-    /// Appends a record to those of the targets that do not refuse it, and buries it for those that do and bury.
-    pub fn append_where_it_fits(&mut self, targets: &[Target], record: &Record, kind: Kind, attributes: &Attributes) {
-        let (full, open): (Vec<_>, Vec<_>) = targets.iter().cloned().partition(|target| self.refuses(target.topic.name()));
-        self.append_with(&open, record, kind, attributes);
-        for target in full {
-            let refusals = self.refusals(target.topic.name());
-            let dead = |death| Dead { death, body: Body::Refused(Box::new(record.clone())) };
-            self.dead.extend(refusals.into_iter().map(dead));
+    /// What the queue views of a topic say to so many more records.
+    pub fn room(&self, topic: &TopicName, records: u64) -> Room {
+        if !self.has_limits() {
+            return Room::Enough;
+        }
+        let mut room = Room::Enough;
+        for view in self.views.queues.of_topic(topic).filter(|view| view.is_full_for(records)) {
+            if view.overflow() == Overflow::Wait {
+                return Room::Later;
+            }
+            room = Room::Refused;
+        }
+        room
+    }
+
+    /// Notifies, once, when the queue views of a topic may have room again.
+    pub fn wait_for_room(&mut self, topic: &TopicName, signal: &Signal) {
+        let waiting = self.views.rooms.entry(topic.clone()).or_default();
+        // Who has gone meanwhile is not kept.
+        waiting.retain(|known| Arc::strong_count(known) > 1);
+        if !waiting.iter().any(|known| Arc::ptr_eq(known, signal)) {
+            waiting.push(Arc::clone(signal));
         }
     }
 
-    /// What a record that a topic's views refuse dies of.
-    fn refusals(&self, topic: &TopicName) -> Vec<Death> {
-        let burying = |view: &&View| view.is_full() && view.overflow() == Overflow::RefuseAndBury;
+    /// Wakes who waits for room that is there now.
+    pub(super) fn wake_writers(&mut self) {
+        if self.views.rooms.is_empty() {
+            return;
+        }
+        let rooms = std::mem::take(&mut self.views.rooms);
+        for (topic, waiting) in rooms {
+            match self.room(&topic, 1) {
+                Room::Later => drop(self.views.rooms.insert(topic, waiting)),
+                Room::Enough | Room::Refused => waiting.iter().for_each(|signal| signal.notify_one()),
+            }
+        }
+    }
+
+    /// Appends a record to those of the targets that do not refuse it (nobody can wait here), and buries it for those that do and bury.
+    pub fn append_where_it_fits(&mut self, targets: &[Target], record: &Record, kind: Kind, attributes: &Attributes) {
+        let is_full = |target: &Target| self.room(target.topic.name(), 1) == Room::Refused;
+        let (full, open): (Vec<_>, Vec<_>) = targets.iter().cloned().partition(is_full);
+        self.append_with(&open, record, kind, attributes);
+        for target in full {
+            self.refuse(target.topic.name(), record, 1);
+        }
+    }
+
+    /// A record, one of so many, was refused because there is no room for all of them: it dies in those of a topic's queue views that
+    /// bury what they refuse.
+    pub fn refuse(&mut self, topic: &TopicName, record: &Record, records: u64) {
+        let refusals = self.refusals(topic, records);
+        let dead = |death| Dead { death, body: Body::Refused(Box::new(record.clone())) };
+        self.dead.extend(refusals.into_iter().map(dead));
+    }
+
+    /// What one of so many records dies of that a topic's views refuse.
+    fn refusals(&self, topic: &TopicName, records: u64) -> Vec<Death> {
+        let burying = |view: &&View| view.overflow() == Overflow::RefuseAndBury && view.is_full_for(records);
         let death = |view: &View| Death {
             queue: view.spec.topic.clone(),
             route: view.dead_route().cloned().unwrap_or_default(),

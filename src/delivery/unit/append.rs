@@ -12,6 +12,7 @@ use crate::delivery::partitioner::{Placing, partition_of};
 use crate::delivery::queue::{Class, End, Kind, Taken};
 use crate::delivery::taker::Position;
 use crate::delivery::transaction::{Producer, TransactionError};
+use crate::delivery::view::View;
 use crate::log::record::{BatchError, BatchHeader, Record, RecordCursor, ValidBatch};
 use crate::log::{Bound, Entry, Log, Partition, Placement, SequenceError, Topic, TopicName, Verdict, Write};
 
@@ -155,17 +156,60 @@ impl Unit<'_> {
             self.views.queues.each_of_topic(topic.name(), |_, view| {
                 view.state.hold(partition.index(), base_offset..base_offset + u64::from(span));
             });
-        } else if self.receivers(topic.name()) > 0 {
-            self.hear_batch(topic.name(), bytes, base_offset);
+        } else {
+            self.see_batch(&partition, bytes, base_offset);
+            if self.receivers(topic.name()) > 0 {
+                self.hear_batch(topic.name(), bytes, base_offset);
+            }
         }
         Ok(Appended { base_offset, is_duplicate: false })
     }
 
+    /// Queue views that remember ids pass over those records of a batch that they have seen before. The batch is kept as it is.
+    fn see_batch(&mut self, partition: &Partition, batch: &Bytes, base_offset: u64) {
+        let name = partition.topic_name();
+        if !self.remembers_ids() || !self.views.queues.of_topic(name).any(View::remembers_ids) {
+            return;
+        }
+        let Some(steward) = self.views.steward.clone() else { return };
+        let Ok(records) = RecordCursor::open(batch, base_offset, self.log.limits()) else { return };
+        let (now_ms, changed) = (self.now_ms, &mut self.changed);
+        for (offset, record) in records.flatten() {
+            let Some(id) = steward.record_id(&record) else { continue };
+            let at = Position { partition: partition.index(), offset };
+            self.views.queues.each_of_topic(name, |name, view| {
+                if view.see(at, &id, now_ms) && changed.last() != Some(name) {
+                    changed.push(name.clone());
+                }
+            });
+        }
+    }
+
+    /// The records of a batch were refused because there is no room for them, and die of it.
+    pub fn refuse_batch(&mut self, topic: &Topic, batch: &ValidBatch) {
+        let Ok(records) = RecordCursor::open(batch.bytes(), 0, self.log.limits()) else { return };
+        let count = u64::from(batch.header().record_count.unsigned_abs());
+        for (_, record) in records.flatten() {
+            self.refuse(topic.name(), &record, count);
+        }
+    }
+
     /// Moves the record at one end of a queue view to an end of another topic's, and returns it.
     pub fn move_record(&mut self, from: &TopicName, from_end: End, class: Class, to: &Arc<Topic>, to_end: End) -> Option<Record> {
-        let view = self.views.queues.get_mut(from)?;
-        let topic = Arc::clone(&view.topic);
-        let Taken { partition, offset, .. } = view.state.take_from(from_end, class)?;
+        self.move_one(from, from_end, class, to, to_end).map(|(_, record)| record)
+    }
+
+    /// The same; says where the record lay, too.
+    pub(super) fn move_one(
+        &mut self,
+        from: &TopicName,
+        from_end: End,
+        class: Class,
+        to: &Arc<Topic>,
+        to_end: End,
+    ) -> Option<(Position, Record)> {
+        let Taken { partition, offset, .. } = self.take_from(from, from_end, class, None)?;
+        let topic = Arc::clone(&self.views.queues.get(from)?.topic);
         let found = Self::partition(&topic, partition).and_then(|partition| self.read(&partition, offset));
         let Some(record) = found else {
             // What cannot be read stays where it is.
@@ -174,7 +218,8 @@ impl Unit<'_> {
             }
             return None;
         };
-        self.accept(from, &[Position { partition, offset }]);
+        let at = Position { partition, offset };
+        self.accept(from, &[at]);
         let record = Record { timestamp_ms: self.now_ms, ..record };
         match to_end {
             End::Head => {
@@ -186,7 +231,7 @@ impl Unit<'_> {
                 self.append(&[Target { topic: Arc::clone(to), partition }], &record, Kind::Queued);
             }
         }
-        Some(record)
+        Some((at, record))
     }
 
     /// A record that was appended, even in this unit.

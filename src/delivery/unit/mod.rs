@@ -8,8 +8,10 @@ mod append;
 mod arrange;
 mod cohorts;
 mod queues;
+mod redrive;
 mod series;
 mod tails;
+mod taking;
 mod topics;
 mod transactions;
 
@@ -20,8 +22,10 @@ use bytes::Bytes;
 use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 
+pub use aging::Room;
 pub use append::{Appended, ProduceError};
 pub use cohorts::Asker;
+pub use redrive::Moved;
 
 use aging::Dead;
 
@@ -171,6 +175,7 @@ impl<'a> Unit<'a> {
             self.views.set_alarm(name);
         }
         self.hand_out(barrier);
+        self.wake_writers();
         self.keep_memory();
         barrier
     }

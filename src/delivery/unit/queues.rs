@@ -1,14 +1,16 @@
-//! Queue views within a unit: opening, taking, settling, and serving who waits.
+//! Queue views within a unit: opening, settling, and serving who waits.
 
 use std::sync::Arc;
+
+use smallvec::SmallVec;
 
 use super::Unit;
 use crate::delivery::QUEUES;
 use crate::delivery::death::Reason;
-use crate::delivery::queue::{Class, End, QueueOptions, Taken, time_after};
+use crate::delivery::queue::{Class, QueueOptions, Taken, time_after};
 use crate::delivery::taker::{Claim, Mailbox, Position, Serve, Taker, TakerId, TakerSpec};
 use crate::delivery::view::{QueueSpec, Start, View};
-use crate::log::{Barrier, Change, Lsn, Partition, StateRecord, Topic, TopicError, TopicName};
+use crate::log::{Barrier, Change, Lsn, Partition, StateRecord, TopicError, TopicName};
 
 impl Unit<'_> {
     /// Opens a queue view on a topic unless it is open. Its name is the topic's, or one that [`view_name`] gave.
@@ -73,11 +75,6 @@ impl Unit<'_> {
         true
     }
 
-    /// Moves up to `count` ready records from the head of a queue view to the tail of a topic, and tells how many it were.
-    pub fn move_records(&mut self, from: &TopicName, to: &Arc<Topic>, count: u64) -> u64 {
-        (0..count).take_while(|_| self.move_record(from, End::Head, Class::All, to, End::Tail).is_some()).count() as u64
-    }
-
     /// Changes what a queue view does from now on; records that are there keep their deadlines.
     pub fn set_queue_options(&mut self, name: &TopicName, options: Option<Box<QueueOptions>>) {
         if !self.views.queues.set_options(name, options) {
@@ -130,37 +127,11 @@ impl Unit<'_> {
         count
     }
 
-    /// Takes the record at an end and accepts it.
-    pub fn pop(&mut self, name: &TopicName, end: End, class: Class) -> Option<Position> {
-        self.age(name, self.now_ms - 1);
-        let views = &mut *self.views;
-        let view = views.queues.get_mut(name)?;
-        let Taken { partition, offset, .. } = view.state.pop(end, class)?;
-        view.ops.use_memory(&mut views.memory.ops);
-        view.ops.accept(partition, offset);
-        view.count_taken(1, self.now_ms);
-        view.count_settled(1, self.now_ms);
-        self.touched(name);
-        Some(Position { partition, offset })
-    }
-
     /// The places of `count` records from the one at `start` on, in the order of the queue view.
     pub fn range(&self, name: &TopicName, class: Class, start: u64, count: u64) -> Vec<Position> {
         let Some(view) = self.views.queues.get(name) else { return Vec::new() };
         let places = view.state.range(class, start, count);
         places.into_iter().map(|(partition, offset)| Position { partition, offset }).collect()
-    }
-
-    /// Takes the record at the head; it is in flight until it is settled.
-    pub fn take(&mut self, name: &TopicName, class: Class) -> Option<Claim> {
-        self.age(name, self.now_ms - 1);
-        let view = self.views.queues.get_mut(name)?;
-        let mut claim = claim_next(name, view, class, &mut None, self.now_ms)?;
-        claim.barrier = claim.partition.barrier_of(claim.position.offset).unwrap_or(Barrier::NONE);
-        if claim.attempt.is_some() {
-            self.views.set_alarm(name);
-        }
-        Some(claim)
     }
 
     /// Whether a claim still stands: its lease may be over, and somebody else may have the record by now.
@@ -214,7 +185,20 @@ impl Unit<'_> {
             }
         }
         view.count_settled(settled, self.now_ms);
+        self.freed(name);
         self.touched(name);
+    }
+
+    /// Whether the records of one key are one taker's at a time: there may be some ready, and none for who asks.
+    pub fn orders_by_key(&self, name: &TopicName) -> bool {
+        self.views.queues.get(name).is_some_and(View::orders_by_key)
+    }
+
+    /// Keys may be free again, for which others wait.
+    pub(super) fn freed(&mut self, name: &TopicName) {
+        if self.orders_by_key(name) {
+            self.pump(name);
+        }
     }
 
     /// Puts records back to their published places. `failed`: the try counts as a delivery, which may be one too many.
@@ -253,15 +237,31 @@ impl Unit<'_> {
             if self.views.queues.get(&name).is_none_or(View::is_quiet) || !self.age(&name, self.now_ms - 1) {
                 continue;
             }
-            while let Some(mailbox) = self.serve_claims(&name) {
-                if !self.serve_one(&name, &mailbox) {
-                    mailbox.refund();
-                    break;
-                }
-            }
+            self.serve_queue(&name);
             // What has no time at all had its chance.
             self.age(&name, self.now_ms);
             self.limit(&name);
+        }
+    }
+
+    fn serve_queue(&mut self, name: &TopicName) {
+        let by_key = self.orders_by_key(name);
+        let mut passed = SmallVec::<[TakerId; 4]>::new();
+        loop {
+            let next = match by_key {
+                true => self.views.queues.get_mut(name).and_then(|view| view.next_turn(&passed)),
+                false => self.serve_claims(name),
+            };
+            let Some(mailbox) = next else { return };
+            if self.serve_one(name, &mailbox) {
+                continue;
+            }
+            mailbox.refund();
+            if !by_key {
+                return;
+            }
+            // Another may have what this one may not.
+            passed.push(mailbox.id);
         }
     }
 
@@ -270,7 +270,7 @@ impl Unit<'_> {
         let view = self.views.queues.get_mut(name)?;
         let mut source = None;
         let other = loop {
-            let Some(mailbox) = view.next_turn() else { break None };
+            let Some(mailbox) = view.next_turn(&[]) else { break None };
             if mailbox.spec.serve != Serve::Claim {
                 break Some(mailbox);
             }
@@ -289,8 +289,11 @@ impl Unit<'_> {
     fn serve_one(&mut self, name: &TopicName, mailbox: &Arc<Mailbox>) -> bool {
         let class = mailbox.spec.class;
         match &mailbox.spec.serve {
-            // They were served before.
-            Serve::Claim => false,
+            // Where keys are no matter, they were served before.
+            Serve::Claim => {
+                let claim = if self.orders_by_key(name) { self.take_for(name, class, Some(mailbox.id)) } else { None };
+                self.give(mailbox, claim, false)
+            }
             Serve::Pop { end, count_max } => {
                 let mut given = false;
                 for _ in 0..*count_max {
@@ -304,10 +307,9 @@ impl Unit<'_> {
             }
             Serve::Move { from, to, to_end } => {
                 let Some(target) = self.log.topic(to) else { return false };
-                let Some(position) = self.peek(name, *from, class) else { return false };
-                let claim = self.popped(name, position);
-                let is_moved = self.move_record(name, *from, class, &target, *to_end).is_some();
-                self.give(mailbox, claim.filter(|_| is_moved), true)
+                let moved = self.move_one(name, *from, class, &target, *to_end);
+                let claim = moved.and_then(|(position, _)| self.popped(name, position));
+                self.give(mailbox, claim, true)
             }
         }
     }
@@ -339,7 +341,7 @@ impl Unit<'_> {
 type Source = Option<(Arc<Partition>, u64)>;
 
 /// Takes the record at the head of a view.
-fn claim_next(name: &TopicName, view: &mut View, class: Class, source: &mut Source, now_ms: i64) -> Option<Claim> {
+pub(super) fn claim_next(name: &TopicName, view: &mut View, class: Class, source: &mut Source, now_ms: i64) -> Option<Claim> {
     let taken = loop {
         let taken = view.state.take(class)?;
         if source.as_ref().is_none_or(|(partition, _)| partition.index() != taken.partition) {
@@ -354,20 +356,25 @@ fn claim_next(name: &TopicName, view: &mut View, class: Class, source: &mut Sour
         // Retention was faster.
         view.state.advance_log_start(taken.partition, log_start);
     };
+    let (partition, _) = source.as_ref()?;
+    Some(claimed(name, view, &taken, Arc::clone(partition), now_ms))
+}
+
+/// What a taker is given of a record that was just taken.
+pub(super) fn claimed(name: &TopicName, view: &mut View, taken: &Taken, partition: Arc<Partition>, now_ms: i64) -> Claim {
     view.count_taken(1, now_ms);
     view.version += 1;
     let lease_ms = view.lease_ms();
     if let Some(lease_ms) = lease_ms {
         view.state.lease(taken.partition, taken.offset, time_after(now_ms, lease_ms));
     }
-    let (partition, _) = source.as_ref()?;
-    Some(Claim {
+    Claim {
         queue: name.clone(),
-        partition: Arc::clone(partition),
+        partition,
         position: Position { partition: taken.partition, offset: taken.offset },
         redelivered: taken.redelivered,
         delivery_count: taken.delivered,
         attempt: lease_ms.map(|_| taken.acquired),
         barrier: Barrier::NONE,
-    })
+    }
 }

@@ -56,7 +56,12 @@ impl Unit<'_> {
     pub fn trim(&mut self, topic: &Arc<Topic>, partition: &Partition, to: u64) -> u64 {
         let (log_start, record) = self.log.trim(partition, to);
         self.states.push(record);
-        self.views.queues.each_of_topic(topic.name(), |_, view| {
+        let stirred = &mut self.stirred;
+        self.views.queues.each_of_topic(topic.name(), |name, view| {
+            // Keys of what was in flight are free again.
+            if view.orders_by_key() {
+                stirred.push(name.clone());
+            }
             view.state.advance_log_start(partition.index(), log_start);
             view.version += 1;
         });

@@ -31,6 +31,7 @@ impl Session {
             self.refuse_all(&reason);
         }
         self.drop_lost_consumers();
+        self.resume();
         while let Some(reply) = self.outbox.next_open(self.progress) {
             match reply {
                 Reply::Frames(frames) => self.outbox.ready().unsplit(frames),

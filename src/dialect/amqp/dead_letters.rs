@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 
 use super::exchange::QueueId;
-use super::mapping::{Message, Outgoing, fill_record, placing, to_message};
+use super::mapping::{Message, Outgoing, fill_record, order_key, placing, record_id, to_message};
 use super::round::TABLE;
 use super::routes::{more_keys, name_in, prefix_of};
 use super::topology::Topology;
@@ -132,19 +132,43 @@ impl Steward for DeadLetters {
             properties: properties.freeze(),
             body: record.value.clone().unwrap_or_default(),
         };
-        let mut targets = self.targets(&rule, &message, Table(&headers), &history);
+        let targets = self.targets(&rule, &message, Table(&headers), &history);
         if targets.is_empty() {
             tracing::debug!(queue = %death.queue, reason = ?death.reason, "a dead letter goes nowhere");
             return None;
         }
-        let mut buried = Record { key: None, value: None, headers: Vec::new(), timestamp_ms: 0 };
-        let view = Properties::decode(&message.properties).ok()?;
-        fill_record(&mut buried, &message, &view, death.time_ms);
-        for target in &mut targets {
-            target.partition = partition_of(&target.topic, &placing(&buried, &message, &view));
-        }
-        let attributes = Attributes { level: view.priority.unwrap_or(0), ..Attributes::default() };
-        Some(Burial { targets, record: buried, attributes })
+        written(&message, targets, death.time_ms)
+    }
+
+    fn restore(&self, view: &TopicName, record: &Record, now_ms: i64) -> Option<Burial> {
+        let dead = to_message(record, b"");
+        let properties = Properties::decode(&dead.properties).ok()?;
+        let Some(Value::Array(entries)) = Table(properties.headers?).get(X_DEATH) else { return None };
+        let Some(Value::Table(last)) = array_values(entries).next() else { return None };
+        let last = Table(last);
+        let topic = {
+            let topology = self.topology.lock();
+            let (_, lies_in) = topology.queues().find(|(_, queue)| queue.place.view == *view)?;
+            let came_from = topology.queue(topology.queue_id(&lies_in.vhost, last.get(b"queue")?.text()?)?)?;
+            self.log.topic(&came_from.place.topic)?
+        };
+        let Some(Value::Array(keys)) = last.get(b"routing-keys") else { return None };
+        // Its route is that by which it first came, and its history stays with it.
+        let message = Message {
+            exchange: Bytes::copy_from_slice(last.get(b"exchange")?.text()?),
+            routing_key: Bytes::copy_from_slice(array_values(keys).next()?.text()?),
+            properties: Bytes::copy_from_slice(&dead.properties),
+            body: record.value.clone().unwrap_or_default(),
+        };
+        written(&message, vec![Target { topic, partition: 0 }], now_ms)
+    }
+
+    fn record_id(&self, record: &Record) -> Option<Bytes> {
+        record_id(record)
+    }
+
+    fn order_key(&self, record: &Record) -> Option<Bytes> {
+        order_key(record)
     }
 
     fn end(&self, view: &TopicName) -> Ended {
@@ -154,6 +178,18 @@ impl Steward for DeadLetters {
         let states = topology.take_changes().into_iter().map(|(key, value)| (TABLE, key, value)).collect();
         Ended { with_topic: removed.iter().any(|queue| !queue.foreign), states }
     }
+}
+
+/// A message as the record that its targets get.
+fn written(message: &Message, mut targets: Vec<Target>, now_ms: i64) -> Option<Burial> {
+    let mut record = Record { key: None, value: None, headers: Vec::new(), timestamp_ms: 0 };
+    let view = Properties::decode(&message.properties).ok()?;
+    fill_record(&mut record, message, &view, now_ms);
+    for target in &mut targets {
+        target.partition = partition_of(&target.topic, &placing(&record, message, &view));
+    }
+    let attributes = Attributes { level: view.priority.unwrap_or(0), ..Attributes::default() };
+    Some(Burial { targets, record, attributes })
 }
 
 fn reason_name(reason: Reason) -> &'static [u8] {

@@ -23,6 +23,10 @@ const RESERVED: &[u8] = b"amqp.";
 pub const RECORD_KEY: &[u8] = b"x-record-key";
 /// The message header that asks for a partition.
 pub const RECORD_PARTITION: &[u8] = b"x-record-partition";
+/// The message header that says what makes a message the same as another.
+pub const DEDUPLICATION: &[u8] = b"x-deduplication-header";
+/// The property `message-id` as a header.
+const MESSAGE_ID: &[u8] = b"amqp.message-id";
 /// The message header that says that a record has no value at all.
 pub const RECORD_NULL: &[u8] = b"x-record-null";
 /// The message header with a record's time in milliseconds.
@@ -76,6 +80,19 @@ pub fn placing<'r>(record: &'r Record, message: &'r Message, view: &Properties<'
         key: record.key.as_deref().or(routing_key),
         bytes: message.body.len(),
     }
+}
+
+/// What makes a record that was no message the same as another: the header that says so, or the property that its header stands for.
+pub fn record_id(record: &Record) -> Option<Bytes> {
+    let header = |name: &[u8]| record.headers.iter().find(|header| header.key == name).and_then(|header| header.value.clone());
+    header(DEDUPLICATION).or_else(|| header(MESSAGE_ID))
+}
+
+/// The key by which a queue that keeps the order of each key knows a record: as for [`placing`].
+pub fn order_key(record: &Record) -> Option<Bytes> {
+    let header = |name: &[u8]| record.headers.iter().find(|header| header.key == name).and_then(|header| header.value.clone());
+    let routing_key = || header(EXCHANGE).and_then(|_| header(ROUTING_KEY)).filter(|key| !key.is_empty());
+    record.key.clone().or_else(routing_key)
 }
 
 fn push(record: &mut Record, name: &'static [u8], value: Option<Bytes>) {

@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use super::Settings;
 use super::blocked::Blocked;
 use super::channel::{Channel, Channels, Phase};
+use super::content::Publish;
 use super::error::{Fault, Scope};
 use super::handshake::Opened;
 use super::outbox::Outbox;
@@ -22,7 +23,7 @@ use super::wire::method::{BasicPublish, ChannelClose, ConnectionClose};
 use super::wire::{ContentHeader, Frame, FrameKind, Method, next_frame};
 use crate::delivery::{Claim, Delivery, RecordReader};
 use crate::log::record::Record;
-use crate::log::{Barrier, Log, Progress, Signal};
+use crate::log::{Barrier, Log, Progress, Room as DiskRoom, Signal};
 use crate::telemetry::DialectMetrics;
 
 /// Where a connection stands.
@@ -67,6 +68,8 @@ pub struct Session {
     pub(super) credit_changed: bool,
     pub(super) life: Life,
     pub(super) counted: Counted,
+    /// A publish that waits for room in a queue, and what was read behind it.
+    pub(super) stalled: Option<Stalled>,
     /// Input that waits for room on the disk.
     pub(super) blocked: Option<Blocked>,
     /// How long nothing is to be read, since the disk is nearly full.
@@ -75,6 +78,13 @@ pub struct Session {
     /// How far the journal had come when things were last moved out.
     pub(super) progress: Progress,
     armed: SmallVec<[Barrier; 2]>,
+}
+
+/// A publish to a queue that lets its publishers wait while it is full. Nothing more is read until there is room.
+pub(super) struct Stalled {
+    pub channel: u16,
+    pub publish: Publish,
+    pub unread: Bytes,
 }
 
 /// What a session shares with the others of its dialect.
@@ -107,6 +117,7 @@ impl Session {
             credit_changed: false,
             life: Life::Open,
             counted: Counted::default(),
+            stalled: None,
             blocked: None,
             pause: None,
             metrics: shared.metrics.clone(),
@@ -152,7 +163,8 @@ impl Session {
     pub fn wants_input(&self) -> bool {
         let limits = &self.settings;
         let unconfirmed = |channel: &Channel| channel.confirms().map_or(0, |confirms| confirms.unconfirmed());
-        self.blocked.is_none()
+        self.stalled.is_none()
+            && self.blocked.is_none()
             && self.outbox.bytes().len() < limits.output_bytes_max
             && self.outbox.waiting_len() < limits.waiting_replies_max
             && self.channels.iter().map(unconfirmed).sum::<u64>() < limits.unconfirmed_max
@@ -167,6 +179,31 @@ impl Session {
     pub fn process(&mut self, input: &Bytes) {
         let (delivery, topology) = (self.delivery.clone(), Arc::clone(&self.topology));
         let mut round = Round::new(&delivery, &topology);
+        self.frames(&mut round, input);
+        self.finish_round(round);
+    }
+
+    /// Tries again to publish what waits for room, and goes on behind it.
+    pub(super) fn resume(&mut self) {
+        if self.stalled.is_some() && self.log.room().0 == DiskRoom::Full {
+            self.log.wake_at_room(&self.signal);
+            return;
+        }
+        let Some(Stalled { channel, publish, unread }) = self.stalled.take() else { return };
+        let (delivery, topology) = (self.delivery.clone(), Arc::clone(&self.topology));
+        let mut round = Round::new(&delivery, &topology);
+        let published = round.work().and_then(|work| self.publish_or_stall(work, channel, publish));
+        if let Err(fault) = published {
+            self.fail(&mut round, channel, &fault, Method::BasicPublish(BasicPublish::default()).id());
+        }
+        match &mut self.stalled {
+            Some(stalled) => stalled.unread = unread,
+            None => self.frames(&mut round, &unread),
+        }
+        self.finish_round(round);
+    }
+
+    fn frames(&mut self, round: &mut Round<'_>, input: &Bytes) {
         let mut rest = &input[..];
         while !rest.is_empty() && self.life != Life::Closed {
             match next_frame(rest, self.opened.frame_size_max) {
@@ -176,7 +213,11 @@ impl Session {
                 }
                 Ok(Some(frame)) => {
                     rest = rest.get(frame.wire_len()..).unwrap_or_default();
-                    self.frame(&mut round, input, frame);
+                    self.frame(round, input, frame);
+                    if let Some(stalled) = &mut self.stalled {
+                        stalled.unread = input.slice_ref(rest);
+                        break;
+                    }
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -185,7 +226,6 @@ impl Session {
                 }
             }
         }
-        self.finish_round(round);
     }
 
     /// Ends a round: gives credit, commits, and lets what waits know the position.
@@ -318,6 +358,7 @@ impl Session {
         };
         self.outbox.reply(0, close);
         self.life = Life::Closing;
+        self.stalled = None;
     }
 
     /// Asks to be woken when the first thing that waits may go; true: it may already.

@@ -40,12 +40,15 @@ pub struct Reply {
     pub after: Barrier,
 }
 
+/// A request that is waited for. What comes of it is never to be waited for again.
+pub type Waiting = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
 /// What becomes of a request.
 pub enum Answer {
     /// The response is there.
     Now(Reply),
     /// It has to be waited for; nothing behind it on its connection is looked at meanwhile.
-    Later(Pin<Box<dyn Future<Output = Reply> + Send>>),
+    Later(Waiting),
     /// The client asked for no response.
     Silent,
     /// The response is there, if one was asked for, and nothing more is read from the client for a while.

@@ -5,9 +5,7 @@
 //! ahead and what waits to be sent are both bounded: beyond the bounds the socket is not read.
 
 use std::collections::VecDeque;
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
 use super::Kafka;
-use super::call::{Answer, Client, Reply};
+use super::call::{Answer, Client, Reply, Waiting};
 use super::handler;
 use super::sasl::Access;
 use super::wire::frame::{lacking, take_frame};
@@ -81,7 +79,7 @@ struct Connection {
     /// Room for the next read; follows what the client sends at a time.
     read_bytes: usize,
     /// The request that has to wait, if there is one.
-    blocked: Option<Pin<Box<dyn Future<Output = Reply> + Send>>>,
+    blocked: Option<Waiting>,
     /// Until when no request is run, since its client writes and the disk is nearly full.
     paused_until: Option<Instant>,
     /// Responses in order, some not durable yet.
@@ -113,9 +111,9 @@ impl Connection {
             tokio::select! {
                 biased;
                 () = synced.notified(), if self.synced_asked => self.synced_asked = false,
-                reply = wait(&mut self.blocked), if self.blocked.is_some() && !stopping => {
+                answer = wait(&mut self.blocked), if self.blocked.is_some() && !stopping => {
                     self.blocked = None;
-                    self.push(reply);
+                    self.answer(answer)?;
                 }
                 ready = tokio::time::timeout(STALL, stream.writable()), if !self.output.is_empty() => match ready {
                     Ok(ready) => ready.map_err(Ended::Socket)?,
@@ -152,20 +150,24 @@ impl Connection {
             }
             let frame = take_frame(&mut self.input, frame_bytes_max).map_err(|error| self.violation(error.to_string()))?;
             let Some(frame) = frame else { return Ok(false) };
-            match handler::run(&self.client, frame).map_err(|error| self.violation(error.to_string()))? {
-                Answer::Now(reply) => self.push(reply),
-                Answer::Later(waiting) => self.blocked = Some(waiting),
-                Answer::Silent => {}
-                Answer::Paused(reply, pause) => {
-                    if let Some(reply) = reply {
-                        self.push(reply);
-                    }
-                    self.paused_until = Some(Instant::now() + pause);
-                }
-                Answer::Close(reason) => return Err(self.violation(reason.to_owned())),
-            }
+            let answer = handler::run(&self.client, frame).map_err(|error| self.violation(error.to_string()))?;
+            self.answer(answer)?;
         }
         Ok(true)
+    }
+
+    fn answer(&mut self, answer: Answer) -> Result<(), Ended> {
+        match answer {
+            Answer::Now(reply) => self.push(reply),
+            Answer::Later(waiting) => self.blocked = Some(waiting),
+            Answer::Silent => {}
+            Answer::Paused(reply, pause) => {
+                reply.into_iter().for_each(|reply| self.push(reply));
+                self.paused_until = Some(Instant::now() + pause);
+            }
+            Answer::Close(reason) => return Err(self.violation(reason.to_owned())),
+        }
+        Ok(())
     }
 
     fn violation(&self, reason: String) -> Ended {
@@ -255,7 +257,7 @@ fn make_room(input: &mut BytesMut, bytes: usize) {
     }
 }
 
-async fn wait(blocked: &mut Option<Pin<Box<dyn Future<Output = Reply> + Send>>>) -> Reply {
+async fn wait(blocked: &mut Option<Waiting>) -> Answer {
     match blocked {
         Some(waiting) => waiting.await,
         None => std::future::pending().await,

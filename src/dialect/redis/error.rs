@@ -131,6 +131,9 @@ pub enum CommandError {
     Unwritable(String),
     #[error("OOM command not allowed when the disk is full: free some space or lower the retention")]
     DiskFull,
+    /// A queue view with a limit that another dialect set.
+    #[error("OOM command not allowed when the queue '{0}' is full")]
+    QueueFull(String),
     #[error("ERR string exceeds maximum allowed size ({limit_bytes} bytes)")]
     TooLarge { limit_bytes: usize },
     #[error("OOM the limit on the number of names is reached")]

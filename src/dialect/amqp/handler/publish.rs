@@ -1,18 +1,20 @@
 //! Class basic (60), publishing: route first, then one append with all targets, so the body is written once.
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::reply_to::REPLY_TO;
-use crate::delivery::{Attributes, Kind};
+use crate::delivery::{Attributes, Kind, Room};
 use crate::dialect::amqp::channel::{Channel, Mode};
 use crate::dialect::amqp::content::Publish;
 use crate::dialect::amqp::error::{Fault, Named, ReplyCode};
-use crate::dialect::amqp::mapping::{Message, fill_record, placing, without_header};
+use crate::dialect::amqp::mapping::{DEDUPLICATION, Message, fill_record, placing, without_header};
 use crate::dialect::amqp::outbox::Gate;
 use crate::dialect::amqp::round::{Round, Work};
-use crate::dialect::amqp::session::Session;
+use crate::dialect::amqp::session::{Session, Stalled};
 use crate::dialect::amqp::wire::method::BasicReturn;
 use crate::dialect::amqp::wire::{Properties, Table, put_body, put_header, put_method};
+use crate::log::TopicName;
 
 /// What a transaction may hold, in bytes and in publishes.
 const TRANSACTION_BYTES_MAX: usize = 64 << 20;
@@ -29,7 +31,7 @@ impl Session {
         self.counted.bytes_in += publish.message.body.len() as u64;
         let Some(channel) = self.channels.get(number) else { return Ok(()) };
         let Mode::Transaction(transaction) = &mut channel.mode else {
-            return self.publish_now(round.work()?, number, publish);
+            return self.publish_or_stall(round.work()?, number, publish);
         };
         transaction.bytes += publish.message.body.len() + publish.message.properties.len();
         if transaction.bytes > TRANSACTION_BYTES_MAX {
@@ -68,6 +70,24 @@ impl Session {
         Ok(())
     }
 
+    /// Publishes a message, or keeps it while a queue that it goes to lets publishers wait.
+    pub(in super::super) fn publish_or_stall(&mut self, work: &mut Work<'_>, number: u16, publish: Publish) -> Result<(), Fault> {
+        if work.unit.has_limits() && self.waits_for_room(work, &publish)? {
+            self.stalled = Some(Stalled { channel: number, publish, unread: Bytes::new() });
+            return Ok(());
+        }
+        self.publish_now(work, number, publish)
+    }
+
+    fn waits_for_room(&mut self, work: &mut Work<'_>, publish: &Publish) -> Result<bool, Fault> {
+        let view = Properties::decode(&publish.message.properties)?;
+        let targets = self.routes.find(work, &self.opened.vhost, &self.opened.prefix, &publish.message, &view)?;
+        let names = targets.iter().map(|target| target.topic.name());
+        let full: SmallVec<[TopicName; 2]> = names.filter(|name| work.unit.room(name, 1) == Room::Later).cloned().collect();
+        full.iter().for_each(|name| work.unit.wait_for_room(name, &self.signal));
+        Ok(!full.is_empty())
+    }
+
     /// Routes and appends a message.
     pub(super) fn publish_now(&mut self, work: &mut Work<'_>, number: u16, publish: Publish) -> Result<(), Fault> {
         let Publish { mut message, mandatory } = publish;
@@ -98,7 +118,7 @@ impl Session {
             fill_record(&mut self.record, &message, &view, work.unit.now_ms());
         }
         self.routes.place(|| placing(&self.record, &message, &view));
-        let fits = self.routes.targets().iter().all(|target| !work.unit.refuses(target.topic.name()));
+        let fits = self.routes.targets().iter().all(|target| work.unit.room(target.topic.name(), 1) != Room::Refused);
         if fits {
             work.unit.append_with(self.routes.targets(), &self.record, Kind::Plain, &attributes);
             self.count_for_confirm(number, view.is_persistent());
@@ -153,7 +173,7 @@ impl Session {
 
 /// What makes a message the same as another.
 fn id_of(properties: &Bytes, view: &Properties<'_>) -> Option<Bytes> {
-    let own = view.headers.and_then(|headers| Table(headers).get(b"x-deduplication-header")).and_then(|id| id.text());
+    let own = view.headers.and_then(|headers| Table(headers).get(DEDUPLICATION)).and_then(|id| id.text());
     own.or(view.message_id).map(|id| properties.slice_ref(id))
 }
 

@@ -22,6 +22,10 @@ pub enum Treatment {
 pub const TOPIC: &str = "x-topic";
 /// Where a view begins: `earliest`, `latest`, an offset or a time.
 pub const START: &str = "x-start";
+/// Whether the messages of one key are one consumer's at a time.
+pub const ORDER_BY_KEY: &str = "x-order-by-key";
+/// How the wait before another try grows.
+pub const BACKOFF: &str = "x-delayed-retry-backoff";
 /// How many partitions the queue's topic is made with.
 pub const PARTITIONS: &str = "x-partitions";
 /// Which of them a message goes to that asks for none.
@@ -54,7 +58,9 @@ pub const QUEUE_ARGUMENTS: &[(&str, Treatment)] = &[
     ("x-delayed-retry-type", Treatment::Honoured),
     ("x-delayed-retry-min", Treatment::Honoured),
     ("x-delayed-retry-max", Treatment::Honoured),
+    (BACKOFF, Treatment::Honoured),
     ("x-consumer-timeout", Treatment::Honoured),
+    (ORDER_BY_KEY, Treatment::Honoured),
     ("x-message-deduplication", Treatment::Honoured),
     ("x-cache-size", Treatment::Honoured),
     ("x-cache-ttl", Treatment::Honoured),
@@ -88,6 +94,9 @@ pub fn check_queue(arguments: &[u8], named: &Named) -> Result<(), Fault> {
     if has("x-delayed-retry-max") && !has("x-delayed-retry-min") {
         return needs("x-delayed-retry-max", "a longest delay given but no first one");
     }
+    if has(BACKOFF) && !has("x-delayed-retry-min") {
+        return needs(BACKOFF, "a way to grow given but no first delay");
+    }
     Ok(())
 }
 
@@ -109,17 +118,19 @@ fn check_honoured(name: &str, value: Value<'_>, named: &Named) -> Result<(), Fau
         ("x-max-priority", value) if !value.integer().is_some_and(|most| (0..=255).contains(&most)) => {
             invalid("expected a number from 0 to 255")
         }
-        ("x-single-active-consumer" | "x-message-deduplication", value) if !matches!(value, Value::Bool(_)) => {
+        ("x-single-active-consumer" | "x-message-deduplication" | ORDER_BY_KEY, value) if !matches!(value, Value::Bool(_)) => {
             invalid("expected a boolean")
         }
         ("x-delivery-limit", value) if value.integer().is_none() => invalid("expected a number"),
         ("x-dead-letter-exchange" | "x-dead-letter-routing-key", value) if value.text().is_none() => invalid("expected a text"),
         ("x-dead-letter-strategy", Value::Text(b"at-most-once" | b"at-least-once")) => Ok(()),
         ("x-dead-letter-strategy", _) => invalid("unknown strategy"),
-        ("x-overflow", Value::Text(b"drop-head" | b"reject-publish" | b"reject-publish-dlx")) => Ok(()),
+        ("x-overflow", Value::Text(b"drop-head" | b"reject-publish" | b"reject-publish-dlx" | b"block")) => Ok(()),
         ("x-overflow", _) => invalid("unknown overflow behaviour"),
         ("x-delayed-retry-type", Value::Text(b"failed")) => Ok(()),
         ("x-delayed-retry-type", _) => invalid("only failed deliveries can be delayed"),
+        (BACKOFF, Value::Text(b"linear" | b"exponential")) => Ok(()),
+        (BACKOFF, _) => invalid("expected linear or exponential"),
         (TOPIC, value) if value.text().is_none() => invalid("expected the name of a topic"),
         (PARTITIONS, value) if !is_count(value, 1) => invalid("expected a number above 0"),
         (PARTITIONER, value) if value.text().and_then(Partitioner::named).is_none() => {

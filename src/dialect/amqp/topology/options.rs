@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::arguments::{BACKOFF, ORDER_BY_KEY};
 use crate::delivery::{Overflow, QueueOptions};
 use crate::dialect::amqp::dead_letters::Rule;
 use crate::dialect::amqp::wire::{Table, Value};
@@ -34,12 +35,15 @@ pub fn options(vhost: &Bytes, name: &Bytes, arguments: &[u8]) -> Option<Box<Queu
             .then(|| number("x-cache-ttl").unwrap_or(DEDUPLICATION_MS)),
         ids_max: number("x-cache-size"),
         single_taker: table.get(b"x-single-active-consumer") == Some(Value::Bool(true)),
+        by_key: table.get(ORDER_BY_KEY.as_bytes()) == Some(Value::Bool(true)),
+        retry_doubles: table.get(BACKOFF.as_bytes()) == Some(Value::Text(b"exponential")),
         failures_max: delivery_limit(table),
         retry_min_ms: number("x-delayed-retry-min"),
         retry_max_ms: number("x-delayed-retry-max"),
         overflow: match table.get(b"x-overflow") {
             Some(Value::Text(b"reject-publish")) => Overflow::Refuse,
             Some(Value::Text(b"reject-publish-dlx")) => Overflow::RefuseAndBury,
+            Some(Value::Text(b"block")) => Overflow::Wait,
             _ => Overflow::DropOldest,
         },
         dead_route,

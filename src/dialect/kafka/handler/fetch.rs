@@ -33,7 +33,7 @@ pub fn handle(call: &Call, body: Bytes) -> Result<Answer, WireError> {
         return Ok(Answer::Now(reply(call, ErrorCode::None, &found)));
     }
     let call = call.clone();
-    Ok(Answer::Later(Box::pin(async move { poll.wait(call, found).await })))
+    Ok(Answer::Later(Box::pin(async move { Answer::Now(poll.wait(call, found).await) })))
 }
 
 fn reply(call: &Call, error: ErrorCode, topics: &[FoundTopic]) -> Reply {

@@ -77,7 +77,10 @@ impl Conversation {
         encode(request, &mut frame, version);
         let reply = match run(&self.client, frame.freeze()).unwrap() {
             Answer::Now(reply) => reply,
-            Answer::Later(reply) => reply.await,
+            Answer::Later(waiting) => match waiting.await {
+                Answer::Now(reply) => reply,
+                _ => panic!("waited for no answer"),
+            },
             Answer::Silent | Answer::Paused(..) | Answer::Close(_) => panic!("no answer to {} version {version}", Q::NAME),
         };
         self.delivery.log().when_durable(reply.after).await.unwrap();

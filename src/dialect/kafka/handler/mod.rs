@@ -168,6 +168,6 @@ where
     let waiting = handle(call.clone(), request);
     Ok(Answer::Later(Box::pin(async move {
         let (response, after) = waiting.await;
-        call.reply(&response, after)
+        Answer::Now(call.reply(&response, after))
     })))
 }

@@ -1,12 +1,14 @@
 //! Produce (key 0), versions 3 to 13: one record batch a partition, kept byte for byte, all of a request in one step.
 //!
 //! 5 adds the log start, 8 messages for single records (KIP-467), 9 is flexible, 13 names topics by id (KIP-516).
+//! A batch for a queue view that is full waits for room up to the request's timeout where the view says so, or is refused.
 //! acks=all answers when the batches are on disk, acks=1 at once, acks=0 not at all; an error closes the connection then.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::super::call::{Answer, Call};
 use super::super::error::ErrorCode;
@@ -15,13 +17,15 @@ use super::super::wire::message::produce::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData, TopicProduceResponse,
 };
 use super::super::wire::{Uuid, WireError, decode};
-use crate::delivery::Unit;
+use crate::delivery::{Room, Unit};
 use crate::log::record::{BatchHeader, ValidBatch};
-use crate::log::{Barrier, Partition, Refused, Topic};
+use crate::log::{Barrier, Partition, Refused, Signal, Topic};
 
 const ACKS_NONE: i16 = 0;
 const ACKS_LEADER: i16 = 1;
 const ACKS_ALL: i16 = -1;
+/// Nobody waits longer for room, in milliseconds.
+const WAIT_MS_MAX: i32 = 600_000;
 const NO_OFFSET: i64 = -1;
 const NO_TIME: i64 = -1;
 
@@ -31,22 +35,40 @@ type Refusal = (ErrorCode, String);
 pub fn handle(call: &Call, body: Bytes) -> Result<Answer, WireError> {
     let request: ProduceRequest = decode(body, call.version())?;
     let acks = request.acks;
-    let prepared = prepare_all(call, request);
-    let (mut response, after) = append_all(call, prepared);
+    let deadline = Instant::now() + Duration::from_millis(request.timeout_ms.clamp(0, WAIT_MS_MAX).unsigned_abs().into());
+    let signal = Signal::default();
+    let mut prepared = match append_all(call, prepare_all(call, request), Some(&signal)) {
+        Ok(written) => return Ok(answer(call, acks, written)),
+        Err(prepared) => prepared,
+    };
+    // Who wants no answer is held up all the same: that is all there is to slow it down.
+    let call = call.clone();
+    Ok(Answer::Later(Box::pin(async move {
+        loop {
+            let is_over = tokio::time::timeout_at(deadline, signal.notified()).await.is_err();
+            prepared = match append_all(&call, prepared, Some(&signal).filter(|_| !is_over)) {
+                Ok(written) => return answer(&call, acks, written),
+                Err(prepared) => prepared,
+            };
+        }
+    })))
+}
+
+fn answer(call: &Call, acks: i16, (mut response, after): (ProduceResponse, Barrier)) -> Answer {
     let pause = call.log().pause();
     // As a broker does whose client is over its quota: the response says how long nothing more is read.
     response.throttle_time_ms = pause.map_or(0, |pause| i32::try_from(pause.as_millis()).unwrap_or(i32::MAX));
     let reply = match acks {
-        ACKS_NONE if has_failed(&response) => return Ok(Answer::Close("a batch without acknowledgement was refused")),
+        ACKS_NONE if has_failed(&response) => return Answer::Close("a batch without acknowledgement was refused"),
         ACKS_NONE => None,
         ACKS_ALL => Some(call.reply(&response, after)),
         _ => Some(call.reply(&response, Barrier::NONE)),
     };
-    Ok(match (pause, reply) {
+    match (pause, reply) {
         (Some(pause), reply) => Answer::Paused(reply, pause),
         (None, Some(reply)) => Answer::Now(reply),
         (None, None) => Answer::Silent,
-    })
+    }
 }
 
 fn has_failed(response: &ProduceResponse) -> bool {
@@ -60,6 +82,12 @@ struct Prepared {
     partition: Arc<Partition>,
     batch: ValidBatch,
     is_append_time: bool,
+}
+
+impl Prepared {
+    fn records(&self) -> u64 {
+        u64::from(self.batch.header().record_count.unsigned_abs())
+    }
 }
 
 struct PreparedTopic {
@@ -117,9 +145,21 @@ fn prepare(call: &Call, topic: Arc<Topic>, data: PartitionProduceData) -> Result
 }
 
 /// Appends what was prepared, all in one step. What the response depends on waits for the returned position.
-fn append_all(call: &Call, prepared: Vec<PreparedTopic>) -> (ProduceResponse, Barrier) {
+///
+/// # Errors
+/// Nothing was appended because some of it waits for room; `waits` is told when to try again. Without it that is refused.
+fn append_all(
+    call: &Call,
+    prepared: Vec<PreparedTopic>,
+    waits: Option<&Signal>,
+) -> Result<(ProduceResponse, Barrier), Vec<PreparedTopic>> {
     let is_any = prepared.iter().flat_map(|topic| &topic.partitions).any(|(_, prepared)| prepared.is_ok());
     let mut round = Round { unit: is_any.then(|| call.delivery().begin_records()), records: 0, bytes: 0, seen: Barrier::NONE };
+    if let (Some(Ok(unit)), Some(signal)) = (&mut round.unit, waits)
+        && wait_for_room(unit, &prepared, signal)
+    {
+        return Err(prepared);
+    }
     let mut responses = Vec::with_capacity(prepared.len());
     for topic in prepared {
         let append = |(index, prepared): (i32, Result<Prepared, Refusal>)| {
@@ -130,7 +170,18 @@ fn append_all(call: &Call, prepared: Vec<PreparedTopic>) -> (ProduceResponse, Ba
     }
     call.kafka().metrics.records_in(round.records, round.bytes);
     let written = round.unit.and_then(Result::ok).map_or(Barrier::NONE, Unit::commit);
-    (ProduceResponse { responses, ..ProduceResponse::default() }, written.and(round.seen))
+    Ok((ProduceResponse { responses, ..ProduceResponse::default() }, written.and(round.seen)))
+}
+
+/// Whether some batch has to wait for room.
+fn wait_for_room(unit: &mut Unit<'_>, prepared: &[PreparedTopic], signal: &Signal) -> bool {
+    if !unit.has_limits() {
+        return false;
+    }
+    let all = prepared.iter().flat_map(|topic| &topic.partitions).filter_map(|(_, prepared)| prepared.as_ref().ok());
+    let full: Vec<_> = all.filter(|one| unit.room(one.topic.name(), one.records()) == Room::Later).collect();
+    full.iter().for_each(|one| unit.wait_for_room(one.topic.name(), signal));
+    !full.is_empty()
 }
 
 /// The atomic step of one request.
@@ -156,6 +207,14 @@ impl Round<'_> {
             Some(Err(refused)) => return Err(((&*refused).into(), refused.to_string())),
             None => return Err((ErrorCode::InvalidRequest, "nothing to append".to_owned())),
         };
+        match unit.room(prepared.topic.name(), prepared.records()) {
+            Room::Enough => {}
+            Room::Later => return Err((ErrorCode::RequestTimedOut, "a queue of the topic is full".to_owned())),
+            Room::Refused => {
+                unit.refuse_batch(&prepared.topic, &prepared.batch);
+                return Err((ErrorCode::PolicyViolation, "a queue of the topic is full".to_owned()));
+            }
+        }
         let appended = unit
             .append_batch(&prepared.topic, prepared.partition.index(), &prepared.batch)
             .map_err(|error| (ErrorCode::from(&error), error.to_string()))?;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::{Context, Flow, Outcome, integer, is_word};
-use crate::delivery::{Class, End, Kind, Position, QueueSpec, Stretch, Target, partition_of};
+use crate::delivery::{Class, End, Kind, Position, QueueSpec, Room, Stretch, Target, partition_of};
 use crate::dialect::redis::error::CommandError;
 use crate::dialect::redis::session::Recent;
 use crate::dialect::redis::{ORIGIN, mapping};
@@ -76,6 +76,7 @@ fn push_records(ctx: &mut Context<'_, '_>, key: &Bytes, records: SmallVec<[Recor
             return Err(CommandError::TooLarge { limit_bytes: SMALL_VALUE_BYTES });
         }
     }
+    check_room(ctx, &list, &records)?;
     for record in &records {
         put(ctx, &list, end, record)?;
     }
@@ -349,6 +350,25 @@ pub fn topic_of(ctx: &mut Context<'_, '_>, key: &Bytes) -> Result<Recent, Comman
         ctx.round.durable_unit()?.create_topic(&own_name, 1, TopicSettings::consumed(ORIGIN, true, max_bytes))?;
     }
     recent(ctx, &name)?.ok_or(CommandError::NoSuchKey)
+}
+
+/// Refuses records that some queue view of the topic has no room for, all or none. Where others wait, a command of Redis does not:
+/// none of those that write ever waits.
+pub fn check_room(ctx: &mut Context<'_, '_>, list: &Recent, records: &[Record]) -> Result<(), CommandError> {
+    let checked = check_room_for(ctx, list, records.len() as u64);
+    if checked.is_err() {
+        let unit = ctx.round.durable_unit()?;
+        records.iter().for_each(|record| unit.refuse(&list.name, record, records.len() as u64));
+    }
+    checked
+}
+
+/// The same, for what does not die of it.
+pub fn check_room_for(ctx: &mut Context<'_, '_>, list: &Recent, records: u64) -> Result<(), CommandError> {
+    match ctx.round.durable_unit()?.room(&list.name, records) {
+        Room::Enough => Ok(()),
+        Room::Later | Room::Refused => Err(CommandError::QueueFull(list.name.to_string())),
+    }
 }
 
 /// Refuses a value that the topic does not take.

@@ -46,6 +46,7 @@ pub fn linsert(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
         return Ok(Flow::Next);
     };
     let record = mapping::record(value.clone(), ctx.round.now_ms());
+    list::check_room(ctx, &target, std::slice::from_ref(&record))?;
     ctx.round.durable_unit()?.insert_beside(&name, position, side, &record);
     list::count_written(ctx, &record);
     let len = list::length(ctx, key)?;

@@ -31,9 +31,14 @@ fn move_or_null(ctx: &mut Context<'_, '_>, from: &Bytes, to: &Bytes, from_end: E
 pub fn move_one(ctx: &mut Context<'_, '_>, from: &Bytes, to: &Bytes, from_end: End, to_end: End) -> Result<bool, CommandError> {
     let Some(source) = list::non_empty(ctx, from)? else { return Ok(false) };
     let target = list::open(ctx, to)?;
+    if target.name != source {
+        // What stays where it is is not refused: it goes nowhere.
+        list::check_room_for(ctx, &target, 1)?;
+    }
     let unit = ctx.round.durable_unit()?;
     let Some(record) = unit.move_record(&source, from_end, Class::Queued, &target.topic, to_end) else {
-        return Err(CommandError::Unreadable(source.to_string()));
+        // All that is there may wait for a key.
+        return if unit.orders_by_key(&source) { Ok(false) } else { Err(CommandError::Unreadable(source.to_string())) };
     };
     ctx.reply().bulk(mapping::payload(&record));
     ctx.round.serve_waiting();

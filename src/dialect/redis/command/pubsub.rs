@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use bytes::{Bytes, BytesMut};
 
 use super::{Context, Flow, Outcome, list};
-use crate::delivery::{Announcement, Class, Form, Kind, Listener, Target, partition_of};
+use crate::delivery::{Announcement, Class, Form, Kind, Listener, Room, Target, partition_of};
 use crate::dialect::redis::error::CommandError;
 use crate::dialect::redis::outbox::Outbox;
 use crate::dialect::redis::session::Recent;
@@ -29,6 +29,9 @@ pub fn publish(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     match topic {
         Some(topic) => {
             ctx.server.delivery.log().admit_records()?;
+            if unit.room(&name, 1) != Room::Enough {
+                return list::check_room(ctx, &topic, std::slice::from_ref(&record)).map(|()| Flow::Next);
+            }
             let partition = partition_of(&topic.topic, &mapping::placing(&record));
             unit.append(&[Target { topic: topic.topic, partition }], &record, Kind::Broadcast);
             ctx.round.written.records += 1;

@@ -40,6 +40,7 @@ pub fn xadd(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let record = mapping::entry(fields, now_ms);
     let target = list::recent(ctx, &name)?.ok_or(CommandError::NoSuchKey)?;
     list::check_bytes(&target, fields.iter().map(Bytes::len).sum())?;
+    list::check_room(ctx, &target, std::slice::from_ref(&record))?;
     list::count_written(ctx, &record);
     ctx.round.durable_unit()?.append_stamped(&name, stamp, record);
     ctx.reply().bulk(stamp.to_string().as_bytes());
