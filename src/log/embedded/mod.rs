@@ -6,6 +6,8 @@
 mod aborted;
 mod catalog;
 mod clean;
+#[cfg(test)]
+mod damage_tests;
 pub(crate) mod disk;
 mod expire;
 mod files;
@@ -20,6 +22,8 @@ mod pressure;
 mod read_tests;
 mod recovery;
 mod refs;
+#[cfg(test)]
+mod removal_tests;
 mod removed;
 mod retire;
 #[cfg(test)]
@@ -395,22 +399,21 @@ impl Engine {
     }
 
     /// The aborted transactions of a partition that had records in `from..to`, in the order of their markers.
-    pub fn aborted(&self, partition: &Partition, from: u64, to: u64) -> Result<Vec<Aborted>, ReadError> {
-        let (segments, in_journal) =
-            partition.with(|state| (Arc::clone(&state.segments), state.transactions.aborted_in(from, to).collect::<Vec<_>>()));
-        let mut found = segments.aborted(from, to)?;
-        found.extend(in_journal);
-        Ok(found)
+    pub fn aborted(&self, partition: &Partition, from: u64, to: u64) -> Vec<Aborted> {
+        partition.with(|state| state.transactions.aborted_in(from, to))
     }
 
-    /// The first batch that holds a record of this time or later.
-    pub fn find_time(&self, partition: &Partition, timestamp_ms: i64) -> Result<Option<StoredBatch>, ReadError> {
-        let segments = partition.with(|state| Arc::clone(&state.segments));
-        if let Some(batch) = segments.find_time(timestamp_ms)? {
+    /// The first batch that reaches an offset and says that it holds a record of this time or later.
+    pub fn find_time(&self, partition: &Partition, timestamp_ms: i64, from: u64) -> Result<Option<StoredBatch>, ReadError> {
+        let (segments, in_journal) = partition.with(|state| {
+            let mut batches = state.refs.range(state.refs.index_beyond(from)..);
+            (Arc::clone(&state.segments), batches.find(|batch| batch.max_timestamp_ms >= timestamp_ms).copied())
+        });
+        if let Some(batch) = segments.find_time(timestamp_ms, from)? {
             return Ok(Some(batch));
         }
-        let found = partition.with(|state| state.refs.iter().find(|batch| batch.max_timestamp_ms >= timestamp_ms).copied());
-        Ok(self.read_refs(partition, found.as_slice())?.pop())
+        let Some(found) = in_journal else { return Ok(None) };
+        Ok(self.read(partition, found.base_offset, 1, found.next_offset())?.into_iter().next())
     }
 
     /// The topic of a name.
