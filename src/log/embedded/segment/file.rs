@@ -317,7 +317,7 @@ impl Segment {
         loop {
             let at = scan.position();
             match scan.next()? {
-                Found::Batch(batch) if !self.is_in_place(&batch, &mut expected, &mut scan)? => return Err(self.damaged(at)),
+                Found::Batch(batch) if !self.is_in_place(&batch, &mut expected, &scan)? => return Err(self.damaged(at)),
                 Found::Batch(batch) if batch.last_offset < from => {}
                 Found::Batch(batch) => {
                     if !each(batch)? {
@@ -349,7 +349,7 @@ impl Segment {
                 return Ok(false);
             }
             let batch = match scan.next()? {
-                Found::Batch(batch) if self.is_in_place(&batch, &mut expected, &mut scan)? => batch,
+                Found::Batch(batch) if self.is_in_place(&batch, &mut expected, &scan)? => batch,
                 Found::End => return Ok(true),
                 Found::Batch(_) | Found::Damaged => return Err(self.damaged(at)),
             };
@@ -420,7 +420,7 @@ impl Segment {
 
     /// Whether a batch lies behind those before it, before the one that follows, and in this segment: its base offset is under no
     /// checksum.
-    fn is_in_place(&self, batch: &StoredBatch, expected: &mut u64, scan: &mut Scan<'_>) -> io::Result<bool> {
+    fn is_in_place(&self, batch: &StoredBatch, expected: &mut u64, scan: &Scan<'_>) -> io::Result<bool> {
         let following = scan.peek()?.map_or(u64::MAX, |header| header.base_offset.unsigned_abs());
         // What goes back to before this batch is itself what is wrong.
         let overlaps = (*expected..=batch.last_offset).contains(&following);

@@ -64,27 +64,22 @@ impl<'a> Scan<'a> {
         Ok(Found::Batch(batch))
     }
 
-    /// How long the next batch says it is. Where nothing was read ahead its header is read alone, so that what follows is read
-    /// once and not in part before.
-    pub fn next_bytes(&mut self) -> io::Result<Option<usize>> {
-        let header = if self.chunk.len() < BATCH_HEADER_BYTES {
-            header_at(self.file, self.at, self.end)?
-        } else {
-            BatchHeader::parse(&self.chunk).ok()
-        };
-        Ok(header.map(|header| header.total_bytes()))
+    /// How long the next batch says it is. `None`: there is none.
+    pub fn next_bytes(&self) -> io::Result<Option<usize>> {
+        Ok(self.header()?.map(|header| header.total_bytes()))
     }
 
     /// The next header. `None`: there is no whole batch.
-    pub fn peek(&mut self) -> io::Result<Option<BatchHeader>> {
-        if self.at >= self.end {
-            return Ok(None);
-        }
-        Ok(self.header()?.filter(|header| header.total_bytes() as u64 <= self.end - self.at))
+    pub fn peek(&self) -> io::Result<Option<BatchHeader>> {
+        let left = self.end.saturating_sub(self.at);
+        Ok(self.header()?.filter(|header| header.total_bytes() as u64 <= left))
     }
 
     /// The next header, and the scan stands behind its batch, which is not looked at. `None`: there is none.
     pub fn skip(&mut self) -> io::Result<Option<BatchHeader>> {
+        if self.end.saturating_sub(self.at) >= BATCH_HEADER_BYTES as u64 {
+            self.fill(BATCH_HEADER_BYTES)?;
+        }
         let header = self.peek()?;
         if let Some(header) = &header {
             self.pass(header.total_bytes());
@@ -92,11 +87,11 @@ impl<'a> Scan<'a> {
         Ok(header)
     }
 
-    fn header(&mut self) -> io::Result<Option<BatchHeader>> {
-        if self.end - self.at < BATCH_HEADER_BYTES as u64 {
-            return Ok(None);
+    /// Where it was not read ahead it is read alone, so that what follows is read once, and not in part before.
+    fn header(&self) -> io::Result<Option<BatchHeader>> {
+        if self.chunk.len() < BATCH_HEADER_BYTES {
+            return header_at(self.file, self.at, self.end);
         }
-        self.fill(BATCH_HEADER_BYTES)?;
         Ok(BatchHeader::parse(&self.chunk).ok())
     }
 
