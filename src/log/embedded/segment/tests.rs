@@ -6,6 +6,7 @@ use std::process::Command;
 use bytes::Bytes;
 
 use super::*;
+use crate::log::embedded::aborted::decode_all;
 use crate::log::embedded::disk::Disk;
 use crate::log::embedded::disk::simulated::{Keep, Simulated};
 use crate::log::record::{BatchBuilder, BatchHeader, Compression, Record, sealed_for_tests};
@@ -22,7 +23,7 @@ fn segments(directory: &Path) -> Segments {
 }
 
 fn reopened(directory: &Path) -> Segments {
-    Segments::open(files(8), directory.join("orders-0"), IDENTITY, Torn::From(0)).expect("it opens")
+    Segments::open(files(8), directory.join("orders-0"), IDENTITY, End::MayBeTorn(0)).expect("it opens")
 }
 
 /// A batch of records of 500 bytes.
@@ -48,10 +49,10 @@ fn assert_reads_all(segments: &Segments) {
     }
     assert_eq!(segments.read(0, usize::MAX).expect("it reads").len(), 100);
     for number in [0, 1, 37, 99] {
-        let found = segments.find_time(number * 1_000).expect("it reads").expect("a batch");
+        let found = segments.find_time(number * 1_000, 0).expect("it reads").expect("a batch");
         assert_eq!(found.base_offset, number as u64 * 3, "time {number} s");
     }
-    assert!(segments.find_time(99_003).expect("it reads").is_none());
+    assert!(segments.find_time(99_003, 0).expect("it reads").is_none());
 }
 
 #[test]
@@ -240,7 +241,10 @@ fn kafkas_own_tool_reads_every_file() {
     }
     assert_eq!(text.lines().filter(|line| line.starts_with("baseOffset:")).count(), batches.len());
     assert_eq!(text.matches("| offset:").count(), 60 * 20 + 2 * 6);
-    assert_eq!(reopened(directory.path()).aborted(0, u64::MAX).expect("it reads"), aborted);
+    let indexes = segments.list().iter().filter(|segment| segment.has_aborted).map(|segment| segment.paths()[3]);
+    let found: Vec<Aborted> =
+        indexes.flat_map(|path| decode_all(&std::fs::read(path).expect("a file")).expect("entries")).collect();
+    assert_eq!(found, aborted);
     for part in [
         "version: 0 producerId: 4711",
         "compresscodec: gzip",
@@ -267,8 +271,8 @@ fn torn(seed: u64) -> Simulated {
     simulated.cut(Keep::Some)
 }
 
-fn opened(simulated: &Simulated, torn: Torn) -> io::Result<Segments> {
-    Segments::open(OpenFiles::new(simulated.disk(), 8), PathBuf::from("/orders-0"), IDENTITY, torn)
+fn opened(simulated: &Simulated, end: End) -> io::Result<Segments> {
+    Segments::open(OpenFiles::new(simulated.disk(), 8), PathBuf::from("/orders-0"), IDENTITY, end)
 }
 
 #[test]
@@ -276,8 +280,8 @@ fn what_was_written_and_not_synced_counts_up_to_the_first_hole_whatever_the_inde
     let mut counts = std::collections::BTreeSet::new();
     for seed in 0..200 {
         let left = torn(seed);
-        let looked = opened(&left, Torn::Unknown).expect("it opens");
-        let found = opened(&left, Torn::From(60)).expect("it opens").read(0, usize::MAX).expect("all of it is whole");
+        let looked = opened(&left, End::Unknown).expect("it opens");
+        let found = opened(&left, End::MayBeTorn(60)).expect("it opens").read(0, usize::MAX).expect("all of it is whole");
         // But for base offset and leader epoch.
         assert!(
             found.iter().zip(hundred()).all(|(found, batch)| found.body().slice(16..) == batch.body().slice(16..)),
@@ -293,9 +297,9 @@ fn what_was_written_and_not_synced_counts_up_to_the_first_hole_whatever_the_inde
 fn what_counted_after_a_crash_counts_after_the_next_and_what_was_cut_stays_away() {
     for seed in 0..200 {
         let left = torn(seed);
-        let next = opened(&left, Torn::From(60)).expect("it opens").next_offset();
+        let next = opened(&left, End::MayBeTorn(60)).expect("it opens").next_offset();
         let again = left.cut([Keep::Nothing, Keep::Some, Keep::All][seed as usize % 3]);
         // By now the journal has nothing of it.
-        assert_eq!(opened(&again, Torn::Nothing).expect("nothing is damaged").next_offset(), next, "seed {seed}");
+        assert_eq!(opened(&again, End::Last).expect("nothing is damaged").next_offset(), next, "seed {seed}");
     }
 }
