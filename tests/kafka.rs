@@ -413,14 +413,33 @@ async fn requests_behind_a_long_poll_wait_for_it_and_are_answered_in_order() {
     let metadata = [&[0, 3, 0, 4, 0, 0, 0, 1, 0xff, 0xff, 0, 0, 0, 1, 0, 5][..], b"order", &[1]].concat();
     let versions = [0, 18, 0, 0, 0, 0, 0, 3, 0xff, 0xff];
     stream.write_all(&[framed(&metadata), framed(&fetch), framed(&versions)].concat()).expect("written");
-    for due in 1..=3 {
-        let mut head = [0; 8];
-        stream.read_exact(&mut head).expect("answered");
-        let (length, id) = head.split_at(4);
-        assert_eq!(id, u32::to_be_bytes(due));
-        let length = u32::from_be_bytes(length.try_into().expect("four bytes"));
-        let mut rest = vec![0; length as usize - 4];
-        stream.read_exact(&mut rest).expect("whole");
+    (1..=3).for_each(|due| assert_answered(&mut stream, due));
+}
+
+/// Reads one response, which must be to the request of that number.
+fn assert_answered(stream: &mut TcpStream, due: u32) {
+    let mut head = [0; 8];
+    stream.read_exact(&mut head).expect("answered");
+    let (length, id) = head.split_at(4);
+    assert_eq!(id, u32::to_be_bytes(due));
+    let length = u32::from_be_bytes(length.try_into().expect("four bytes"));
+    let mut rest = vec![0; length as usize - 4];
+    stream.read_exact(&mut rest).expect("whole");
+}
+
+#[tokio::test]
+async fn more_responses_than_are_written_at_a_time_all_come() {
+    let gateway = Gateway::start();
+    create(&gateway, "wide", 500, &[]).await;
+    let mut stream = TcpStream::connect(gateway.addresses().kafka).expect("connects");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    // Metadata version 4: some 13 KB each.
+    let request =
+        |id: u32| [&[0, 0, 0, 21, 0, 3, 0, 4][..], &id.to_be_bytes(), &[0xff, 0xff, 0, 0, 0, 1, 0, 4], b"wide", &[0]].concat();
+    for round in 0..10 {
+        let ids = round * 60..(round + 1) * 60;
+        stream.write_all(&ids.clone().flat_map(request).collect::<Vec<_>>()).expect("written");
+        ids.for_each(|id| assert_answered(&mut stream, id));
     }
 }
 

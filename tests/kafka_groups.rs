@@ -142,9 +142,14 @@ async fn take_all(consumer: Arc<StreamConsumer<Context>>, seen: Arc<Seen>) {
 
 /// Waits until the members together have every value at least once, and gives how often each came.
 async fn all_seen(members: &[&Member], count: u32) -> BTreeMap<u32, usize> {
+    all_seen_after(&[], members, count).await
+}
+
+/// The same with values that others have seen before.
+async fn all_seen_after(before: &[u32], members: &[&Member], count: u32) -> BTreeMap<u32, usize> {
     eventually("every record comes", async || {
         let mut times = BTreeMap::new();
-        for value in members.iter().flat_map(|m| m.values()) {
+        for value in members.iter().flat_map(|m| m.values()).chain(before.iter().copied()) {
             *times.entry(value).or_insert(0) += 1;
         }
         (times.len() == count as usize).then_some(times)
@@ -159,13 +164,18 @@ async fn members_share_the_partitions_and_take_over_from_each_other() {
     let config = group_config(&gateway, &unique("g"));
     let a = Member::start(&config, &topic);
     a.has("a has all", &[0, 1, 2, 3, 4, 5]).await;
+    // Offsets are committed before anything is shared: librdkafka, when it is interrupted while it asks where a partition begins,
+    // asks again whenever it has that partition next, and then begins anew in spite of what is committed.
+    produce(&gateway, &topic, 6, 0..12).await;
+    all_seen(&[&a], 12).await;
+    a.consumer.commit_consumer_state(CommitMode::Sync).unwrap();
     let b = Member::start(&config, &topic);
     eventually("a and b share", async || {
         let (of_a, of_b) = (a.partitions(), b.partitions());
         (of_a.len() == 3 && of_b.len() == 3 && of_a.is_disjoint(&of_b)).then_some(())
     })
     .await;
-    produce(&gateway, &topic, 6, 0..60).await;
+    produce(&gateway, &topic, 6, 12..60).await;
     let times = all_seen(&[&a, &b], 60).await;
     assert!(times.values().all(|n| *n == 1), "{times:?}");
     for member in [&a, &b] {
@@ -175,7 +185,8 @@ async fn members_share_the_partitions_and_take_over_from_each_other() {
     b.stop().await;
     a.has("a has all again", &[0, 1, 2, 3, 4, 5]).await;
     produce(&gateway, &topic, 6, 60..120).await;
-    eventually("a gets the rest", async || (a.values().len() == 120 - of_b.len()).then_some(())).await;
+    let times = all_seen_after(&of_b, &[&a], 120).await;
+    assert!(times.values().all(|n| *n == 1), "{times:?}");
     a.stop().await;
 }
 

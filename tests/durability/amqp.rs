@@ -35,6 +35,8 @@ pub struct Ledger {
     work: HashMap<u64, Message>,
     /// Confirmed on the fan-out.
     copied: HashSet<u64>,
+    /// Delivered and not acknowledged when the gateway was killed.
+    held: HashSet<u64>,
     next: u64,
     pub redelivered: u64,
 }
@@ -46,8 +48,6 @@ struct Message {
     acknowledged: bool,
     /// Acknowledged before something that is known to be on disk.
     settled: bool,
-    /// Delivered and not acknowledged when the gateway was killed.
-    held: bool,
 }
 
 pub async fn declare(url: &str) {
@@ -176,34 +176,30 @@ impl Ledger {
             "message {number} came again and was not marked redelivered: {message:?}"
         );
         self.redelivered += u64::from(delivery.redelivered);
-        (message.delivered, message.held) = (true, false);
+        message.delivered = true;
+        self.held.remove(&number);
         number
     }
 
     /// The gateway was killed: what was delivered and not acknowledged must come again.
     pub fn killed(&mut self) {
-        for message in self.work.values_mut() {
-            message.held = message.delivered && !message.acknowledged;
-        }
-    }
-
-    fn held(&self) -> usize {
-        self.work.values().filter(|message| message.held).count()
+        let held = self.work.iter().filter(|(_, message)| message.delivered && !message.acknowledged);
+        self.held = held.map(|(number, _)| *number).collect();
     }
 }
 
 /// After a restart: everything that was held comes again, marked, before anything new is asked for.
 pub async fn verify_redelivery(url: &str, ledger: &Mutex<Ledger>) {
-    if ledger.lock().unwrap().held() == 0 {
+    if ledger.lock().unwrap().held.is_empty() {
         return;
     }
     let (connection, channel) = open(url).await;
     let mut consumer = take_from(&channel, QUEUE, 0).await.unwrap();
-    while ledger.lock().unwrap().held() > 0 {
+    while !ledger.lock().unwrap().held.is_empty() {
         let next = tokio::time::timeout(PATIENCE, consumer.next()).await;
         let delivery = match next {
             Ok(Some(delivery)) => delivery.unwrap(),
-            _ => panic!("never came again: {:?}", ledger.lock().unwrap().work.iter().filter(|(_, m)| m.held).collect::<Vec<_>>()),
+            _ => panic!("never came again: {:?}", ledger.lock().unwrap().held),
         };
         ledger.lock().unwrap().came(&delivery);
     }
@@ -236,7 +232,7 @@ pub async fn verify_all(url: &str, ledger: &Arc<Mutex<Ledger>>) {
     within("closing", connection.close(200, "done".into())).await.unwrap();
 }
 
-async fn drain(channel: &Channel, queue: &str) -> Vec<Delivery> {
+pub async fn drain(channel: &Channel, queue: &str) -> Vec<Delivery> {
     let passive = QueueDeclareOptions { passive: true, durable: true, ..QueueDeclareOptions::default() };
     let count = channel.queue_declare(queue.into(), passive, FieldTable::default()).await.unwrap().message_count();
     let mut consumer = take_from(channel, queue, 0).await.unwrap();
@@ -250,12 +246,12 @@ async fn drain(channel: &Channel, queue: &str) -> Vec<Delivery> {
     found
 }
 
-async fn take_from(channel: &Channel, queue: &str, prefetch: u16) -> lapin::Result<Consumer> {
+pub async fn take_from(channel: &Channel, queue: &str, prefetch: u16) -> lapin::Result<Consumer> {
     channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
     channel.basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default()).await
 }
 
-async fn open(url: &str) -> (Connection, Channel) {
+pub async fn open(url: &str) -> (Connection, Channel) {
     let connection = within("an AMQP connection", Connection::connect(url, ConnectionProperties::default())).await.unwrap();
     let channel = within("a channel", connection.create_channel()).await.unwrap();
     (connection, channel)

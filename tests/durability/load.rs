@@ -1,24 +1,32 @@
-//! What the three loads share: a seed, a count of acknowledgements that kills wait for, and payloads that are told apart.
+//! What the loads share: a seed, a count of acknowledgements that kills wait for, turns, and payloads that are told apart.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
-/// The acknowledgements of all loads, and whether they shall end.
-#[derive(Default)]
+/// The acknowledgements of all loads, and whether they may begin anything new.
 pub struct Pace {
     acknowledged: AtomicU64,
     target: AtomicU64,
     reached: Notify,
-    ending: AtomicBool,
+    phase: watch::Sender<Phase>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// What was begun goes on, over the kill and behind it; nothing new is begun.
+    Closed,
+    Open,
+    Ending,
 }
 
 impl Pace {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self::default())
+        let (acknowledged, target) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
+        Arc::new(Self { acknowledged, target, reached: Notify::new(), phase: watch::Sender::new(Phase::Closed) })
     }
 
     /// Counts one acknowledgement.
@@ -42,12 +50,32 @@ impl Pace {
         }
     }
 
+    /// A round begins.
+    pub fn open(&self) {
+        self.phase.send_replace(Phase::Open);
+    }
+
+    /// A round is over: what lives through kills writes no more than it has under way until the next one, so that a round is as
+    /// large as it was meant to be, however long the restart and the verification take.
+    pub fn close(&self) {
+        self.phase.send_replace(Phase::Closed);
+    }
+
     pub fn end(&self) {
-        self.ending.store(true, Ordering::SeqCst);
+        self.phase.send_replace(Phase::Ending);
+    }
+
+    pub fn is_open(&self) -> bool {
+        *self.phase.borrow() == Phase::Open
     }
 
     pub fn is_ending(&self) -> bool {
-        self.ending.load(Ordering::SeqCst)
+        *self.phase.borrow() == Phase::Ending
+    }
+
+    /// Waits for a round, or for the end.
+    pub async fn opened(&self) {
+        let _ = self.phase.subscribe().wait_for(|phase| *phase != Phase::Closed).await;
     }
 }
 

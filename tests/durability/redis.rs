@@ -1,53 +1,67 @@
-//! Redis lists under kills: one owner a pair of lists, who knows what they hold save for the commands whose reply the kill
-//! took away.
+//! Redis under kills: owners of a few names each, who know what those hold save for the commands whose reply the kill took away,
+//! and a hand-over of elements from one client to another.
 
 use std::collections::VecDeque;
+use std::fmt::Debug;
 
 use rand::Rng;
 use rand::rngs::StdRng;
-use redis::Value;
 use redis::aio::MultiplexedConnection;
+use redis::{Cmd, Value};
 
-use super::load::{Pace, payload};
+use super::load::Pace;
 use super::support::{PATIENCE, eventually};
 
 /// The most commands that one pipeline holds.
 const PIPELINE_MAX: usize = 12;
 
-#[derive(Clone, Debug)]
-enum Step {
-    Push { list: usize, at_head: bool, values: Vec<Vec<u8>> },
-    Pop { list: usize, from_head: bool },
-    Move { from: usize, from_head: bool, to_head: bool },
+/// What a few names of one owner hold, as the replies tell it.
+pub trait Model: Clone + PartialEq + Debug {
+    /// One command.
+    type Step: Clone + Debug;
+
+    /// Something to do next.
+    fn step(&self, random: &mut StdRng) -> Self::Step;
+
+    /// The step as it is sent.
+    fn command(step: &Self::Step, names: &str) -> Cmd;
+
+    /// Does a step and tells its reply.
+    fn apply(&mut self, step: &Self::Step, names: &str) -> Value;
+
+    /// What is there.
+    async fn read(connection: &mut MultiplexedConnection, names: &str) -> Self;
 }
 
-/// Both lists.
-type Lists = [VecDeque<Vec<u8>>; 2];
-
-/// The owner of two lists.
-pub struct Owner {
-    names: [String; 2],
+/// The only one who writes to its names.
+pub struct Owner<M: Model> {
+    /// What its names begin with.
+    names: String,
     random: StdRng,
-    lists: Lists,
+    model: M,
     /// Sent and not answered when the gateway was killed; `is_atomic`: as one transaction.
-    open: Vec<Step>,
+    open: Vec<M::Step>,
     is_atomic: bool,
-    next: u64,
     pub answered: u64,
 }
 
-impl Owner {
-    pub fn new(name: &str, random: StdRng) -> Self {
-        let names = [format!("{name}-a"), format!("{name}-b")];
-        Self { names, random, lists: Lists::default(), open: Vec::new(), is_atomic: false, next: 0, answered: 0 }
+impl<M: Model> Owner<M> {
+    /// Of names that hold what the model says.
+    pub fn new(names: &str, random: StdRng, model: M) -> Self {
+        Self { names: names.to_owned(), random, model, open: Vec::new(), is_atomic: false, answered: 0 }
     }
 
     /// Works until the connection breaks or the loads end.
     pub async fn work(&mut self, url: &str, pace: &Pace) {
         let mut connection = connect(url).await;
         while !pace.is_ending() {
-            let count = self.random.random_range(1..=PIPELINE_MAX);
-            self.open = (0..count).map(|_| self.step()).collect();
+            let mut ahead = self.model.clone();
+            self.open.clear();
+            for _ in 0..self.random.random_range(1..=PIPELINE_MAX) {
+                let step = ahead.step(&mut self.random);
+                ahead.apply(&step, &self.names);
+                self.open.push(step);
+            }
             self.is_atomic = self.random.random_bool(0.3);
             let Ok(replies) = self.pipeline().query_async::<Vec<Value>>(&mut connection).await else { return };
             self.take_replies(replies);
@@ -55,56 +69,32 @@ impl Owner {
         }
     }
 
-    /// What the lists hold after a restart must be what the replies said, and of the commands without a reply the first so many
+    /// What the names hold after a restart must be what the replies said, and of the commands without a reply the first so many
     /// (all or none, if they were a transaction).
     pub async fn verify(&mut self, url: &str) {
-        let mut connection = connect(url).await;
-        let found = [self.read(&mut connection, 0).await, self.read(&mut connection, 1).await];
-        let mut expected = vec![self.lists.clone()];
+        let found = M::read(&mut connect(url).await, &self.names).await;
+        let mut expected = vec![self.model.clone()];
         for step in &self.open {
-            let mut next = expected.last().cloned().unwrap_or_default();
-            apply(&mut next, step);
+            let mut next = expected.last().unwrap_or(&self.model).clone();
+            next.apply(step, &self.names);
             expected.push(next);
         }
         if self.is_atomic {
-            expected = [expected.first().cloned(), expected.last().cloned()].into_iter().flatten().collect();
+            expected.drain(1..self.open.len().max(1));
         }
-        assert!(
-            expected.contains(&found),
-            "lists {:?} hold {}, which is not what {} open commands {:?} may leave of {}",
-            self.names,
-            shown(&found),
-            self.open.len(),
-            self.open,
-            shown(&self.lists)
-        );
-        self.lists = found;
+        let Some(at) = expected.iter().rposition(|model| *model == found) else {
+            panic!(
+                "{} hold {found:?}, which is not what {} open commands {:?} (atomic: {}) may leave of {:?}",
+                self.names,
+                self.open.len(),
+                self.open,
+                self.is_atomic,
+                self.model
+            );
+        };
+        self.model = expected.swap_remove(at);
         self.open.clear();
-    }
-
-    async fn read(&self, connection: &mut MultiplexedConnection, list: usize) -> VecDeque<Vec<u8>> {
-        let mut command = redis::cmd("LRANGE");
-        command.arg(&self.names[list]).arg(0).arg(-1);
-        let values: Vec<Vec<u8>> = command.query_async(connection).await.expect("LRANGE");
-        let length: usize = redis::cmd("LLEN").arg(&self.names[list]).query_async(connection).await.expect("LLEN");
-        assert_eq!(length, values.len(), "LLEN of {}", self.names[list]);
-        values.into()
-    }
-
-    fn step(&mut self) -> Step {
-        let random = &mut self.random;
-        let (list, at_head, is_long) = (random.random_range(0..2), random.random(), self.lists[0].len() > 60);
-        match random.random_range(0..if is_long { 12 } else { 8 }) {
-            0..4 => {
-                let values = (0..random.random_range(1..4)).map(|_| {
-                    self.next += 1;
-                    payload(&mut self.random, "element", self.next, 800)
-                });
-                Step::Push { list, at_head, values: values.collect() }
-            }
-            4..6 => Step::Move { from: list, from_head: at_head, to_head: self.random.random() },
-            _ => Step::Pop { list, from_head: at_head },
-        }
+        self.is_atomic = false;
     }
 
     fn pipeline(&self) -> redis::Pipeline {
@@ -112,20 +102,8 @@ impl Owner {
         if self.is_atomic {
             pipeline.atomic();
         }
-        let end = |is_head: bool| if is_head { "LEFT" } else { "RIGHT" };
         for step in &self.open {
-            match step {
-                Step::Push { list, at_head, values } => {
-                    pipeline.cmd(if *at_head { "LPUSH" } else { "RPUSH" }).arg(&self.names[*list]).arg(values);
-                }
-                Step::Pop { list, from_head } => {
-                    pipeline.cmd(if *from_head { "LPOP" } else { "RPOP" }).arg(&self.names[*list]);
-                }
-                Step::Move { from, from_head, to_head } => {
-                    let (from, to) = (&self.names[*from], &self.names[1 - *from]);
-                    pipeline.cmd("LMOVE").arg(from).arg(to).arg(end(*from_head)).arg(end(*to_head));
-                }
-            }
+            pipeline.add_command(M::command(step, &self.names));
         }
         pipeline
     }
@@ -133,45 +111,14 @@ impl Owner {
     fn take_replies(&mut self, replies: Vec<Value>) {
         assert_eq!(replies.len(), self.open.len());
         for (step, reply) in std::mem::take(&mut self.open).iter().zip(replies) {
-            let expected = apply(&mut self.lists, step);
-            assert_eq!(reply, expected, "{step:?}");
+            let expected = self.model.apply(step, &self.names);
+            assert_eq!(reply, expected, "{step:?} of {}, which hold {:?} now", self.names, self.model);
             self.answered += 1;
         }
     }
 }
 
-/// Does a step and tells its reply.
-fn apply(lists: &mut Lists, step: &Step) -> Value {
-    let take = |list: &mut VecDeque<Vec<u8>>, from_head: bool| if from_head { list.pop_front() } else { list.pop_back() };
-    let put = |list: &mut VecDeque<Vec<u8>>, at_head: bool, value: Vec<u8>| match at_head {
-        true => list.push_front(value),
-        false => list.push_back(value),
-    };
-    match step {
-        Step::Push { list, at_head, values } => {
-            values.iter().for_each(|value| put(&mut lists[*list], *at_head, value.clone()));
-            Value::Int(i64::try_from(lists[*list].len()).unwrap())
-        }
-        Step::Pop { list, from_head } => take(&mut lists[*list], *from_head).map_or(Value::Nil, Value::BulkString),
-        Step::Move { from, from_head, to_head } => match take(&mut lists[*from], *from_head) {
-            Some(value) => {
-                put(&mut lists[1 - *from], *to_head, value.clone());
-                Value::BulkString(value)
-            }
-            None => Value::Nil,
-        },
-    }
-}
-
-fn shown(lists: &Lists) -> String {
-    let names = |list: &VecDeque<Vec<u8>>| {
-        let name = |value: &Vec<u8>| String::from_utf8_lossy(value).trim_end_matches('.').to_owned();
-        list.iter().map(name).collect::<Vec<_>>().join(" ")
-    };
-    format!("[{}] [{}]", names(&lists[0]), names(&lists[1]))
-}
-
-async fn connect(url: &str) -> MultiplexedConnection {
+pub async fn connect(url: &str) -> MultiplexedConnection {
     let client = redis::Client::open(url).unwrap();
     let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
     eventually("a Redis connection", || async { client.get_multiplexed_async_connection_with_config(&config).await.ok() }).await

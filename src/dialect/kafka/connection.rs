@@ -102,6 +102,10 @@ impl Connection {
                 tokio::task::yield_now().await;
                 continue;
             }
+            // No more than so much was gathered, and nobody wakes this for what may leave already.
+            if self.output.is_empty() && self.may_release() {
+                continue;
+            }
             let ends = stopping || self.input_ended && self.paused_until.is_none();
             if ends && self.pending.is_empty() && self.output.is_empty() {
                 return Ok(());
@@ -178,6 +182,11 @@ impl Connection {
     fn push(&mut self, reply: Reply) {
         self.pending_bytes += reply.frame.len();
         self.pending.push_back(reply);
+    }
+
+    /// Whether the next response may leave.
+    fn may_release(&self) -> bool {
+        self.pending.front().is_some_and(|reply| self.client.kafka.delivery.log().is_durable(reply.after))
     }
 
     /// Moves responses that may leave to the output, and asks to be woken when the next one may.

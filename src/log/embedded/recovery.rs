@@ -71,7 +71,6 @@ pub fn recover(settings: &LogSettings, segment_files: &OpenFiles) -> Result<Reco
         salt: None,
         retired_to: 0,
         deleted: HashSet::new(),
-        tables_until: [0; 2],
         now_ms: now_ms(),
     };
     let present = directory_names(disk, &topics).map_err(OpenError::io("listing", topics.clone()))?;
@@ -108,7 +107,6 @@ pub fn replay_any(entries: &[u8]) -> Result<u64, String> {
         salt: None,
         retired_to: 0,
         deleted: HashSet::new(),
-        tables_until: [0; 2],
         now_ms: now_ms(),
     };
     let entries = Bytes::copy_from_slice(entries);
@@ -138,8 +136,6 @@ struct Replay {
     retired_to: u64,
     /// The names of topics that were deleted, as directories have them.
     deleted: HashSet<String>,
-    /// Up to which offset the segments of the two tables of the log were read.
-    tables_until: [u64; 2],
     /// A producer's silence is counted from the start: the times in its records are its own affair.
     now_ms: i64,
 }
@@ -158,9 +154,6 @@ impl Replay {
                 .open_segments(partition.topic_name(), directory.clone(), End::Unknown)
                 .map_err(OpenError::io("opening the segments in", directory.clone()))?;
             each_batch(&segments, &directory, |batch| self.apply_table(number, batch, true))?;
-            if let Some(until) = self.tables_until.get_mut(number as usize) {
-                *until = segments.next_offset();
-            }
         }
         Ok(())
     }
@@ -400,9 +393,6 @@ impl Replay {
         partition
             .with(|state| segments.mend_aborted(state.log_start, |range| state.transactions.aborted_ending(range)))
             .map_err(OpenError::io("mending the indexes in", directory.clone()))?;
-        if self.tables_until.get(partition.id() as usize).is_some_and(|until| *until != segments.next_offset()) {
-            return Err(damaged(&directory, 0, "a part of the table is no record batch, and the journal has it no more"));
-        }
         if partition.topic_name().is_internal() && partition.id() > 1 {
             each_batch(&segments, &directory, |batch| note_keys(partition, batch, &self.limits, true))?;
         }

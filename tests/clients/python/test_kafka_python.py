@@ -52,8 +52,9 @@ def consumer_factory(kafka_address):
 def consume(consumer, count):
     got = []
 
+    # It returns with the first records; one that is shorter than a rebalance would give that up and start another.
     def poll():
-        for records in consumer.poll(timeout_ms=200).values():
+        for records in consumer.poll(timeout_ms=5000).values():
             got.extend(records)
         return len(got) >= count
 

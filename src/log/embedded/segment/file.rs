@@ -94,26 +94,18 @@ impl Segment {
         let log = segment.log.get()?;
         segment.bytes = log.length()?;
         segment.first_timestamp_ms = Scan::new(&*log, 0, segment.bytes, LOOK_BYTES).skip()?.map(|header| header.max_timestamp);
-        let is_unsynced = segment.mend(&log, end)?;
-        segment.has_aborted = segment.log.disk().exists(segment.aborted.path());
-        if is_unsynced {
-            segment.sync()?;
+        segment.mend(&log, end)?;
+        if let End::MayBeTorn(_) = end {
+            // What is here is not moved again, and what was cut must not come back: the next crash may find nothing of it in the
+            // journal.
+            segment.log.disk().open(segment.log.path(), Open::Write)?.sync_all()?;
         }
+        segment.has_aborted = segment.log.disk().exists(segment.aborted.path());
         Ok(segment)
     }
 
-    /// What is here is not moved again, and what was cut must not come back: the next crash may find nothing of it in the
-    /// journal.
-    fn sync(&self) -> io::Result<()> {
-        for file in [&self.log, &self.aborted].into_iter().take(1 + usize::from(self.has_aborted)) {
-            self.log.disk().open(file.path(), Open::Write)?.sync_all()?;
-        }
-        Ok(())
-    }
-
-    /// Reads on from where both indexes are known to be right, and adds what they lack. Returns whether the log file may differ
-    /// from what is on disk.
-    fn mend(&mut self, log: &File, end: End) -> io::Result<bool> {
+    /// Reads on from where both indexes are known to be right, and adds what they lack.
+    fn mend(&mut self, log: &File, end: End) -> io::Result<()> {
         let is_last = end != End::Sealed;
         let disk = self.log.disk().clone();
         let open = |handle: &Handle| disk.open(handle.path(), Open::Append);
@@ -131,14 +123,12 @@ impl Segment {
         self.indexing = Indexing::resume(self.base_offset, newest);
         let mut entries = Entries::default();
         let mut scan = Scan::new(&**log, start.map_or(0, |entry| entry.position.into()), self.bytes, SCAN_BYTES);
-        let mut is_unsynced = false;
         loop {
             let at = scan.position();
             match scan.next()? {
                 Found::Batch(batch) if batch.base_offset >= self.next_offset && self.can_index(&batch) => {
                     self.indexing.add(at, batch.len(), batch.last_offset, batch.max_timestamp_ms(), &mut entries);
                     self.next_offset = batch.last_offset + 1;
-                    is_unsynced |= matches!(end, End::MayBeTorn(from) if batch.last_offset >= from);
                 }
                 Found::End => break,
                 Found::Batch(_) | Found::Damaged if end == End::Unknown => {
@@ -149,7 +139,7 @@ impl Segment {
                 Found::Batch(_) | Found::Damaged if is_last => {
                     tracing::warn!(file = %self.log.path().display(), from = at, to = self.bytes, "cut a torn end off a segment");
                     disk.open(self.log.path(), Open::Write)?.set_length(at)?;
-                    (self.bytes, is_unsynced) = (at, true);
+                    self.bytes = at;
                     break;
                 }
                 Found::Batch(_) | Found::Damaged => {
@@ -164,15 +154,7 @@ impl Segment {
             self.indexing.end(&mut entries);
         }
         offsets.append(&entries.offsets)?;
-        times.append(&entries.times)?;
-        Ok(is_unsynced)
-    }
-
-    /// Cuts what an attempt to add to it that failed has left behind.
-    pub(super) fn cut_back(&self) -> io::Result<()> {
-        let log = self.log.disk().open(self.log.path(), Open::Write)?;
-        log.set_length(self.bytes)?;
-        log.sync_all()
+        times.append(&entries.times)
     }
 
     /// Whether what is no whole batch may be what a crash left of one that is in the journal, too.
@@ -184,6 +166,13 @@ impl Segment {
         }
         log.read_exact_at(&mut claimed, at)?;
         Ok(!(self.next_offset..in_journal_from).contains(&u64::from_be_bytes(claimed)))
+    }
+
+    /// Cuts what an attempt to add to it that failed has left behind.
+    pub(super) fn cut_back(&self) -> io::Result<()> {
+        let log = self.log.disk().open(self.log.path(), Open::Write)?;
+        log.set_length(self.bytes)?;
+        log.sync_all()
     }
 
     /// Forgets aborted transactions whose end is not there.
@@ -236,7 +225,8 @@ impl Segment {
         Ok(before)
     }
 
-    /// The last entry of the offset index, up to one that can be trusted, that speaks of a batch before an offset.
+    /// The last entry of the offset index, up to one that can be trusted, that speaks of a batch before an offset. Of what was not
+    /// synced any part may be missing while what lies behind it, and what the indexes say of it, is there.
     fn right_before(&self, log: &File, offsets: &File, last: OffsetEntry, from: u64) -> io::Result<Option<OffsetEntry>> {
         let is_before = |entry: &OffsetEntry| self.base_offset + u64::from(entry.relative) < from;
         if is_before(&last) {

@@ -89,8 +89,8 @@ impl Segments {
             segment.next_offset = segment.next_offset.min(following.unwrap_or(u64::MAX));
             segments.list.extend(Some(segment).filter(|segment| segment.bytes > 0));
         }
-        if matches!(end, End::MayBeTorn(from) if segments.list.is_empty() || segments.next_offset() > from) {
-            // A process that was killed may have left all of this unsynced, and nobody moves or makes it again.
+        if let End::MayBeTorn(_) = end {
+            // A process that was killed may have left these unsynced, and nobody makes them again.
             disk.open(&segments.directory.join(METADATA_FILE), Open::Write)?.sync_all()?;
             disk.sync_directory(&segments.directory)?;
         }
