@@ -314,7 +314,7 @@ impl PartitionState {
 
     /// A marker was placed at an offset. The records that it decides on.
     pub fn note_marker(&mut self, producer_id: i64, epoch: i16, outcome: Outcome, offset: u64, now_ms: i64) -> RunSet {
-        let runs = self.producers.ended(producer_id, epoch, now_ms);
+        let runs = self.producers.ended(producer_id, epoch, offset, now_ms);
         self.transactions.ended(producer_id, &runs, offset, outcome);
         runs
     }
