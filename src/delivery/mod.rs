@@ -13,6 +13,7 @@ mod partitioner;
 pub mod queue;
 mod queues;
 mod reader;
+mod search;
 pub mod series;
 mod settlement;
 mod tail;
@@ -35,6 +36,7 @@ pub use observer::{GroupSnapshot, Observer, PartitionSnapshot, QueueSnapshot, Ta
 pub use partitioner::{Placing, partition_of};
 pub use queue::{Class, End, Kind, Overflow, QueueOptions, RunSet, Side, Stretch};
 pub use reader::RecordReader;
+pub use search::{Hit, Scope, Search};
 pub use settlement::Settlement;
 pub use tail::{Announcement, ByteSet, Form, LagLimits, Listener, Part, Pattern};
 pub use taker::{Claim, Credit, Position, Serve, Taker, TakerId, TakerSpec};
@@ -384,6 +386,8 @@ mod aging_tests;
 mod model_tests;
 #[cfg(test)]
 mod observer_tests;
+#[cfg(test)]
+mod search_tests;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
