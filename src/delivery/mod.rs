@@ -45,12 +45,12 @@ pub use view::{QueueSpec, Start, view_name};
 
 use crate::log::record::varint::Input;
 use crate::log::{
-    Change, Holders, Keeper, Log, LogSettings, Lsn, Needs, OpenError, Partition, ReadError, Refused, Signal, Table, TopicName,
+    Change, Holders, Keeper, Log, LogSettings, Lsn, Needs, OpenError, Partition, ReadError, Refused, Table, TopicName,
 };
 use alarms::Alarms;
 use queue::StateOps;
 use queues::Queues;
-use series::SeriesView;
+use series::{SeriesView, Waiter, Want};
 use tail::Tails;
 use transaction::{TRANSACTIONS, Transactions};
 use view::View;
@@ -78,8 +78,8 @@ pub trait Holder: Send + Sync {
 struct Views {
     queues: Queues,
     series: HashMap<TopicName, SeriesView>,
-    /// Who waits for more in a series, by its name.
-    watchers: HashMap<TopicName, Vec<(Watch, Signal)>>,
+    /// Who waits for more of a series, by its name, the longest waiter first.
+    waiters: HashMap<TopicName, Vec<(Arc<Waiter>, Want)>>,
     alarms: Alarms,
     steward: Option<Arc<dyn Steward>>,
     tails: Tails,
@@ -88,10 +88,6 @@ struct Views {
     next_producer_id: i64,
     producer_ids_taken: i64,
 }
-
-/// One who waits for more in a series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Watch(u64);
 
 struct Inner {
     log: Log,
@@ -139,7 +135,7 @@ impl Delivery {
         let mut views = Views {
             queues: load_queues(&log)?,
             series: series::load(&log)?,
-            watchers: HashMap::new(),
+            waiters: HashMap::new(),
             alarms: Alarms::default(),
             steward: None,
             tails: Tails::default(),
@@ -297,7 +293,7 @@ impl Keeper for ViewKeeper {
         let views = inner.views.lock();
         let mut needs = views.queues.of_topic(partition.topic_name()).map(of_view).fold(Needs::nothing(), Needs::and);
         if let Some(view) = views.series.get(partition.topic_name()).filter(|_| partition.index() == 0) {
-            let (floor, except) = view.state.needed();
+            let (floor, except) = view.state.needed(partition.open_transactions().iter());
             needs = needs.and(Needs { floor, except });
         }
         drop(views);
@@ -382,6 +378,8 @@ fn apply(view: &mut View, body: &[u8]) -> Result<(), String> {
 
 #[cfg(test)]
 mod aging_tests;
+#[cfg(test)]
+mod edit_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
