@@ -18,7 +18,7 @@ use crate::log::simulated::{Keep, Simulated};
 use crate::log::{Barrier, Topic, TopicSettings};
 
 /// `TRUNKLINE_TEST_SCHEDULES` runs more of them.
-const SCHEDULES: u64 = 150;
+const SCHEDULES: u64 = 60;
 const STEPS: usize = 80;
 const QUEUES: [&str; 2] = ["left", "right"];
 const SERIES_NAME: &str = "series";
