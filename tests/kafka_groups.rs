@@ -1,6 +1,8 @@
 //! Consumer groups as librdkafka's clients see them: sharing partitions, taking over, remembering, over restarts too.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+#[path = "kafka_groups/expiry.rs"]
+mod expiry;
 #[path = "kafka_groups/managed.rs"]
 mod managed;
 mod support;

@@ -2,9 +2,13 @@
 //! files are damaged. Every damage is made to a copy, so one gateway serves all tests of a kind.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
+#[path = "log_tools/backups.rs"]
+mod backups;
 #[path = "log_tools/run.rs"]
 mod run;
 mod support;
+#[path = "log_tools/transactions.rs"]
+mod transactions;
 #[path = "log_tools/written.rs"]
 mod written;
 
@@ -81,6 +85,11 @@ async fn what_is_listed_is_what_clients_wrote() {
     assert_eq!(values, expected);
     let missing = log_in(directory, &["dump", "--topic", "nothing"]).assert_code(2).stderr;
     assert!(missing.contains("no topic nothing"), "{missing}");
+
+    let missing = log_in(directory, &["dump", "--topic", written::TOPIC, "--partition", "7"]).assert_code(2).stderr;
+    assert!(missing.contains("has a partition 7"), "{missing}");
+    let above = log_in(directory.parent().unwrap(), &["ls"]).assert_code(2).stderr;
+    assert!(above.contains(&format!("{} does", directory.display())), "{above}");
 
     let whole = log_in(directory, &["verify"]).assert_code(0).stdout;
     assert!(whole.contains("whole;"), "{whole}");
@@ -161,6 +170,10 @@ async fn a_damaged_segment_is_named_and_written_anew_without_what_is_bad() {
         let found = log_in(damaged.path(), &["verify", "--json"]).assert_code(3).json_lines();
         let first = found.iter().find(|line| line["severity"] == "damage").unwrap();
         assert_eq!((&first["byte"], first["path"].as_str().unwrap()), (&Value::from(0), file.to_str().unwrap()), "{found:?}");
+        let out = damaged.path().join("exported");
+        let told = log_in(damaged.path(), &["export", "--to", out.to_str().unwrap()]).assert_code(3).stderr;
+        assert!(told.contains("there is no export") && told.contains("`trunkline log repair`"), "{told}");
+        assert!(!out.exists());
         let side = damaged.path().join("aside");
         log_in(damaged.path(), &["repair", "--apply", "--side", side.to_str().unwrap()]).assert_code(0);
         assert!(side.join("topics").join(&partition).join(file.file_name().unwrap()).exists());
@@ -234,7 +247,9 @@ async fn a_torn_tail_is_no_damage() {
     let mut bytes = std::fs::read(&newest).unwrap();
     bytes.truncate(to as usize);
     let mut entry = bytes[from as usize..to as usize].to_vec();
-    entry[8..16].copy_from_slice(&next.to_le_bytes());
+    // Its mark is that of the next position.
+    let mark = u64::from_le_bytes(entry[8..16].try_into().unwrap()) ^ number("position") ^ next;
+    entry[8..16].copy_from_slice(&mark.to_le_bytes());
     entry.truncate(entry.len() / 2);
     bytes.extend_from_slice(&entry);
     std::fs::write(&newest, bytes).unwrap();
@@ -284,27 +299,4 @@ async fn exports_of_both_forms_come_back() {
     let told = log_in(written.directory(), &arguments).assert_code(0).stderr;
     let left = written::MESSAGES - written::ACKNOWLEDGED;
     assert!(told.contains(&format!("{left} records")), "{told}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_under_load_has_all_that_was_acknowledged_before_it() {
-    let mut loaded = written::Loaded::start().await;
-    let place = tempfile::tempdir().unwrap();
-    for (round, link) in [false, true].into_iter().enumerate() {
-        let before = loaded.acknowledged_after(400).await;
-        let to = place.path().join(format!("backup-{round}"));
-        let mut arguments = vec!["backup", "--to", to.to_str().unwrap()];
-        arguments.extend(link.then_some("--link"));
-        let done = log_in(&loaded.directory(), &arguments).assert_code(0);
-        assert!(done.stdout.contains("nothing is damaged"), "{}", done.stdout);
-        log_in(&to, &["verify"]).assert_code(0);
-        loaded.assert_in(&to, before).await;
-    }
-    loaded.assert_no_stall();
-    let held = log_in(&loaded.directory(), &["repair", "--apply"]).assert_code(1).stderr;
-    assert!(held.contains(&format!("process {}", loaded.pid())), "{held}");
-    let read = log_in(&loaded.directory(), &["ls"]).assert_code(0).stderr;
-    assert!(read.contains("may be moving"), "{read}");
-    let read = log_in(&loaded.directory(), &["verify"]).assert_code(0);
-    assert!(read.stdout.contains("whole"), "{}", read.stdout);
 }

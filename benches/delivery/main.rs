@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout)]
 
 mod allocations;
+mod dead;
 mod group;
 mod list;
 mod queue;
@@ -62,6 +63,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("| work | records a second | a record | allocations a record |\n|---|---|---|---|");
     queue::measure(&table)?;
     list::measure(&table)?;
+    dead::measure(&table)?;
     tail::measure(&table)?;
     group::measure(&table)?;
     Ok(())

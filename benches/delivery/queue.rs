@@ -104,7 +104,7 @@ impl Work {
                 let mut unit = self.scene.delivery.begin()?;
                 unit.accept(&self.scene.name, &positions);
                 credit.add(positions.len() as i64);
-                unit.pump(&self.scene.name);
+                unit.resume_taker(&self.scene.name, taker.id());
                 unit.commit();
                 positions.clear();
             }

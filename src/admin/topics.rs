@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::routes::Shown;
 use crate::delivery::queue::FailureSpread;
-use crate::delivery::{GroupSnapshot, Observer, PartitionSnapshot, QueueSnapshot, TopicSnapshot};
+use crate::delivery::{GroupSnapshot, PartitionSnapshot, QueueSnapshot, TopicSnapshot};
 use crate::log::TopicName;
 
 /// Where the topics are.
@@ -56,20 +56,21 @@ pub(super) async fn list(State(shown): State<Shown>, uri: Uri) -> Response {
     let names = observer.names();
     let mut wanted = names.iter().filter(|name| is_wanted(name));
     let limit = page.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
-    let found: Vec<_> = wanted.by_ref().take(limit).filter_map(|name| observer.topic(name)).collect();
-    let more = wanted.next().is_some();
     let now_ms = (shown.clock)();
-    let topics: Vec<Value> = found.iter().map(|topic| of_topic(&observer, topic, now_ms, false)).collect();
+    let found = wanted.by_ref().take(limit).filter_map(|name| observer.topic(name, now_ms));
+    let topics: Vec<Value> = found.map(|topic| of_topic(&topic, now_ms, false)).collect();
+    let more = wanted.next().is_some();
     answer(StatusCode::OK, &json!({ "topics": topics, "more": more }))
 }
 
 /// One topic with its partitions and views.
 pub(super) async fn one(State(shown): State<Shown>, uri: Uri) -> Response {
     let Some(observer) = (shown.sight)() else { return recovering() };
+    let now_ms = (shown.clock)();
     let name = uri.path().strip_prefix(PATH).and_then(|rest| rest.strip_prefix('/')).and_then(decoded);
-    let topic = name.and_then(|name| TopicName::new(name).ok()).and_then(|name| observer.topic(&name));
+    let topic = name.and_then(|name| TopicName::new(name).ok()).and_then(|name| observer.topic(&name, now_ms));
     match topic {
-        Some(topic) => answer(StatusCode::OK, &of_topic(&observer, &topic, (shown.clock)(), true)),
+        Some(topic) => answer(StatusCode::OK, &of_topic(&topic, now_ms, true)),
         None => answer(StatusCode::NOT_FOUND, &json!({ "error": "there is no such topic" })),
     }
 }
@@ -82,14 +83,15 @@ fn answer(status: StatusCode, body: &Value) -> Response {
     (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
-fn of_topic(observer: &Observer, topic: &TopicSnapshot, now_ms: i64, in_full: bool) -> Value {
+fn of_topic(topic: &TopicSnapshot, now_ms: i64, in_full: bool) -> Value {
     let mut shown = json!({
         "name": topic.name.to_string(),
         "path": format!("{PATH}/{}", encoded(topic.name.as_bytes())),
         "records": topic.records(),
         "bytes": topic.bytes(),
+        "written_per_s": topic.written_per_s,
         "partition_count": topic.partitions.len(),
-        "queues": topic.queues.iter().map(|queue| of_queue(observer, queue, now_ms)).collect::<Vec<_>>(),
+        "queues": topic.queues.iter().map(|queue| of_queue(queue, now_ms)).collect::<Vec<_>>(),
         "tail": { "listeners": topic.tail.listeners, "receivers": topic.tail.receivers },
         "groups": topic.groups.iter().map(|group| of_group(group, in_full)).collect::<Vec<_>>(),
     });
@@ -107,18 +109,20 @@ fn of_partition(partition: &PartitionSnapshot) -> Value {
         "stable": partition.stable,
         "end": partition.end,
         "bytes": partition.bytes,
+        "written_per_s": partition.written_per_s,
     })
 }
 
-fn of_queue(observer: &Observer, queue: &QueueSnapshot, now_ms: i64) -> Value {
+fn of_queue(queue: &QueueSnapshot, now_ms: i64) -> Value {
     let failures = FailureSpread::NAMES.iter().zip(queue.failures.0);
     json!({
         "name": queue.label(),
         "ready": queue.ready,
         "in_flight": queue.in_flight,
-        "lag": queue.ready + queue.in_flight,
+        "delayed": queue.delayed,
+        "lag": queue.lag(),
         "takers": queue.takers,
-        "oldest_age_ms": observer.oldest_age_ms(queue, now_ms),
+        "oldest_age_ms": queue.oldest_age_ms,
         "failed_deliveries": failures.map(|(name, count)| ((*name).to_owned(), count.into())).collect::<serde_json::Map<_, Value>>(),
         "taken": queue.flow.taken.total(),
         "taken_per_s": queue.flow.taken.per_s(now_ms),
@@ -128,7 +132,7 @@ fn of_queue(observer: &Observer, queue: &QueueSnapshot, now_ms: i64) -> Value {
 }
 
 fn of_group(group: &GroupSnapshot, in_full: bool) -> Value {
-    let mut shown = json!({ "group": &*group.group, "lag": group.lag });
+    let mut shown = json!({ "group": &*group.group, "lag": group.lag, "oldest_age_ms": group.oldest_age_ms });
     if in_full && let Some(fields) = shown.as_object_mut() {
         let committed = group.committed.iter().map(|(partition, offset)| json!({ "partition": partition, "offset": offset }));
         fields.insert("committed".to_owned(), committed.collect());

@@ -199,7 +199,7 @@ pub const KEYS: &[Key] = &[
         "bytes",
         0,
         u64::MAX >> 1,
-        "With less room than this on the disk, commits are delayed the more the less there is.",
+        "With less room than this on the disk, who writes is slowed down, the more the less there is.",
     ),
     number(
         "log.disk_refuse_below_bytes",

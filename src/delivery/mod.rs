@@ -8,6 +8,7 @@ mod death;
 mod flow;
 pub mod group;
 mod kept;
+mod line;
 mod observer;
 mod partitioner;
 pub mod queue;
@@ -84,6 +85,7 @@ struct Views {
     steward: Option<Arc<dyn Steward>>,
     tails: Tails,
     transactions: Transactions,
+    memory: unit::Memory,
     next_taker: u64,
     next_producer_id: i64,
     producer_ids_taken: i64,
@@ -140,6 +142,7 @@ impl Delivery {
             steward: None,
             tails: Tails::default(),
             transactions: load_transactions(&log)?,
+            memory: unit::Memory::default(),
             next_taker: 0,
             next_producer_id: taken,
             producer_ids_taken: taken,
@@ -185,7 +188,7 @@ impl Delivery {
         self.0.views.lock().transactions.is_pending(group, key)
     }
 
-    /// Begins an atomic step that is to write records, if there is room for them.
+    /// Begins an atomic step that is to write records or make topics, if there is room for them.
     pub fn begin_records(&self) -> Result<Unit<'_>, Refused> {
         self.0.log.admit_records()?;
         self.begin()

@@ -3,7 +3,7 @@
 //! Metrics, HTTP and whoever else shows it ask here. Nothing is counted by looking at each record: a snapshot costs what the
 //! partitions and views of a topic cost, whatever their backlog.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::flow::Flow;
@@ -20,6 +20,8 @@ pub struct TopicSnapshot {
     pub name: TopicName,
     /// By index.
     pub partitions: Vec<PartitionSnapshot>,
+    /// Records a second that were written to it of late.
+    pub written_per_s: f64,
     /// The queue views that read it.
     pub queues: Vec<QueueSnapshot>,
     /// Who listens to it.
@@ -29,7 +31,7 @@ pub struct TopicSnapshot {
 }
 
 /// A partition as it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PartitionSnapshot {
     /// Its index.
     pub index: u32,
@@ -43,6 +45,8 @@ pub struct PartitionSnapshot {
     pub end: u64,
     /// The size of what it keeps, in bytes.
     pub bytes: u64,
+    /// Records a second that were written to it of late.
+    pub written_per_s: f64,
 }
 
 /// A queue view as it stands.
@@ -56,6 +60,11 @@ pub struct QueueSnapshot {
     pub ready: u64,
     /// Records taken and not settled.
     pub in_flight: u64,
+    /// Records that wait for their time.
+    pub delayed: u64,
+    /// How long ago the oldest record was written that is not settled, in milliseconds; none: all are settled. Where it is not asked
+    /// for, it is none.
+    pub oldest_age_ms: Option<u64>,
     /// Its takers.
     pub takers: u32,
     /// How often the records that are ready or in flight came back as failed.
@@ -82,11 +91,18 @@ pub struct GroupSnapshot {
     pub group: Arc<str>,
     /// Durable records beyond its committed offsets, over all partitions.
     pub lag: u64,
+    /// How long ago the oldest of them was written, in milliseconds; none: there are none.
+    pub oldest_age_ms: Option<u64>,
     /// By partition: the next offset that it would read.
     pub committed: Vec<(u32, u64)>,
 }
 
 impl QueueSnapshot {
+    /// Records that it is not done with.
+    pub fn lag(&self) -> u64 {
+        self.ready.saturating_add(self.in_flight).saturating_add(self.delayed)
+    }
+
     /// What to call it: the topic, and behind a slash the view's own name if it has one.
     pub fn label(&self) -> String {
         let prefix = view_name(&self.topic, b"").map(|prefix| prefix.to_bytes()).unwrap_or_default();
@@ -135,36 +151,62 @@ impl Observer {
         names
     }
 
-    /// One topic with all its views.
-    pub fn topic(&self, name: &TopicName) -> Option<TopicSnapshot> {
+    /// The names of up to `most` topics, those first that a view is furthest behind in, and how many queue views are left out so.
+    ///
+    /// This looks at every view once, and at none closely.
+    pub fn deepest(&self, most: usize) -> (Vec<TopicName>, usize) {
+        let mut depths: HashMap<TopicName, (u64, usize)> = HashMap::new();
+        let mut note = |topic: TopicName, depth: u64, views: usize| {
+            let entry = depths.entry(topic).or_default();
+            *entry = (entry.0.max(depth), entry.1 + views);
+        };
+        let views = self.delivery.0.views.lock();
+        for view in views.queues.iter().map(|(_, view)| view) {
+            note(view.spec.topic.clone(), view.state.ready(Class::All).saturating_add(view.state.in_flight()), 1);
+        }
+        drop(views);
+        self.groups.snapshot().into_iter().for_each(|lag| note(lag.key.topic, lag.lag, 0));
+        for topic in self.delivery.log().topics().iter().filter(|topic| !topic.is_internal()).take(most) {
+            note(topic.name().clone(), 0, 0);
+        }
+        let mut ranked: Vec<_> = depths.into_iter().collect();
+        ranked.sort_unstable_by(|(a, (deep, _)), (b, (deeper, _))| deeper.cmp(deep).then_with(|| a.cmp(b)));
+        let left_out = ranked.iter().skip(most).map(|(_, (_, views))| views).sum();
+        ranked.truncate(most);
+        (ranked.into_iter().map(|(name, _)| name).collect(), left_out)
+    }
+
+    /// One topic with all its views, at a time in milliseconds since 1970.
+    ///
+    /// To find out how old the oldest record of a view is, it reads one batch of each partition where the record has left the journal.
+    pub fn topic(&self, name: &TopicName, now_ms: i64) -> Option<TopicSnapshot> {
         let topic = self.delivery.log().topic(name)?;
         let lags = self.groups.snapshot_of(name);
         let views = self.delivery.0.views.lock();
         let names = std::iter::once(name).chain(views.queues.named_views_of(name));
-        let queues = names.filter_map(|name| Some(of_view(name, views.queues.get(name)?))).collect();
+        let mut queues: Vec<_> = names.filter_map(|name| Some(of_view(name, views.queues.get(name)?))).collect();
         let tail = TailSnapshot { listeners: views.tails.listeners(name), receivers: views.tails.receivers(name) };
         drop(views);
-        Some(TopicSnapshot { name: name.clone(), partitions: of_partitions(&topic), queues, tail, groups: by_group(lags) })
+        let clock = Clock { log: self.delivery.log(), topic: &topic, now_ms };
+        queues.iter_mut().for_each(|queue| queue.oldest_age_ms = clock.age_ms(&queue.oldest));
+        let partitions = of_partitions(&topic, now_ms);
+        let written_per_s = partitions.iter().map(|partition| partition.written_per_s).sum();
+        Some(TopicSnapshot { name: name.clone(), groups: by_group(lags, &clock), partitions, written_per_s, queues, tail })
     }
+}
 
-    /// All queue views, in no order.
-    pub fn queues(&self) -> Vec<QueueSnapshot> {
-        self.delivery.queues()
-    }
+/// Tells the age of records of a topic.
+struct Clock<'a> {
+    log: &'a Log,
+    topic: &'a Topic,
+    now_ms: i64,
+}
 
-    /// How far every group is behind in every partition.
-    pub fn group_lags(&self) -> Vec<GroupLag> {
-        self.groups.snapshot()
-    }
-
-    /// How long ago the oldest record was written that a view has not settled, in milliseconds; none: it has settled all.
-    ///
-    /// Where the record has left the journal it reads one batch of each partition.
-    pub fn oldest_age_ms(&self, queue: &QueueSnapshot, now_ms: i64) -> Option<u64> {
-        let log = self.delivery.log();
-        let topic = log.topic(&queue.topic)?;
-        let times = queue.oldest.iter().filter_map(|(partition, offset)| time_of(log, &topic, *partition, *offset));
-        Some(u64::try_from(now_ms.saturating_sub(times.min()?)).unwrap_or(0))
+impl Clock<'_> {
+    /// The age of the oldest of some records, each with its partition, in milliseconds.
+    fn age_ms(&self, of: &[(u32, u64)]) -> Option<u64> {
+        let times = of.iter().filter_map(|(partition, offset)| time_of(self.log, self.topic, *partition, *offset));
+        Some(u64::try_from(self.now_ms.saturating_sub(times.min()?)).unwrap_or(0))
     }
 }
 
@@ -173,7 +215,7 @@ pub(super) fn queues(views: &Views) -> Vec<QueueSnapshot> {
     views.queues.iter().map(|(name, view)| of_view(name, view)).collect()
 }
 
-fn of_partitions(topic: &Topic) -> Vec<PartitionSnapshot> {
+fn of_partitions(topic: &Topic, now_ms: i64) -> Vec<PartitionSnapshot> {
     let of_partition = |partition: &Arc<crate::log::Partition>| {
         let bounds = partition.bounds();
         PartitionSnapshot {
@@ -183,6 +225,7 @@ fn of_partitions(topic: &Topic) -> Vec<PartitionSnapshot> {
             stable: bounds.stable,
             end: bounds.end,
             bytes: partition.bytes(),
+            written_per_s: partition.written_per_s(now_ms),
         }
     };
     topic.partitions().iter().map(of_partition).collect()
@@ -196,6 +239,8 @@ fn of_view(name: &TopicName, view: &View) -> QueueSnapshot {
         topic: view.spec.topic.clone(),
         ready: state.ready(Class::All),
         in_flight: state.in_flight(),
+        delayed: state.waiting(),
+        oldest_age_ms: None,
         takers: view.taker_count(),
         failures: state.failures(),
         flow: view.flow(),
@@ -203,13 +248,16 @@ fn of_view(name: &TopicName, view: &View) -> QueueSnapshot {
     }
 }
 
-fn by_group(lags: Vec<GroupLag>) -> Vec<GroupSnapshot> {
+fn by_group(lags: Vec<GroupLag>, clock: &Clock<'_>) -> Vec<GroupSnapshot> {
     let mut groups: BTreeMap<Arc<str>, GroupSnapshot> = BTreeMap::new();
     for GroupLag { group, key, committed, lag } in lags {
-        let new = || GroupSnapshot { group: Arc::clone(&group), lag: 0, committed: Vec::new() };
+        let new = || GroupSnapshot { group: Arc::clone(&group), lag: 0, oldest_age_ms: None, committed: Vec::new() };
         let entry = groups.entry(Arc::clone(&group)).or_insert_with(new);
         entry.lag += lag;
         entry.committed.push((key.partition, committed));
+        if lag > 0 {
+            entry.oldest_age_ms = entry.oldest_age_ms.max(clock.age_ms(&[(key.partition, committed)]));
+        }
     }
     groups.into_values().collect()
 }

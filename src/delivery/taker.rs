@@ -33,7 +33,7 @@ impl Credit {
         Arc::new(Self(AtomicI64::new(records)))
     }
 
-    /// Gives more; the views it concerns must then be pumped.
+    /// Gives more; the takers that it concerns must then be resumed.
     pub fn add(&self, records: i64) {
         self.0.fetch_add(records, Ordering::AcqRel);
     }

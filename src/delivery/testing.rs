@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::queue::{Class, Kind, QueueState};
+use super::queue::{Class, Kind, QueueOptions, QueueState};
 use super::tail::{LagLimits, Listener, Tails};
 use super::taker::{Claim, Credit, Mailbox, Position, Serve, Taker, TakerId, TakerSpec};
 use super::view::{QueueSpec, View};
@@ -71,7 +71,35 @@ impl Office {
         assert!(self.view.state.accept(0, offset), "record {offset} was not in flight");
         self.desks[index].1.add(1);
         self.shared.add(1);
+        // The other may have found the shared credit spent.
+        self.desks.iter().for_each(|(mailbox, _)| self.view.resume_taker(mailbox.id));
         self.serve();
+    }
+
+    /// Serves one taker at a time from now on.
+    pub fn serve_one_at_a_time(&mut self) {
+        self.view.spec.options = Some(Box::new(QueueOptions { single_taker: true, ..QueueOptions::default() }));
+    }
+
+    /// A taker leaves, as a connection does that ends: what it was handed goes back.
+    pub fn leave(&mut self, index: usize, unseen: &[u64]) {
+        let (mailbox, credit) = &self.desks[index];
+        self.view.remove_taker(mailbox.id, 0);
+        let mut claims = Vec::new();
+        Taker { mailbox: Arc::clone(mailbox) }.drain(&mut claims);
+        let in_mailbox = claims.iter().map(|claim| claim.position.offset);
+        for offset in in_mailbox.chain(unseen.iter().copied()) {
+            assert!(self.view.state.release(0, offset, false), "record {offset} was not in flight");
+            credit.add(1);
+            self.shared.add(1);
+        }
+        self.desks.iter().for_each(|(mailbox, _)| self.view.resume_taker(mailbox.id));
+        self.serve();
+    }
+
+    /// The queue view is removed.
+    pub fn close(&mut self) {
+        self.view.cancel_takers();
     }
 
     /// Everybody looks whether the day is over.
@@ -84,13 +112,13 @@ impl Office {
     }
 
     fn serve(&mut self) {
-        while let Some(turn) = self.view.next_turn() {
-            let Some(taken) = self.view.state.take(turn.class) else {
-                turn.mailbox.refund();
+        while let Some(mailbox) = self.view.next_turn() {
+            let Some(taken) = self.view.state.take(mailbox.spec.class) else {
+                mailbox.refund();
                 return;
             };
             let partition = self.view.topic.partition(0).expect("the only partition");
-            let is_first = turn.mailbox.push(Claim {
+            let is_first = mailbox.push(Claim {
                 queue: self.name.clone(),
                 partition,
                 position: Position { partition: 0, offset: taken.offset },
@@ -100,13 +128,18 @@ impl Office {
                 barrier: Barrier::NONE,
             });
             if is_first {
-                turn.mailbox.spec.signal.notify_one();
+                mailbox.spec.signal.notify_one();
             }
         }
     }
 }
 
 impl Desk {
+    /// Whether its queue view was removed.
+    pub fn is_cancelled(&self) -> bool {
+        self.taker.is_cancelled()
+    }
+
     /// The offsets of what was handed over.
     pub fn drain(&self) -> Vec<u64> {
         let mut claims = Vec::new();

@@ -2,17 +2,17 @@
 //!
 //! A topic has a default view under its own name, and any number of named ones, each with its own state.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes};
 
 use super::death::Attributes;
 use super::flow::Flow;
+use super::line::Line;
 use super::queue::{
     Class, ID_BYTES_MAX, Kind, Mark, Overflow, QueueOptions, QueueState, SnapshotError, StateOp, StateOps, Taken, time_after,
 };
-use super::taker::{Mailbox, Position, Serve, TakerId};
+use super::taker::{Mailbox, Position, TakerId};
 use crate::log::record::varint::Input;
 use crate::log::runs::RunSet;
 use crate::log::{Bound, Log, Lsn, Partition, Topic, TopicError, TopicName};
@@ -72,17 +72,10 @@ pub(super) struct View {
     pub alarm_ms: Option<i64>,
     /// When somebody last used it, in milliseconds since 1970.
     pub used_ms: i64,
-    active: Option<TakerId>,
-    takers: VecDeque<Arc<Mailbox>>,
-    /// None: nothing has passed yet. Most views are idle.
+    /// None: nobody takes from it. Most views are idle.
+    takers: Option<Box<Line>>,
+    /// None: nothing has passed yet.
     flow: Option<Box<Flow>>,
-}
-
-/// Who is served next, and how.
-pub(super) struct Turn {
-    pub mailbox: Arc<Mailbox>,
-    pub serve: Serve,
-    pub class: Class,
 }
 
 impl View {
@@ -119,8 +112,7 @@ impl View {
             changed: false,
             alarm_ms: None,
             used_ms: 0,
-            active: None,
-            takers: VecDeque::new(),
+            takers: None,
             flow: None,
         }
     }
@@ -175,9 +167,14 @@ impl View {
         self.state.next_due().into_iter().chain(self.idle_end()).min()
     }
 
+    /// Whether records that come to it change nothing beside its state: nobody takes them, nothing is due, and it has no limits.
+    pub fn is_quiet(&self) -> bool {
+        self.takers.is_none() && self.spec.options.is_none() && self.state.next_due().is_none()
+    }
+
     /// When it goes if nobody uses it, in milliseconds since 1970.
     pub fn idle_end(&self) -> Option<i64> {
-        let idle_ms = self.spec.options.as_ref()?.idle_ms.filter(|_| self.takers.is_empty())?;
+        let idle_ms = self.spec.options.as_ref()?.idle_ms.filter(|_| self.taker_count() == 0)?;
         Some(self.used_ms.saturating_add_unsigned(idle_ms))
     }
 
@@ -284,34 +281,27 @@ impl View {
 
     pub fn add_taker(&mut self, mailbox: Arc<Mailbox>, now_ms: i64) {
         self.used_ms = now_ms;
-        self.line_up(mailbox);
+        self.takers.get_or_insert_default().add(mailbox);
     }
 
-    /// Behind all who go first, and all who are equal.
-    fn line_up(&mut self, mailbox: Arc<Mailbox>) {
-        let at = self.takers.partition_point(|other| other.spec.priority >= mailbox.spec.priority);
-        self.takers.insert(at, mailbox);
-    }
-
-    /// Takes a taker out of the line. If it was the only one that was served, the next is.
+    /// Takes a taker out of the line. If it was the only one that was served, another is.
     pub fn remove_taker(&mut self, id: TakerId, now_ms: i64) {
         self.used_ms = now_ms;
-        self.takers.retain(|mailbox| mailbox.id != id);
-        if self.active == Some(id) {
-            self.active = None;
+        if let Some(takers) = &mut self.takers {
+            takers.remove(id);
         }
+        self.takers.take_if(|takers| takers.is_empty());
     }
 
-    /// The one taker that is served, where only one is; the first in line becomes it.
-    fn active(&mut self) -> Option<TakerId> {
-        if self.active.is_none() {
-            self.active = self.takers.front().map(|mailbox| mailbox.id);
+    /// A taker may have credit again.
+    pub fn resume_taker(&mut self, id: TakerId) {
+        if let Some(takers) = &mut self.takers {
+            takers.resume(id);
         }
-        self.active
     }
 
     pub fn taker_count(&self) -> u32 {
-        u32::try_from(self.takers.len()).unwrap_or(u32::MAX)
+        self.takers.as_ref().map_or(0, |takers| u32::try_from(takers.len()).unwrap_or(u32::MAX))
     }
 
     /// What has passed.
@@ -330,29 +320,20 @@ impl View {
     }
 
     pub fn cancel_takers(&mut self) {
-        for mailbox in self.takers.drain(..) {
-            mailbox.cancel();
+        if let Some(mut takers) = self.takers.take() {
+            takers.cancel();
         }
     }
 
     /// The taker whose turn it is, with its credit spent. It goes to the back of the line.
-    pub fn next_turn(&mut self) -> Option<Turn> {
-        let ready = (self.state.ready(Class::All), self.state.ready(Class::Queued));
-        if ready.0 == 0 {
+    pub fn next_turn(&mut self) -> Option<Arc<Mailbox>> {
+        let takers = self.takers.as_mut()?;
+        let [all, queued] = [Class::All, Class::Queued].map(|class| self.state.ready(class) > 0);
+        if !all {
             return None;
         }
-        let sees = |class: Class| match class {
-            Class::All => true,
-            Class::Queued => ready.1 > 0,
-        };
         let is_single = self.spec.options.as_ref().is_some_and(|options| options.single_taker);
-        let only = if is_single { Some(self.active()?) } else { None };
-        let may = |mailbox: &Mailbox| only.is_none_or(|only| mailbox.id == only) && sees(mailbox.spec.class);
-        let index = self.takers.iter().position(|mailbox| may(mailbox) && mailbox.spend())?;
-        let mailbox = self.takers.remove(index)?;
-        self.line_up(Arc::clone(&mailbox));
-        let (serve, class) = (mailbox.spec.serve.clone(), mailbox.spec.class);
-        Some(Turn { mailbox, serve, class })
+        takers.next(is_single, |class| if class == Class::All { all } else { queued })
     }
 
     /// Everything that must survive, as one put.

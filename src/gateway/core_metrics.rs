@@ -1,11 +1,8 @@
 //! What a scrape learns of the log and the views on it. Both are asked; neither knows of metrics.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
-
 use super::vitals::now_ms;
-use crate::delivery::Observer;
-use crate::delivery::group::GroupLag;
+use crate::delivery::queue::FailureSpread;
+use crate::delivery::{Observer, QueueSnapshot};
 use crate::log::{COMMIT_BOUNDS, LATENCY_BOUNDS_US, LatencySnapshot, LogStats, Removal};
 use crate::telemetry::{HistogramSnapshot, Samples, Telemetry};
 
@@ -16,10 +13,12 @@ pub(super) fn register(telemetry: &Telemetry, observer: Observer) {
     telemetry.pull(Box::new(move |samples| {
         let the_log = observer.delivery().log();
         log(samples, &the_log.stats());
+        let marks = the_log.watermarks();
+        samples.gauge("trunkline_disk_slow_below_bytes", &[], marks.slow_below_bytes as f64);
+        samples.gauge("trunkline_disk_refuse_below_bytes", &[], marks.refuse_below_bytes as f64);
         let poisoned = if the_log.poisoned().is_some() { 1.0 } else { 0.0 };
         samples.gauge("trunkline_log_poisoned", &[], poisoned);
-        queues(samples, &observer);
-        lags(samples, observer.group_lags());
+        topics(samples, &observer);
     }));
 }
 
@@ -55,6 +54,7 @@ fn log(samples: &mut Samples, stats: &LogStats) {
     for why in Removal::ALL {
         samples.counter("trunkline_log_removed_records_total", &[("reason", why.label())], stats.removed(why) as f64);
     }
+    samples.counter("trunkline_disk_paused_seconds_total", &[], stats.disk_paused_us as f64 / US_PER_S);
     let cleaning = &stats.cleaning;
     samples.counter("trunkline_log_cleaning_seconds_total", &[], cleaning.busy_us as f64 / US_PER_S);
     for (name, value) in [
@@ -68,35 +68,40 @@ fn log(samples: &mut Samples, stats: &LogStats) {
     }
 }
 
-/// The deepest views first: they are what the cap on series must not hide.
-fn queues(samples: &mut Samples, observer: &Observer) {
-    let mut queues = observer.queues();
-    queues.sort_by_cached_key(|queue| (Reverse(queue.ready.saturating_add(queue.in_flight)), queue.name.clone()));
-    let series_max = samples.series_max();
-    for (rank, queue) in queues.iter().enumerate() {
-        let name = queue.label();
+/// The deepest topics first: they are what the cap on series must not hide.
+fn topics(samples: &mut Samples, observer: &Observer) {
+    let now_ms = now_ms();
+    let (names, left_out) = observer.deepest(samples.series_max());
+    for topic in names.iter().filter_map(|name| observer.topic(name, now_ms)) {
+        let name = topic.name.to_string();
         let labels = [("topic", name.as_str())];
-        samples.gauge("trunkline_queue_ready", &labels, queue.ready as f64);
-        samples.gauge("trunkline_queue_in_flight", &labels, queue.in_flight as f64);
-        samples.gauge("trunkline_queue_takers", &labels, f64::from(queue.takers));
-        samples.counter("trunkline_queue_taken_total", &labels, queue.flow.taken.total() as f64);
-        samples.counter("trunkline_queue_settled_total", &labels, queue.flow.settled.total() as f64);
-        // Looking for it may cost a read: not for what is left out anyway.
-        let age_ms = if rank < series_max { observer.oldest_age_ms(queue, now_ms()) } else { None };
-        samples.gauge("trunkline_queue_oldest_age_seconds", &labels, age_ms.unwrap_or(0) as f64 / MS_PER_S);
+        let written: u64 = topic.partitions.iter().map(|partition| partition.end).sum();
+        samples.counter("trunkline_topic_written_total", &labels, written as f64);
+        samples.gauge("trunkline_topic_bytes", &labels, topic.bytes() as f64);
+        topic.queues.iter().for_each(|queue| queue_view(samples, queue));
+        for group in &topic.groups {
+            samples.gauge("trunkline_group_lag", &[("group", &group.group), ("topic", &name)], group.lag as f64);
+        }
     }
+    samples.left_out((left_out * OF_A_QUEUE) as u64);
 }
 
-/// By group and topic, the partitions of a topic together, the furthest behind first.
-fn lags(samples: &mut Samples, lags: Vec<GroupLag>) {
-    let mut by_topic: BTreeMap<(String, String), u64> = BTreeMap::new();
-    for lag in lags {
-        *by_topic.entry((lag.group.to_string(), lag.key.topic.to_string())).or_default() += lag.lag;
-    }
-    let mut by_topic: Vec<_> = by_topic.into_iter().collect();
-    by_topic.sort_by_key(|(_, lag)| Reverse(*lag));
-    for ((group, topic), lag) in &by_topic {
-        samples.gauge("trunkline_group_lag", &[("group", group), ("topic", topic)], *lag as f64);
+/// Series of one queue view.
+const OF_A_QUEUE: usize = 7 + FailureSpread::NAMES.len();
+
+fn queue_view(samples: &mut Samples, queue: &QueueSnapshot) {
+    let name = queue.label();
+    let labels = [("topic", name.as_str())];
+    samples.gauge("trunkline_queue_ready", &labels, queue.ready as f64);
+    samples.gauge("trunkline_queue_in_flight", &labels, queue.in_flight as f64);
+    samples.gauge("trunkline_queue_delayed", &labels, queue.delayed as f64);
+    samples.gauge("trunkline_queue_takers", &labels, f64::from(queue.takers));
+    samples.counter("trunkline_queue_taken_total", &labels, queue.flow.taken.total() as f64);
+    samples.counter("trunkline_queue_settled_total", &labels, queue.flow.settled.total() as f64);
+    let age_ms = queue.oldest_age_ms.unwrap_or(0);
+    samples.gauge("trunkline_queue_oldest_age_seconds", &labels, age_ms as f64 / MS_PER_S);
+    for (failures, count) in FailureSpread::NAMES.iter().zip(queue.failures.0) {
+        samples.gauge("trunkline_queue_failures", &[("failures", failures), ("topic", &name)], count as f64);
     }
 }
 

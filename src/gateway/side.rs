@@ -10,7 +10,7 @@ use super::finish;
 use super::vitals::now_ms;
 use crate::admin::{self, Admin};
 use crate::delivery::Observer;
-use crate::log::Room;
+use crate::log::{Room, Watermarks};
 use crate::net::{ConnectionLimit, Listener, ShutdownTrigger};
 use crate::telemetry::Telemetry;
 
@@ -65,14 +65,14 @@ fn readiness(stage: &Stage) -> Result<String, String> {
         Stage::Recovering => Err("the log is being recovered".to_owned()),
         Stage::Serving(observer) => {
             let log = observer.delivery().log();
-            log.admit().map(|()| disk(log.room())).map_err(|refused| refused.to_string())
+            log.admit().map(|()| disk(log.room(), log.watermarks())).map_err(|refused| refused.to_string())
         }
         Stage::Stopping => Err("shutting down".to_owned()),
     }
 }
 
-/// How much room the disk has, as a line of its own. With a full disk a gateway still serves who reads.
-fn disk((room, available_bytes): (Room, u64)) -> String {
+/// How much room the disk has and where it becomes too little, as a line of its own. With a full disk a gateway still serves who reads.
+fn disk((room, available_bytes): (Room, u64), marks: Watermarks) -> String {
     let state = match room {
         Room::Ample => "has room",
         Room::Low => "is nearly full, and writing slowed down",
@@ -80,7 +80,10 @@ fn disk((room, available_bytes): (Room, u64)) -> String {
     };
     match available_bytes {
         u64::MAX => String::new(),
-        _ => format!("the disk {state}: {available_bytes} bytes available\n"),
+        _ => format!(
+            "the disk {state}: {available_bytes} bytes available, slow below {}, refused below {}\n",
+            marks.slow_below_bytes, marks.refuse_below_bytes
+        ),
     }
 }
 

@@ -256,6 +256,35 @@ fn watermarks_refuse_records_and_let_go_of_them_with_room() {
 }
 
 #[test]
+fn who_waits_for_room_is_woken_by_room_and_by_the_end_of_the_log() {
+    let disk = Simulated::new(1);
+    let watermarks = Watermarks { slow_below_bytes: 10_000, refuse_below_bytes: 10_000 };
+    let log = Log::open(LogSettings { watermarks, maintenance_interval_ms: 1, ..settings(&disk) }).expect("the log opens");
+    make_topic(&log);
+    settle(&log, log.barrier());
+    let is_woken = |signal: &Signal| futures_util::FutureExt::now_or_never(signal.notified()).is_some();
+    let fill = || {
+        disk.limit(disk.used_bytes() + 9_000);
+        wait("the disk is full", || log.room().0 == Room::Full);
+    };
+    let signal = Signal::default();
+    fill();
+    log.wake_at_room(&signal);
+    assert!(!is_woken(&signal));
+    disk.limit(u64::MAX >> 1);
+    wait("it is woken by room", || is_woken(&signal));
+    fill();
+    log.wake_at_room(&signal);
+    disk.fail(Fault::SyncError, 0);
+    append(&log, 1).expect("it is taken");
+    wait("it is woken by the end", || is_woken(&signal));
+    assert!(log.poisoned().is_some());
+    log.wake_at_room(&signal);
+    assert!(is_woken(&signal), "nobody waits for what never comes");
+    log.close();
+}
+
+#[test]
 fn under_a_writer_faster_than_the_disk_memory_stays_flat() {
     let disk = Simulated::new(1);
     let tail_bytes = 100_000;

@@ -9,6 +9,7 @@ mod entry;
 mod error;
 mod lsn;
 mod name;
+mod pace;
 mod producers;
 pub mod record;
 mod retention;
@@ -20,6 +21,7 @@ mod topic;
 mod transactions;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -220,6 +222,25 @@ impl Log {
     pub fn room(&self) -> (Room, u64) {
         let pressure = self.engine.pressure();
         (pressure.room(), pressure.available_bytes())
+    }
+
+    /// Where there is too little room.
+    pub fn watermarks(&self) -> Watermarks {
+        self.engine.pressure().marks()
+    }
+
+    /// Notifies the signal once, when records are taken again after [`Refused::DiskFull`], or never will be.
+    pub fn wake_at_room(&self, signal: &Signal) {
+        self.engine.pressure().wake_at_room(signal);
+        // It may have failed just before; who fails it wakes those who wait afterwards.
+        if self.poisoned().is_some() {
+            signal.notify_one();
+        }
+    }
+
+    /// How long who has just written records is to wait before it writes more; none: there is room.
+    pub fn pause(&self) -> Option<Duration> {
+        self.engine.pressure().pause(Instant::now())
     }
 
     /// The turn to write, held while offsets are reserved and until the entry is appended.

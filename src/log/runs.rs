@@ -3,6 +3,7 @@
 //! Memory and time go with the number of runs, not of offsets: adding at the end and removing from the front cost one step.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 
 use serde::de::Error as _;
@@ -15,9 +16,21 @@ pub(crate) const OFFSET_MAX: u64 = 1 << 62;
 /// No place at the front is below this.
 pub(crate) const PLACE_MIN: i64 = -(1 << 62);
 
-/// A set of `u64` that is cheap where its members are neighbours.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RunSet {
+/// A set of `u64` that is cheap where its members are neighbours. One run allocates nothing.
+#[derive(Clone)]
+pub struct RunSet(Runs);
+
+#[derive(Clone)]
+enum Runs {
+    /// One run, or none if it is empty.
+    One(u64, u64),
+    /// It stays where it is as long as anything is in it: sets that fall apart do so again and again.
+    Many(Box<Many>),
+}
+
+/// Any number of runs.
+#[derive(Clone, Default)]
+struct Many {
     /// Start of each run to its end, which is not in it.
     runs: BTreeMap<u64, u64>,
     len: u64,
@@ -25,33 +38,45 @@ pub struct RunSet {
 
 impl RunSet {
     /// The empty set.
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self(Runs::One(0, 0))
     }
 
     /// Members.
     pub fn len(&self) -> u64 {
-        self.len
+        match &self.0 {
+            Runs::One(start, end) => end - start,
+            Runs::Many(many) => many.len,
+        }
     }
 
     /// True without members.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Runs that the members form.
     pub fn run_count(&self) -> usize {
-        self.runs.len()
+        match &self.0 {
+            Runs::One(start, end) => usize::from(start < end),
+            Runs::Many(many) => many.runs.len(),
+        }
     }
 
     /// The lowest member.
     pub fn first(&self) -> Option<u64> {
-        self.runs.first_key_value().map(|(start, _)| *start)
+        match &self.0 {
+            Runs::One(start, end) => (start < end).then_some(*start),
+            Runs::Many(many) => many.runs.first_key_value().map(|(start, _)| *start),
+        }
     }
 
     /// The highest member.
     pub fn last(&self) -> Option<u64> {
-        self.runs.last_key_value().map(|(_, end)| *end - 1)
+        match &self.0 {
+            Runs::One(start, end) => (start < end).then(|| *end - 1),
+            Runs::Many(many) => many.runs.last_key_value().map(|(_, end)| *end - 1),
+        }
     }
 
     /// Whether `value` is a member.
@@ -61,8 +86,11 @@ impl RunSet {
 
     /// The run that holds `value`.
     fn run_at(&self, value: u64) -> Option<Range<u64>> {
-        let (start, end) = self.runs.range(..=value).next_back()?;
-        (*end > value).then_some(*start..*end)
+        let run = match &self.0 {
+            Runs::One(start, end) => *start..*end,
+            Runs::Many(many) => many.runs.range(..=value).next_back().map(|(start, end)| *start..*end)?,
+        };
+        run.contains(&value).then_some(run)
     }
 
     /// Adds one member; false if it was one.
@@ -75,6 +103,168 @@ impl RunSet {
         if range.is_empty() {
             return 0;
         }
+        if let Runs::One(start, end) = &mut self.0 {
+            let before = *end - *start;
+            if before == 0 {
+                (*start, *end) = (range.start, range.end);
+                return range.end - range.start;
+            }
+            if range.start <= *end && *start <= range.end {
+                (*start, *end) = ((*start).min(range.start), (*end).max(range.end));
+                return *end - *start - before;
+            }
+        }
+        self.change(|many| many.insert_range(range))
+    }
+
+    /// Takes one member out; false if it was none.
+    pub fn remove(&mut self, value: u64) -> bool {
+        self.remove_range(value..value + 1) == 1
+    }
+
+    /// Takes all of `range` out; tells how many were members.
+    pub fn remove_range(&mut self, range: Range<u64>) -> u64 {
+        if let Runs::One(start, end) = &mut self.0 {
+            let inside = range.start.max(*start)..range.end.min(*end);
+            if inside.is_empty() {
+                return 0;
+            }
+            if inside.start == *start {
+                *start = inside.end;
+                return inside.end - inside.start;
+            }
+            if inside.end == *end {
+                *end = inside.start;
+                return inside.end - inside.start;
+            }
+        }
+        self.change(|many| many.remove_range(range))
+    }
+
+    /// Takes all members below `bound` out.
+    pub fn remove_below(&mut self, bound: u64) {
+        match &mut self.0 {
+            Runs::One(start, end) => *start = (*start).max(bound).min(*end),
+            Runs::Many(_) => self.change(|many| many.remove_below(bound)),
+        }
+    }
+
+    /// If the first run starts at `value`, takes the run out and tells its end.
+    pub fn take_run_from(&mut self, value: u64) -> Option<u64> {
+        match &mut self.0 {
+            Runs::One(start, end) => {
+                let is_there = *start == value && *start < *end;
+                is_there.then(|| {
+                    *start = *end;
+                    *end
+                })
+            }
+            Runs::Many(_) => self.change(|many| many.take_run_from(value)),
+        }
+    }
+
+    /// Does what may leave more than one run. Where nothing is left, nothing is kept for it.
+    fn change<R>(&mut self, change: impl FnOnce(&mut Many) -> R) -> R {
+        let (is_empty, result) = match &mut self.0 {
+            Runs::Many(many) => {
+                let result = change(many);
+                (many.len == 0, result)
+            }
+            Runs::One(start, end) => {
+                let runs = (start < end).then_some((*start, *end)).into_iter().collect();
+                let mut many = Box::new(Many { runs, len: *end - *start });
+                let result = change(&mut many);
+                let is_empty = many.len == 0;
+                self.0 = Runs::Many(many);
+                (is_empty, result)
+            }
+        };
+        if is_empty {
+            *self = Self::new();
+        }
+        result
+    }
+
+    /// The lowest value from `from` on that is no member.
+    pub fn next_absent(&self, from: u64) -> u64 {
+        self.run_at(from).map_or(from, |run| run.end)
+    }
+
+    /// The highest value below `before` that is no member.
+    pub fn prev_absent(&self, before: u64) -> Option<u64> {
+        let candidate = before.checked_sub(1)?;
+        match self.run_at(candidate) {
+            Some(run) => run.start.checked_sub(1),
+            None => Some(candidate),
+        }
+    }
+
+    /// The runs in rising order.
+    pub fn iter(&self) -> impl Iterator<Item = Range<u64>> + '_ {
+        let (one, many) = match &self.0 {
+            Runs::One(start, end) => (Some(*start..*end).filter(|run| !run.is_empty()), None),
+            Runs::Many(many) => (None, Some(many.runs.iter())),
+        };
+        one.into_iter().chain(many.into_iter().flatten().map(|(start, end)| *start..*end))
+    }
+
+    /// The parts of the runs that lie in `range`, in rising order.
+    pub fn runs_in(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
+        let (one, many) = match &self.0 {
+            Runs::One(start, end) => (Some(*start..*end), None),
+            Runs::Many(many) => {
+                let first = self.run_at(range.start).map_or(range.start, |run| run.start);
+                (None, Some(many.runs.range(first..range.end.max(first))))
+            }
+        };
+        let runs = one.into_iter().chain(many.into_iter().flatten().map(|(start, end)| *start..*end));
+        runs.map(move |run| run.start.max(range.start)..run.end.min(range.end)).filter(|run| !run.is_empty())
+    }
+
+    /// The stretches of `range` without members, in rising order.
+    pub fn gaps_in(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
+        let mut at = range.start;
+        let end = range.end;
+        self.runs_in(range).chain(std::iter::once(end..end)).filter_map(move |run| {
+            let gap = at..run.start;
+            at = run.end;
+            (!gap.is_empty()).then_some(gap)
+        })
+    }
+
+    /// Appends the set: the number of runs, then for each its distance from the end of the one before, and its length.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_uvarint(out, self.run_count() as u64);
+        let mut at = 0;
+        for run in self.iter() {
+            put_uvarint(out, run.start - at);
+            put_uvarint(out, run.end - run.start);
+            at = run.end;
+        }
+    }
+
+    /// Reads what [`Self::encode`] wrote; `None` if it is not that. Allocates as it reads, never because of the count.
+    pub fn decode(input: &mut Input<'_>) -> Option<Self> {
+        let count = input.uvarint()?;
+        let mut set = RunSet::new();
+        let mut at = 0_u64;
+        for _ in 0..count {
+            let start = at.checked_add(input.uvarint()?)?;
+            let end = start.checked_add(input.uvarint()?)?;
+            let touches = start == at && !set.is_empty();
+            if end <= start || end > OFFSET_MAX || touches {
+                return None;
+            }
+            set.insert_range(start..end);
+            at = end;
+        }
+        Some(set)
+    }
+}
+
+impl Many {
+    /// Adds all of `range`; tells how many were new.
+    fn insert_range(&mut self, range: Range<u64>) -> u64 {
         if let Some(added) = self.append(&range) {
             return added;
         }
@@ -117,13 +307,8 @@ impl RunSet {
         Some(added)
     }
 
-    /// Takes one member out; false if it was none.
-    pub fn remove(&mut self, value: u64) -> bool {
-        self.remove_range(value..value + 1) == 1
-    }
-
     /// Takes all of `range` out; tells how many were members.
-    pub fn remove_range(&mut self, range: Range<u64>) -> u64 {
+    fn remove_range(&mut self, range: Range<u64>) -> u64 {
         if range.is_empty() {
             return 0;
         }
@@ -151,7 +336,7 @@ impl RunSet {
     }
 
     /// Takes all members below `bound` out.
-    pub fn remove_below(&mut self, bound: u64) {
+    fn remove_below(&mut self, bound: u64) {
         while let Some(first) = self.runs.first_entry() {
             let (start, end) = (*first.key(), *first.get());
             if start >= bound {
@@ -166,7 +351,7 @@ impl RunSet {
     }
 
     /// If the first run starts at `value`, takes the run out and tells its end.
-    pub fn take_run_from(&mut self, value: u64) -> Option<u64> {
+    fn take_run_from(&mut self, value: u64) -> Option<u64> {
         let first = self.runs.first_entry()?;
         if *first.key() != value {
             return None;
@@ -175,71 +360,25 @@ impl RunSet {
         self.len -= end - value;
         Some(end)
     }
+}
 
-    /// The lowest value from `from` on that is no member.
-    pub fn next_absent(&self, from: u64) -> u64 {
-        self.run_at(from).map_or(from, |run| run.end)
+impl Default for RunSet {
+    fn default() -> Self {
+        Self::new()
     }
+}
 
-    /// The highest value below `before` that is no member.
-    pub fn prev_absent(&self, before: u64) -> Option<u64> {
-        let candidate = before.checked_sub(1)?;
-        match self.run_at(candidate) {
-            Some(run) => run.start.checked_sub(1),
-            None => Some(candidate),
-        }
+impl PartialEq for RunSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().eq(other.iter())
     }
+}
 
-    /// The runs in rising order.
-    pub fn iter(&self) -> impl Iterator<Item = Range<u64>> + '_ {
-        self.runs.iter().map(|(start, end)| *start..*end)
-    }
+impl Eq for RunSet {}
 
-    /// The parts of the runs that lie in `range`, in rising order.
-    pub fn runs_in(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
-        let first = self.run_at(range.start).map_or(range.start, |run| run.start);
-        let bounds = first..range.end.max(first);
-        self.runs.range(bounds).map(move |(start, end)| (*start).max(range.start)..(*end).min(range.end))
-    }
-
-    /// The stretches of `range` without members, in rising order.
-    pub fn gaps_in(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
-        let mut at = range.start;
-        let end = range.end;
-        self.runs_in(range).chain(std::iter::once(end..end)).filter_map(move |run| {
-            let gap = at..run.start;
-            at = run.end;
-            (!gap.is_empty()).then_some(gap)
-        })
-    }
-
-    /// Appends the set: the number of runs, then for each its distance from the end of the one before, and its length.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        put_uvarint(out, self.runs.len() as u64);
-        let mut at = 0;
-        for run in self.iter() {
-            put_uvarint(out, run.start - at);
-            put_uvarint(out, run.end - run.start);
-            at = run.end;
-        }
-    }
-
-    /// Reads what [`Self::encode`] wrote; `None` if it is not that. Allocates as it reads, never because of the count.
-    pub fn decode(input: &mut Input<'_>) -> Option<Self> {
-        let count = input.uvarint()?;
-        let mut set = RunSet::new();
-        let mut at = 0_u64;
-        for _ in 0..count {
-            let start = at.checked_add(input.uvarint()?)?;
-            let end = start.checked_add(input.uvarint()?)?;
-            let touches = start == at && !set.is_empty();
-            if end <= start || end > OFFSET_MAX || touches {
-                return None;
-            }
-            set.insert_range(start..end);
-            at = end;
-        }
-        Some(set)
+impl fmt::Debug for RunSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
     }
 }
 

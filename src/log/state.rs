@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 
-use super::record::{Header, Record};
+use super::record::{Header, Record, RecordParts};
 
 /// A table of keyed state: the name of an internal topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,6 +18,7 @@ pub const TOPICS: Table = Table("__topics");
 pub const PARTITIONS: Table = Table("__partitions");
 
 const OPERATION_HEADER: &[u8] = b"op";
+static OPERATION_HEADERS: [Header; 1] = [Header { key: Bytes::from_static(OPERATION_HEADER), value: None }];
 
 /// What is written for a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,16 +44,13 @@ pub struct StateRecord {
 
 impl Change {
     /// As a record of the table's topic.
-    pub(crate) fn to_record(&self, key: &Bytes, timestamp_ms: i64) -> Record {
+    pub(crate) fn parts<'r>(&'r self, key: &'r [u8]) -> RecordParts<'r> {
         let (value, headers) = match self {
-            Self::Put(body) => (Some(body.clone()), Vec::new()),
-            Self::Operation(body) => {
-                let header = Header { key: Bytes::from_static(OPERATION_HEADER), value: None };
-                (Some(body.clone()), vec![header])
-            }
-            Self::Delete => (None, Vec::new()),
+            Self::Put(body) => (Some(&body[..]), [].as_slice()),
+            Self::Operation(body) => (Some(&body[..]), OPERATION_HEADERS.as_slice()),
+            Self::Delete => (None, [].as_slice()),
         };
-        Record { key: Some(key.clone()), value, headers, timestamp_ms }
+        RecordParts { key: Some(key), value, headers }
     }
 
     /// From a record of the table's topic.

@@ -246,6 +246,8 @@ pub struct LogStats {
     pub disk_room: Room,
     /// Appends refused because the disk was full.
     pub disk_refused: u64,
+    /// How long writers were made to pause because the disk was nearly full, together, in microseconds.
+    pub disk_paused_us: u64,
     /// Writes of the journal.
     pub write: LatencySnapshot,
     /// Syncs of the journal.

@@ -147,8 +147,8 @@ fn a_journal_of_another_version_is_refused() {
     let (bytes, _) = three_entries();
     let mut other = bytes;
     other[8] = 9;
-    let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &other[..24]) as u32;
-    other[24..28].copy_from_slice(&crc.to_le_bytes());
+    let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &other[..32]) as u32;
+    other[32..36].copy_from_slice(&crc.to_le_bytes());
     let (_directory, log) = open_with(&other);
     assert!(matches!(log, Err(OpenError::Version { found: 9, .. })));
 }

@@ -110,6 +110,29 @@ pub enum Partitioner {
     Random,
 }
 
+impl Partitioner {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Key, Self::Given, Self::RoundRobin, Self::Sticky, Self::Random];
+    /// What they are called, for who asks for another.
+    pub const NAMES: &str = "key, given, round-robin, sticky or random";
+
+    /// What it is called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Given => "given",
+            Self::RoundRobin => "round-robin",
+            Self::Sticky => "sticky",
+            Self::Random => "random",
+        }
+    }
+
+    /// The one of a name.
+    pub fn named(name: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|partitioner| partitioner.name().as_bytes() == name)
+    }
+}
+
 /// What a topic was made with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopicSettings {
@@ -211,6 +234,11 @@ impl Topic {
     /// All partitions in order.
     pub fn partitions(&self) -> Vec<Arc<Partition>> {
         self.partitions.read().clone()
+    }
+
+    /// The most that any of its partitions asks for before a record is acknowledged.
+    pub fn durability(&self) -> Durability {
+        self.partitions.read().iter().map(|partition| partition.durability()).max().unwrap_or_default()
     }
 
     /// What it was made or last changed with.

@@ -1,4 +1,5 @@
-//! Who waits is woken, whatever the order of steps: positions in the journal, new records, mailboxes and credit.
+//! Who waits is woken, whatever the order of steps: positions in the journal, new records, mailboxes and credit; and what a taker leaves
+//! behind goes to the next.
 //!
 //! A wake-up that gets lost leaves everybody waiting, which the scheduler reports as a deadlock with the schedule that led there.
 
@@ -124,6 +125,81 @@ fn each_record_is_handed_to_one_taker_and_credit_is_never_passed() {
         takers.into_iter().for_each(|taker| taker.join().expect("no panic"));
         assert_eq!(taken.load(Ordering::Relaxed), RECORDS);
         assert!(office.lock().is_empty());
+    });
+}
+
+/// Only one of two takers is served; it leaves with a record in hand and perhaps others in its mailbox, while more come. The other gets
+/// all that the first was not done with, each once.
+#[test]
+fn the_next_taker_goes_on_where_the_one_before_left() {
+    explore(SCHEDULES, || {
+        const RECORDS: u64 = 3;
+        let office = Arc::new(Mutex::new(Office::new(2, 2, 4)));
+        office.lock().serve_one_at_a_time();
+        let first = thread::spawn({
+            let office = Arc::clone(&office);
+            move || {
+                let desk = office.lock().desk(0);
+                let claims = loop {
+                    let claims = desk.drain();
+                    if !claims.is_empty() {
+                        break claims;
+                    }
+                    block_on(desk.signal.notified());
+                };
+                assert_eq!(claims[0], 0, "it is served first");
+                office.lock().leave(0, &claims);
+            }
+        });
+        let second = thread::spawn({
+            let office = Arc::clone(&office);
+            move || {
+                let desk = office.lock().desk(1);
+                let mut taken: Vec<u64> = Vec::new();
+                while taken.len() < RECORDS as usize {
+                    let claims = desk.drain();
+                    for offset in &claims {
+                        office.lock().settle(1, *offset);
+                    }
+                    taken.extend(&claims);
+                    if claims.is_empty() {
+                        block_on(desk.signal.notified());
+                    }
+                }
+                assert_eq!(taken, [0, 1, 2], "in order, and each once");
+            }
+        });
+        for _ in 0..RECORDS {
+            office.lock().put();
+        }
+        first.join().expect("no panic");
+        second.join().expect("no panic");
+        assert!(office.lock().is_empty());
+    });
+}
+
+/// A queue view goes while its takers wait and records come: each is told, whatever it was doing.
+#[test]
+fn takers_are_told_that_their_queue_view_is_gone() {
+    explore(SCHEDULES, || {
+        let office = Arc::new(Mutex::new(Office::new(2, 1, 2)));
+        let takers: Vec<_> = (0..2)
+            .map(|index| {
+                let office = Arc::clone(&office);
+                thread::spawn(move || {
+                    let desk = office.lock().desk(index);
+                    while !desk.is_cancelled() {
+                        desk.drain();
+                        if !desk.is_cancelled() {
+                            block_on(desk.signal.notified());
+                        }
+                    }
+                })
+            })
+            .collect();
+        office.lock().put();
+        office.lock().close();
+        takers.into_iter().for_each(|taker| taker.join().expect("no panic"));
     });
 }
 

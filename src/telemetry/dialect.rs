@@ -13,6 +13,7 @@ pub struct DialectMetrics(Arc<Handles>);
 
 struct Handles {
     connections: Gauge,
+    connections_blocked: Gauge,
     connections_opened: Counter,
     records_in: Counter,
     bytes_in: Counter,
@@ -29,6 +30,7 @@ impl DialectMetrics {
     pub fn new(_name: &'static str) -> Self {
         Self(Arc::new(Handles {
             connections: Gauge::noop(),
+            connections_blocked: Gauge::noop(),
             connections_opened: Counter::noop(),
             records_in: Counter::noop(),
             bytes_in: Counter::noop(),
@@ -46,6 +48,7 @@ impl DialectMetrics {
         let counter = |name| recorder.register_counter(&key(name), &metadata);
         Self(Arc::new(Handles {
             connections: recorder.register_gauge(&key("trunkline_connections"), &metadata),
+            connections_blocked: recorder.register_gauge(&key("trunkline_connections_blocked"), &metadata),
             connections_opened: counter("trunkline_connections_opened_total"),
             records_in: counter("trunkline_records_in_total"),
             bytes_in: counter("trunkline_record_bytes_in_total"),
@@ -90,6 +93,12 @@ impl DialectMetrics {
         self.0.connections.increment(1.0);
         ConnectionGuard(Arc::clone(&self.0))
     }
+
+    /// Counts a connection as blocked for as long as the guard lives.
+    pub fn connection_blocked(&self) -> BlockedGuard {
+        self.0.connections_blocked.increment(1.0);
+        BlockedGuard(Arc::clone(&self.0))
+    }
 }
 
 impl std::fmt::Debug for DialectMetrics {
@@ -105,5 +114,15 @@ pub struct ConnectionGuard(Arc<Handles>);
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.0.connections.decrement(1.0);
+    }
+}
+
+/// One connection that is not read because the disk is full.
+#[must_use]
+pub struct BlockedGuard(Arc<Handles>);
+
+impl Drop for BlockedGuard {
+    fn drop(&mut self) {
+        self.0.connections_blocked.decrement(1.0);
     }
 }

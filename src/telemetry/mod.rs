@@ -15,7 +15,7 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use parking_lot::RwLock;
 
-pub use dialect::{ConnectionGuard, DialectMetrics};
+pub use dialect::{BlockedGuard, ConnectionGuard, DialectMetrics};
 pub(crate) use logging::parse_level;
 pub use logging::{LogFormat, LogSetupError, init_logging};
 pub use samples::{HistogramSnapshot, Samples};

@@ -46,6 +46,11 @@ impl Samples {
         self.push(name, labels, value);
     }
 
+    /// So many series were not even asked for, because of the cap.
+    pub fn left_out(&mut self, series: u64) {
+        self.dropped += series;
+    }
+
     /// Adds a histogram without labels.
     pub fn histogram(&mut self, name: &'static str, histogram: &HistogramSnapshot) {
         let mut below = 0;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lapin::ExchangeKind;
+use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -101,6 +102,39 @@ async fn records_without_a_key_go_where_the_topic_says() {
         let used: BTreeSet<i32> = partitions.keys().copied().collect();
         assert_eq!(used, expected.collect(), "{partitioner}: {partitions:?}");
     }
+}
+
+/// AMQP has no topics to configure: a queue says how many partitions it is to have, and which of them its messages go to.
+#[tokio::test]
+async fn a_queue_may_be_declared_with_partitions() {
+    let meeting = Meeting::start().await;
+    let topic = unique("declared");
+    let arguments = |count: i32, partitioner: &'static str| {
+        let mut arguments = header("x-partitions", AMQPValue::LongInt(count));
+        arguments.insert("x-partitioner".into(), AMQPValue::LongString(partitioner.into()));
+        arguments
+    };
+    let options = QueueDeclareOptions { durable: true, ..Default::default() };
+    let declare = async |queue: &str, arguments| {
+        // A refusal closes the channel.
+        let channel = meeting.amqp.create_channel().await.expect("a channel");
+        channel.queue_declare(queue.into(), options, arguments).await
+    };
+    declare(&topic, arguments(PARTITIONS, "round-robin")).await.expect("declared");
+    for number in 0..10 {
+        meeting.publish("", &topic, number.to_string().as_bytes(), persistent()).await;
+    }
+    let partitions = by_partition(&receive(&meeting.member(&topic), 10).await);
+    assert_eq!(partitions.keys().copied().collect::<Vec<_>>(), (0..PARTITIONS).collect::<Vec<_>>());
+    declare(&topic, arguments(PARTITIONS, "round-robin")).await.expect("the same again");
+    for (count, partitioner) in [(PARTITIONS + 1, "round-robin"), (PARTITIONS, "key"), (0, "key"), (PARTITIONS, "by-moonlight")] {
+        declare(&topic, arguments(count, partitioner)).await.expect_err("it is another queue, or none");
+    }
+
+    let made_by_kafka = unique("declared");
+    create_topic(&meeting, &made_by_kafka, "sticky").await;
+    declare(&made_by_kafka, arguments(PARTITIONS, "random")).await.expect_err("the topic has another");
+    declare(&made_by_kafka, arguments(PARTITIONS, "sticky")).await.expect("as it is");
 }
 
 #[tokio::test]

@@ -49,12 +49,13 @@ pub fn copy(directory: &Path) -> tempfile::TempDir {
     to
 }
 
-fn copy_into(from: &Path, to: &Path) {
+/// Copies what is in a directory into another, which is made.
+pub fn copy_into(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
-            std::fs::create_dir_all(&target).unwrap();
             copy_into(&entry.path(), &target);
         } else {
             std::fs::copy(entry.path(), target).unwrap();

@@ -1,9 +1,7 @@
-//! What clients of all three dialects write before the tools look at it, and a gateway under load for backups.
+//! What clients of all three dialects write before the tools look at it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
@@ -14,7 +12,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::run::log_in;
+use super::run::copy_into;
 use super::support::{self, Gateway, PATIENCE, within};
 
 pub const TOPIC: &str = "tool-records";
@@ -88,7 +86,7 @@ impl Written {
     }
 }
 
-fn producer(address: &str) -> FutureProducer {
+pub fn producer(address: &str) -> FutureProducer {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", address).set("acks", "all").set("linger.ms", "0");
     config.create().unwrap()
@@ -108,7 +106,7 @@ async fn write_records(gateway: &Gateway) {
     tokio::task::block_in_place(|| consumer.commit(&offsets, CommitMode::Sync)).unwrap();
 }
 
-async fn write_messages(gateway: &Gateway) {
+pub async fn write_messages(gateway: &Gateway) {
     let connection = within("AMQP", Connection::connect(&gateway.amqp(), ConnectionProperties::default())).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
     channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
@@ -129,7 +127,7 @@ async fn write_messages(gateway: &Gateway) {
     connection.close(200, "done".into()).await.unwrap();
 }
 
-async fn write_elements(gateway: &Gateway) {
+pub async fn write_elements(gateway: &Gateway) {
     let client = redis::Client::open(gateway.redis()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     for number in 0..ELEMENTS {
@@ -141,72 +139,13 @@ async fn write_elements(gateway: &Gateway) {
     }
 }
 
-/// A gateway that is written to all the time.
-pub struct Loaded {
-    gateway: Gateway,
-    acknowledged: Arc<AtomicU64>,
-    slowest_us: Arc<AtomicU64>,
-    ending: Arc<AtomicBool>,
-}
-
-impl Loaded {
-    pub async fn start() -> Self {
-        let gateway = Gateway::builder()
-            .set("log.journal_file_bytes", 1 << 20)
-            .set("log.journal_retain_bytes", 4 << 20)
-            .set("log.segment_bytes", 1 << 20)
-            .start();
-        let (acknowledged, slowest_us, ending) = (Arc::default(), Arc::default(), Arc::default());
-        let loaded = Self { gateway, acknowledged, slowest_us, ending };
-        let producer = producer(&loaded.gateway.kafka());
-        let (acknowledged, slowest, ending) =
-            (Arc::clone(&loaded.acknowledged), Arc::clone(&loaded.slowest_us), Arc::clone(&loaded.ending));
-        tokio::spawn(async move {
-            let mut number = 0;
-            while !ending.load(Ordering::Relaxed) {
-                let (value, began) = (value(number), Instant::now());
-                let record = FutureRecord::<(), _>::to(TOPIC).partition(0).payload(&value);
-                producer.send(record, PATIENCE).await.unwrap();
-                number += 1;
-                acknowledged.store(number, Ordering::SeqCst);
-                let took = u64::try_from(began.elapsed().as_micros()).unwrap();
-                slowest.fetch_max(took, Ordering::Relaxed);
-            }
-        });
-        loaded
-    }
-
-    pub fn directory(&self) -> PathBuf {
-        self.gateway.data_dir()
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.gateway.pid()
-    }
-
-    /// How many records are acknowledged once so many more are.
-    pub async fn acknowledged_after(&self, more: u64) -> u64 {
-        let from = self.acknowledged.load(Ordering::SeqCst);
-        let reached = || async {
-            let now = self.acknowledged.load(Ordering::SeqCst);
-            (now >= from + more).then_some(now)
-        };
-        support::eventually("records are acknowledged", reached).await
-    }
-
-    /// The first records are in a backup, and a gateway that starts on it serves them.
-    pub async fn assert_in(&mut self, backup: &Path, count: u64) {
-        let lines = log_in(backup, &["dump", "--topic", TOPIC, "--json"]).assert_code(0).json_lines();
-        assert!(lines.len() as u64 >= count, "{} of {count}", lines.len());
-        for (number, line) in (0..).zip(lines.iter()) {
-            assert_eq!(line["value"], value(number), "record {number}");
-        }
-    }
-
-    /// A backup takes as long as it takes; a writer waits for the disk and for nothing else.
-    pub fn assert_no_stall(&self) {
-        self.ending.store(true, Ordering::Relaxed);
-        let slowest = Duration::from_micros(self.slowest_us.load(Ordering::Relaxed));
-        assert!(slowest < Duration::from_secs(5), "a writer waited for {slowest:?}");
-    }
+/// A gateway that serves a copy of a directory.
+pub fn serve(directory: &Path) -> Gateway {
+    let mut gateway = Gateway::start();
+    gateway.terminate();
+    let own = gateway.data_dir();
+    std::fs::remove_dir_all(&own).unwrap();
+    copy_into(directory, &own);
+    gateway.restart();
+    gateway
 }

@@ -27,9 +27,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let path = args.place.path()?;
     // Being written to is what a backup is made for, so it is not worth a word.
     let inspector = Inspector::open(&path, false).map_err(|error| super::absent(&path, &error))?;
-    let mut reporter = Reporter::new(inspector.total_bytes()?);
+    let mut reporter = Reporter::new("copying", inspector.total_bytes()?);
     let settings = BackupSettings { to: args.to.clone(), link: args.link };
-    let done = inspector.backup(&settings, &mut reporter).map_err(Failure::about("the backup was not made"))?;
+    let done = inspector.backup(&settings, &mut reporter).map_err(Failure::reading("the backup was not made"))?;
     drop(reporter);
     let mut out = std::io::stdout().lock();
     let (to, bytes, files, end) = (args.to.display(), size(done.bytes), done.files, done.end);
@@ -38,13 +38,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return Ok(());
     }
     let copy = Inspector::open(&args.to, false)?;
-    let mut reporter = Reporter::new(done.bytes);
+    let mut reporter = Reporter::new("reading the copy", done.bytes);
     copy.verify(&mut reporter)?;
     match reporter.damages().next() {
         None => unless_closed(writeln!(out, "the copy was read again: nothing is damaged")),
         Some(first) => {
             let what = format!(
-                "the copy is damaged, as the source may be: {} at byte {}: {}; see `trunkline log verify`",
+                "the copy is damaged, as the source may be: {} at byte {}: {}; keep older backups, and see `trunkline log verify` of both",
                 first.path.display(),
                 first.byte,
                 first.what

@@ -1,6 +1,6 @@
 //! `trunkline log dump`: records for people or as JSON lines, and the entries of the journal as they lie there.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use serde_json::{Value, json};
 
@@ -37,11 +37,22 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let (_, inspector) = args.place.inspect()?;
-    // Progress would stand between the lines.
-    let mut reporter = Reporter::new(0);
+    // Progress would stand between the lines of a terminal.
+    let total = if std::io::stdout().is_terminal() { 0 } else { inspector.total_bytes()? };
+    let mut reporter = Reporter::new("reading", total);
     let contents = inspector.survey(&mut reporter)?;
     if let Some(unknown) = args.topic.iter().find(|name| !contents.topics.contains_key(*name)) {
         return Err(Failure::usage(format_args!("there is no topic {unknown}; `trunkline log ls` shows those there are")));
+    }
+    if let Some(partition) = args.partition
+        && !contents.topics.iter().any(|(name, topic)| {
+            let is_wanted = args.topic.is_empty() || args.topic.contains(name);
+            is_wanted && topic.partitions.len() > partition as usize
+        })
+    {
+        return Err(Failure::usage(format_args!(
+            "no such topic has a partition {partition}; `trunkline log ls` shows those there are"
+        )));
     }
     reporter.warn();
     reporter.findings.clear();

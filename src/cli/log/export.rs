@@ -10,7 +10,8 @@ use bytes::Bytes;
 use super::super::complain;
 use super::columns::size;
 use super::line::{RecordLine, text};
-use super::portable::{Declaration, Form, Piece, Total, begin, put};
+use super::outcomes::{Outcomes, Undone};
+use super::portable::{Declaration, Form, Piece, PlacedBatch, Total, begin, put};
 use super::reporter::Reporter;
 use super::{EXIT_DAMAGED, Failure, Place, places, topic_name};
 use crate::delivery::KeptState;
@@ -33,11 +34,25 @@ pub(super) struct Args {
     /// Leave out what the queue of the topic's own name is done with
     #[arg(long)]
     unsettled: bool,
+    /// What of transactions to write
+    #[arg(long, value_enum, default_value = "read-committed", alias = "isolation-level")]
+    isolation: Isolation,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Isolation {
+    /// Only records that were committed, and those of no transaction
+    #[value(alias = "read_committed")]
+    ReadCommitted,
+    /// All, with a mark where a transaction was aborted or has no outcome; `import` leaves those out
+    #[value(alias = "read_uncommitted")]
+    ReadUncommitted,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let (_, inspector) = args.place.inspect()?;
-    let mut reporter = Reporter::new(inspector.total_bytes()?);
+    // Outcomes come behind what they decide on, so everything is read twice.
+    let mut reporter = Reporter::new("reading twice", inspector.total_bytes()? * 2);
     let contents = inspector.survey(&mut reporter)?;
     if let Some(unknown) = args.topic.iter().find(|name| !contents.topics.contains_key(*name)) {
         return Err(Failure::usage(format_args!("there is no topic {unknown}; `trunkline log ls` shows those there are")));
@@ -45,19 +60,31 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let selection = Selection { topics: args.topic.clone(), partition: None, from: 0, to: u64::MAX };
     let kept = std::mem::take(&mut reporter.kept);
     let mut output = Output::open(&args.to)?;
-    let mut export = Export { args, kept: &kept, declared: HashMap::new(), records: 0 };
+    let damages = reporter.damages().count();
+    let mut outcomes = Outcomes::default();
+    inspector
+        .records(&contents, &selection, &mut reporter, &mut |found| {
+            outcomes.note(&found, &found.batch.header().map_err(io::Error::other)?);
+            Ok(())
+        })
+        .map_err(Failure::reading("there is no export, because not everything can be read"))?;
+    let mut export = Export { args, kept: &kept, outcomes: &outcomes, declared: HashMap::new(), records: 0, undone: 0 };
     let written = export.declare(&contents, &mut output.out).and_then(|()| {
         inspector.records(&contents, &selection, &mut reporter, &mut |found| export.batch(&found, &mut output.out))?;
         put(&mut output.out, args.format, Piece::End(Total { records: export.records }))
     });
     if let Err(error) = written.and_then(|()| output.finish(&args.to)) {
-        return Err(Failure::new(format_args!("the export is not whole: {error}")));
+        return Err(Failure::reading("there is no export, because not everything can be read")(error));
     }
     complain(&format_args!("{} records, topics: {}", export.records, export.declared.len()));
-    match reporter.damages().count() {
+    if export.undone > 0 {
+        let (undone, what) = (export.undone, args.isolation.what());
+        complain(&format_args!("{undone} records of transactions that were aborted or have no outcome are {what}"));
+    }
+    match damages {
         0 => Ok(()),
         damages => {
-            let what = format!("passed over: {}; see `trunkline log verify`", places(damages));
+            let what = format!("passed over: {}; see `trunkline log verify` for what is missing", places(damages));
             Err(Failure { what, code: EXIT_DAMAGED })
         }
     }
@@ -66,9 +93,21 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 struct Export<'a> {
     args: &'a Args,
     kept: &'a KeptState,
+    outcomes: &'a Outcomes,
     /// The numbers of the declarations.
     declared: HashMap<TopicName, u32>,
     records: u64,
+    /// Records that do not count, written or not.
+    undone: u64,
+}
+
+impl Isolation {
+    fn what(self) -> &'static str {
+        match self {
+            Self::ReadCommitted => "left out (see --isolation)",
+            Self::ReadUncommitted => "among them, and marked",
+        }
+    }
 }
 
 impl Export<'_> {
@@ -92,13 +131,20 @@ impl Export<'_> {
         if header.is_control() {
             return Ok(());
         }
+        let undone = self.outcomes.of(found, &header);
+        if undone.is_some() {
+            self.undone += u64::from(header.record_count.unsigned_abs());
+            if self.args.isolation == Isolation::ReadCommitted {
+                return Ok(());
+            }
+        }
         let needs = if self.args.unsettled { self.kept.needs(found.topic, found.partition) } else { None };
         let wants = |offset: u64| offset >= found.log_start && needs.as_ref().is_none_or(|needs| needs.any(offset, offset + 1));
         if self.args.format == Form::Batches && needs.is_none() && found.batch.base_offset >= found.log_start {
             self.records += u64::from(header.record_count.unsigned_abs());
             let mut bytes = bytes::BytesMut::with_capacity(found.batch.len());
             found.batch.put_into(&mut bytes);
-            return self.put_batch(found, found.batch.base_offset, bytes.freeze(), out);
+            return self.put_batch(found, found.batch.base_offset, bytes.freeze(), undone, out);
         }
         let (mut run, mut run_at) = (BatchBuilder::new(), 0);
         for record in found.batch.records(&Limits::STORED).map_err(io::Error::other)? {
@@ -110,24 +156,32 @@ impl Export<'_> {
             match self.args.format {
                 Form::Jsonl => {
                     let line = RecordLine::new(found.topic.as_bytes(), found.partition, offset, &record);
-                    put(out, Form::Jsonl, Piece::Record(line))?;
+                    put(out, Form::Jsonl, Piece::Record(RecordLine { transaction: undone, ..line }))?;
                 }
                 Form::Batches => {
                     if offset != run_at + run.len() as u64 {
-                        self.put_batch(found, run_at, std::mem::take(&mut run).finish(), out)?;
+                        self.put_batch(found, run_at, std::mem::take(&mut run).finish(), undone, out)?;
                         run_at = offset;
                     }
                     run.push(&record);
                 }
             }
         }
-        self.put_batch(found, run_at, run.finish(), out)
+        self.put_batch(found, run_at, run.finish(), undone, out)
     }
 
-    fn put_batch(&self, found: &Found<'_>, base_offset: u64, batch: Bytes, out: &mut dyn Write) -> io::Result<()> {
+    fn put_batch(
+        &self,
+        found: &Found<'_>,
+        base_offset: u64,
+        bytes: Bytes,
+        undone: Option<Undone>,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
         match self.declared.get(found.topic) {
-            Some(number) if !batch.is_empty() => {
-                put(out, Form::Batches, Piece::Batch(*number, found.partition, base_offset, batch))
+            Some(topic) if !bytes.is_empty() => {
+                let batch = PlacedBatch { topic: *topic, partition: found.partition, base_offset, bytes, undone };
+                put(out, Form::Batches, Piece::Batch(batch))
             }
             _ => Ok(()),
         }

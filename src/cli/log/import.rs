@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::super::complain;
 use super::line::{RecordLine, bytes as bytes_of};
 use super::meter::Meter;
-use super::portable::{Declaration, Piece, Reader};
+use super::portable::{Declaration, Piece, PlacedBatch, Reader};
 use super::{Failure, Place, unless_closed};
 use crate::delivery::group::{GroupSettings, Groups};
 use crate::delivery::{Delivery, Kind, Target, Unit};
@@ -49,15 +50,24 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let settings = LogSettings { directory: held.path().to_owned(), ..LogSettings::default() };
     let delivery = Delivery::open(settings).map_err(Failure::new)?;
     let groups = Groups::open(delivery.clone(), GroupSettings::default()).map_err(Failure::new)?;
-    let mut import =
-        Import { delivery: &delivery, keep_offsets: args.keep_offsets, topics: Vec::new(), known: HashMap::new(), records: 0 };
-    let done = import.all(&mut reader, &mut Meter::new(total));
-    let (records, topics) = (import.records, import.known.len());
+    let mut import = Import {
+        delivery: &delivery,
+        keep_offsets: args.keep_offsets,
+        topics: Vec::new(),
+        known: HashMap::new(),
+        records: 0,
+        undone: 0,
+    };
+    let done = import.all(&mut reader, &mut Meter::new("importing", total));
+    let (records, topics, undone) = (import.records, import.known.len(), import.undone);
     drop(groups);
     delivery.close().map_err(Failure::new)?;
     if let Err(reason) = done {
         let what = format!("{}: {reason}; {records} records before it are imported", args.from.display());
         return Err(Failure::new(what));
+    }
+    if undone > 0 {
+        complain(&format_args!("{undone} lines or batches are left out: their transactions were aborted or have no outcome"));
     }
     unless_closed(writeln!(io::stdout(), "{records} records, topics: {topics}"))
 }
@@ -78,6 +88,8 @@ struct Import<'a> {
     topics: Vec<Arc<Topic>>,
     known: HashMap<TopicName, Arc<Topic>>,
     records: u64,
+    /// Lines and batches whose transaction was not committed.
+    undone: u64,
 }
 
 impl Import<'_> {
@@ -110,10 +122,14 @@ impl Import<'_> {
     fn piece(&mut self, unit: &mut Unit<'_>, piece: Piece, ended: &mut bool) -> Result<u64, String> {
         match piece {
             Piece::Declare(declaration) => self.declare(unit, &declaration).map(|()| 0),
+            Piece::Record(RecordLine { transaction: Some(_), .. }) | Piece::Batch(PlacedBatch { undone: Some(_), .. }) => {
+                self.undone += 1;
+                Ok(0)
+            }
             Piece::Record(line) => self.record(unit, &line).map(|()| 1),
-            Piece::Batch(topic, partition, base_offset, batch) => {
-                let topic = self.topics.get(topic as usize).cloned().ok_or("a batch of a topic that was not declared")?;
-                self.batch(unit, &topic, partition, base_offset, &batch)
+            Piece::Batch(placed) => {
+                let topic = self.topics.get(placed.topic as usize).cloned().ok_or("a batch of a topic that was not declared")?;
+                self.batch(unit, &topic, placed.partition, placed.base_offset, &placed.bytes)
             }
             Piece::End(_) => {
                 *ended = true;

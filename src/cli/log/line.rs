@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::outcomes::Undone;
 use crate::log::record::{Header, Record};
 
 /// A record and its place.
@@ -27,6 +28,9 @@ pub(super) struct RecordLine {
     /// Name and value, in order; names may repeat.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) headers: Vec<(Value, Value)>,
+    /// Why it does not count, if it does not: it is not imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) transaction: Option<Undone>,
 }
 
 impl RecordLine {
@@ -40,6 +44,7 @@ impl RecordLine {
             key: optional(&record.key),
             value: optional(&record.value),
             headers: record.headers.iter().map(|header| (text(&header.key), optional(&header.value))).collect(),
+            transaction: None,
         }
     }
 

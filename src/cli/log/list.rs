@@ -28,7 +28,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let (path, inspector) = args.place.inspect()?;
-    let mut reporter = Reporter::new(inspector.total_bytes()?);
+    let mut reporter = Reporter::new("reading", inspector.total_bytes()?);
     let contents = inspector.survey(&mut reporter)?;
     let listing = Listing { args, contents: &contents, reporter: &reporter };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());

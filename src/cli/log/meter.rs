@@ -1,4 +1,5 @@
-//! How far long work has come: bytes done, rate and time left, on standard error while that is a terminal.
+//! How far long work has come: bytes done, rate and time left, on standard error. On a terminal a line that changes; elsewhere, as in
+//! the log of a service, a line now and then.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -6,38 +7,44 @@ use std::time::{Duration, Instant};
 use super::columns::size;
 
 const SHOWN_EVERY: Duration = Duration::from_millis(200);
+const LOGGED_EVERY: Duration = Duration::from_secs(30);
 
 /// Counts bytes and shows them.
 #[derive(Debug)]
 pub(super) struct Meter {
+    /// What is being done, as a verb in its -ing form.
+    what: &'static str,
     total: u64,
     done: u64,
     began: Instant,
     shown: Option<Instant>,
-    is_shown: bool,
+    is_terminal: bool,
 }
 
 impl Meter {
-    /// For work on about this many bytes.
-    pub(super) fn new(total: u64) -> Self {
-        let is_shown = std::io::stderr().is_terminal();
-        Self { total, done: 0, began: Instant::now(), shown: None, is_shown }
+    /// For work on about this many bytes; 0: nobody knows.
+    pub(super) fn new(what: &'static str, total: u64) -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        Self { what, total, done: 0, began: Instant::now(), shown: None, is_terminal }
     }
 
     /// More bytes are done.
     pub(super) fn add(&mut self, bytes: u64) {
         self.done += bytes;
-        if self.is_shown && self.shown.map_or(self.began, |shown| shown).elapsed() >= SHOWN_EVERY {
+        let every = if self.is_terminal { SHOWN_EVERY } else { LOGGED_EVERY };
+        if self.shown.unwrap_or(self.began).elapsed() >= every {
             self.shown = Some(Instant::now());
+            let (before, after) = if self.is_terminal { ("\r\x1b[K", "") } else { ("trunkline: ", "\n") };
+            let said = text(self.done, self.total, self.began.elapsed());
             let mut out = std::io::stderr().lock();
-            let _ = write!(out, "\r\x1b[K{}", text(self.done, self.total, self.began.elapsed())).and_then(|()| out.flush());
+            let _ = write!(out, "{before}{}: {said}{after}", self.what).and_then(|()| out.flush());
         }
     }
 }
 
 impl Drop for Meter {
     fn drop(&mut self) {
-        if self.shown.is_some() {
+        if self.shown.is_some() && self.is_terminal {
             let _ = write!(std::io::stderr().lock(), "\r\x1b[K");
         }
     }

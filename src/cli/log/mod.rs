@@ -11,6 +11,7 @@ mod import;
 mod line;
 mod list;
 mod meter;
+mod outcomes;
 mod portable;
 mod reporter;
 mod verify;
@@ -101,6 +102,17 @@ impl Failure {
         Self { what: what.to_string(), code: EXIT_USAGE }
     }
 
+    /// A failure to read with what came of it, and the way out where it is damage.
+    fn reading(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |error| match error.kind() {
+            std::io::ErrorKind::InvalidData => {
+                let way = "`trunkline log repair` takes out what is damaged; keep a copy of the directory before it does";
+                Self { what: format!("{what}: {error}; {way}"), code: EXIT_DAMAGED }
+            }
+            _ => Self::new(format_args!("{what}: {error}")),
+        }
+    }
+
     /// An error with what it was about.
     fn about<E: Display>(what: impl Display) -> impl FnOnce(E) -> Self {
         move |error| Self::new(format_args!("{what}: {error}"))
@@ -109,7 +121,8 @@ impl Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::new(error)
+        let code = if error.kind() == std::io::ErrorKind::InvalidData { EXIT_DAMAGED } else { 1 };
+        Self { what: error.to_string(), code }
     }
 }
 
@@ -145,7 +158,12 @@ impl Place {
 }
 
 fn absent(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::usage(format_args!("{error}; name the data directory with --data-dir ({} was looked at)", path.display()))
+    let below = path.join("data");
+    let hint = match Inspector::open(&below, false) {
+        Ok(_) => format!("; {} does: name it with --data-dir", below.display()),
+        Err(_) => "; name the data directory with --data-dir".to_owned(),
+    };
+    Failure::usage(format_args!("{error}{hint}"))
 }
 
 pub(super) fn run(args: LogArgs) -> ExitCode {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::line::RecordLine;
+use super::outcomes::Undone;
 use crate::log::TopicSettings;
 
 const MAGIC: &[u8; 8] = b"TRUNKEXP";
@@ -22,6 +23,9 @@ const LINE_BYTES_MAX: u64 = 1 << 30;
 const DECLARE: u8 = 1;
 const BATCH: u8 = 2;
 const END: u8 = 3;
+/// Batches whose transaction was aborted, or has no outcome.
+const ABORTED: u8 = 4;
+const OPEN: u8 = 5;
 
 /// How an export is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -53,9 +57,20 @@ pub(super) struct Total {
 pub(super) enum Piece {
     Declare(Declaration),
     Record(RecordLine),
-    /// The number of the topic's declaration, partition, base offset, batch.
-    Batch(u32, u32, u64, Bytes),
+    Batch(PlacedBatch),
     End(Total),
+}
+
+/// A record batch as it was stored.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct PlacedBatch {
+    /// The number of the topic's declaration.
+    pub(super) topic: u32,
+    pub(super) partition: u32,
+    pub(super) base_offset: u64,
+    pub(super) bytes: Bytes,
+    /// Why its records do not count, if they do not.
+    pub(super) undone: Option<Undone>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,12 +112,16 @@ pub(super) fn put(out: &mut dyn Write, form: Form, piece: Piece) -> io::Result<(
                     payload.put_u8(DECLARE);
                     payload.put_slice(&serde_json::to_vec(&declare)?);
                 }
-                Piece::Batch(topic, partition, base_offset, batch) => {
-                    payload.put_u8(BATCH);
-                    payload.put_u32(topic);
-                    payload.put_u32(partition);
-                    payload.put_u64(base_offset);
-                    payload.put_slice(&batch);
+                Piece::Batch(batch) => {
+                    payload.put_u8(match batch.undone {
+                        None => BATCH,
+                        Some(Undone::Aborted) => ABORTED,
+                        Some(Undone::Open) => OPEN,
+                    });
+                    payload.put_u32(batch.topic);
+                    payload.put_u32(batch.partition);
+                    payload.put_u64(batch.base_offset);
+                    payload.put_slice(&batch.bytes);
                 }
                 Piece::End(end) => {
                     payload.put_u8(END);
@@ -206,9 +225,14 @@ impl<R: BufRead> Reader<R> {
                 serde_json::from_slice(&payload).map(|declare| Some(Piece::Declare(declare))).map_err(|error| error.to_string())
             }
             END => serde_json::from_slice(&payload).map(|end| Some(Piece::End(end))).map_err(|error| error.to_string()),
-            BATCH if payload.len() > 16 => {
+            kind @ (BATCH | ABORTED | OPEN) if payload.len() > 16 => {
                 let (topic, partition, base_offset) = (payload.get_u32(), payload.get_u32(), payload.get_u64());
-                Ok(Some(Piece::Batch(topic, partition, base_offset, payload)))
+                let undone = match kind {
+                    ABORTED => Some(Undone::Aborted),
+                    OPEN => Some(Undone::Open),
+                    _ => None,
+                };
+                Ok(Some(Piece::Batch(PlacedBatch { topic, partition, base_offset, bytes: payload, undone })))
             }
             kind => Err(format!("a block of the unknown kind {kind}")),
         }
@@ -220,14 +244,21 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn batch(undone: Option<Undone>) -> PlacedBatch {
+        PlacedBatch { topic: 0, partition: 1, base_offset: 77, bytes: Bytes::from_static(b"a batch"), undone }
+    }
+
     fn pieces(form: Form) -> Vec<Piece> {
         let declaration = Declaration { topic: json!("t"), partitions: 2, settings: TopicSettings::default() };
         let record: RecordLine = serde_json::from_value(json!({ "topic": "t", "value": "v" })).expect("a record");
         let middle = match form {
             Form::Jsonl => Piece::Record(record),
-            Form::Batches => Piece::Batch(0, 1, 77, Bytes::from_static(b"a batch")),
+            Form::Batches => Piece::Batch(batch(None)),
         };
-        vec![Piece::Declare(declaration), middle, Piece::End(Total { records: 1 })]
+        let undone = [Undone::Aborted, Undone::Open].into_iter().filter(|_| form == Form::Batches);
+        let undone = undone.map(|undone| Piece::Batch(batch(Some(undone))));
+        let ends = [Piece::End(Total { records: 1 })];
+        [Piece::Declare(declaration), middle].into_iter().chain(undone).chain(ends).collect()
     }
 
     fn written(form: Form) -> Vec<u8> {

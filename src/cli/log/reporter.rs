@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::super::complain;
 use super::meter::Meter;
+use super::places;
 use crate::delivery::KeptState;
 use crate::dialect::amqp;
 use crate::log::Change;
@@ -23,9 +24,9 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    /// For work on about this many bytes.
-    pub(super) fn new(total: u64) -> Self {
-        Self { kept: KeptState::default(), findings: Vec::new(), further: 0, meter: Meter::new(total) }
+    /// For work (a verb in its -ing form) on about this many bytes.
+    pub(super) fn new(what: &'static str, total: u64) -> Self {
+        Self { kept: KeptState::default(), findings: Vec::new(), further: 0, meter: Meter::new(what, total) }
     }
 
     pub(super) fn damages(&self) -> impl Iterator<Item = &Finding> {
@@ -37,10 +38,11 @@ impl Reporter {
         let damages = self.damages().count();
         if let Some(first) = self.damages().next() {
             complain(&format_args!(
-                "{} at byte {}: {}; {damages} such places in all: see `trunkline log verify`",
+                "what is shown is not all: {} at byte {}: {}; {} in all: see `trunkline log verify`",
                 first.path.display(),
                 first.byte,
-                first.what
+                first.what,
+                places(damages)
             ));
         }
     }

@@ -35,7 +35,7 @@ pub(super) struct RepairArgs {
 pub(super) fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     let (path, inspector) = args.place.inspect()?;
     let bytes = inspector.total_bytes()?;
-    let mut reporter = Reporter::new(bytes);
+    let mut reporter = Reporter::new("reading", bytes);
     let contents = inspector.verify(&mut reporter)?;
     let mut out = std::io::stdout().lock();
     for finding in &reporter.findings {
@@ -54,10 +54,10 @@ fn verdict(reporter: &Reporter) -> Result<(), Failure> {
     }
     let repairable = reporter.findings.iter().filter(|finding| finding.is_repairable()).count();
     let more = if further > 0 { format!(" and {further} further findings") } else { String::new() };
-    let way = if repairable > 0 {
-        format!("; `trunkline log repair` knows what to do about {repairable} of them")
-    } else {
-        String::new()
+    let way = match repairable {
+        0 => "; the way out of each is above".to_owned(),
+        some if some == damages && further == 0 => "; `trunkline log repair` shows how to take it out".to_owned(),
+        some => format!("; `trunkline log repair` knows what to do about {some} of them"),
     };
     Err(Failure { what: format!("{}{more}{way}", places(damages)), code: EXIT_DAMAGED })
 }
@@ -98,7 +98,10 @@ pub(super) fn repair(args: &RepairArgs) -> Result<(), Failure> {
     if repairable.is_empty() {
         return match others.len() {
             0 => unless_closed(writeln!(out, "nothing is damaged")),
-            more => Err(Failure { what: format!("nothing can be done here about {}", places(more)), code: EXIT_DAMAGED }),
+            more => {
+                let what = format!("nothing can be done here about {}: the way out of each is above", places(more));
+                Err(Failure { what, code: EXIT_DAMAGED })
+            }
         };
     }
     if !args.apply {
@@ -122,7 +125,7 @@ pub(super) fn repair(args: &RepairArgs) -> Result<(), Failure> {
 }
 
 fn look(inspector: &Inspector) -> Result<Reporter, Failure> {
-    let mut reporter = Reporter::new(inspector.total_bytes()?);
+    let mut reporter = Reporter::new("reading", inspector.total_bytes()?);
     inspector.verify(&mut reporter)?;
     Ok(reporter)
 }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proptest::prelude::{ProptestConfig, any, prop, prop_oneof, proptest};
 use proptest::strategy::Strategy as PropStrategy;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 
 use super::*;
 
@@ -200,6 +202,47 @@ impl World {
         }
         assert!(self.asked.is_empty(), "a request was never answered");
         assert!(self.group.is_idle(), "a group without living members empties");
+    }
+}
+
+/// A million in groups that each live for a while; what a seed leads to is the same again.
+const STEPS: usize = 1_000_000;
+const STEPS_OF_A_GROUP: usize = 1_000;
+
+/// The same acts as [`act`], as often.
+fn random_act(random: &mut StdRng) -> Act {
+    let who = random.random_range(0..6);
+    match random.random_range(0..20) {
+        0..6 => {
+            Act::Join { who, id_first: random.random(), wrong_kind: random.random_bool(0.05), changed: random.random_bool(0.2) }
+        }
+        6..12 => Act::Sync { who, stale: random.random_bool(0.1) },
+        12..15 => Act::Heartbeat { who },
+        15 => Act::Leave { who },
+        16 => Act::Forget { who },
+        _ => Act::Wait {
+            ms: match random.random_range(0..3) {
+                0 => random.random_range(0..20),
+                1 => random.random_range(100..5_000),
+                _ => random.random_range(5_000..40_000),
+            },
+        },
+    }
+}
+
+#[test]
+#[allow(clippy::print_stdout)]
+fn a_million_steps_leave_every_group_whole() {
+    let given = std::env::var("TRUNKLINE_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(rand::random::<u64>);
+    println!("TRUNKLINE_SEED={seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    for _ in 0..STEPS / STEPS_OF_A_GROUP {
+        let mut world = World::new();
+        for _ in 0..STEPS_OF_A_GROUP {
+            world.act(&random_act(&mut random));
+        }
+        world.run_out();
     }
 }
 

@@ -25,11 +25,18 @@ pub(super) struct Due {
     runs: BTreeMap<(u32, u64), (u64, i64)>,
     /// Time, partition and first offset of every run.
     order: BTreeSet<(i64, u32, u64)>,
+    /// Offsets of all runs.
+    len: u64,
 }
 
 impl Due {
     pub fn is_empty(&self) -> bool {
         self.runs.is_empty()
+    }
+
+    /// Offsets that have a time.
+    pub fn len(&self) -> u64 {
+        self.len
     }
 
     /// The first time.
@@ -137,6 +144,7 @@ impl Due {
 
     fn put(&mut self, partition: u32, range: Range<u64>, time_ms: i64) {
         if !range.is_empty() {
+            self.len += range.end - range.start;
             self.runs.insert((partition, range.start), (range.end, time_ms));
             self.order.insert((time_ms, partition, range.start));
         }
@@ -144,6 +152,7 @@ impl Due {
 
     fn take(&mut self, partition: u32, first: u64) -> Option<(u64, i64)> {
         let (end, time_ms) = self.runs.remove(&(partition, first))?;
+        self.len -= end - first;
         self.order.remove(&(time_ms, partition, first));
         Some((end, time_ms))
     }

@@ -62,7 +62,13 @@ impl Lane {
 
     /// Ready records.
     pub fn ready(&self, class: Class) -> u64 {
-        (self.end - self.cursor) - self.passed_over(class).len() + self.placed(class).map(Placed::count).sum::<u64>()
+        (self.end - self.cursor) - self.passed_over(class).len() + self.placed_count(class)
+    }
+
+    /// How many records stand at an explicit place, as far as this class sees them.
+    pub fn placed_count(&self, class: Class) -> u64 {
+        let [plain, broadcast] = &self.placed;
+        plain.count() + if class == Class::All { broadcast.count() } else { 0 }
     }
 
     /// What stands at an explicit place, as far as this class sees it.

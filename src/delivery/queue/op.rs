@@ -244,6 +244,13 @@ impl StateOps {
         self.ops.clear();
     }
 
+    /// Takes the memory of others that are empty, if it has none itself.
+    pub fn use_memory(&mut self, of: &mut Self) {
+        if self.ops.capacity() == 0 && of.ops.is_empty() {
+            std::mem::swap(self, of);
+        }
+    }
+
     /// The operations in their order.
     pub fn iter(&self) -> impl Iterator<Item = &StateOp> {
         self.ops.iter()

@@ -517,7 +517,7 @@ impl QueueState {
 }
 
 fn placed_count(lane: &Lane) -> u64 {
-    lane.placed(Class::All).map(super::placed::Placed::count).sum()
+    lane.placed_count(Class::All)
 }
 
 /// What the taker is told, and what is remembered, of a record that was just detached.

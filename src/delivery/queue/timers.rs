@@ -80,7 +80,7 @@ impl QueueState {
 
     /// Records that wait for their time.
     pub fn waiting(&self) -> u64 {
-        self.timers.as_ref().map_or(0, |timers| timers.waiting.iter().map(|(_, run, _)| run.end - run.start).sum())
+        self.timers.as_ref().map_or(0, |timers| timers.waiting.len())
     }
 
     /// Records `first..first + count` expire at a time, if they are not done by then.

@@ -12,7 +12,7 @@ use crate::delivery::partitioner::{Placing, partition_of};
 use crate::delivery::queue::{Class, End, Kind, Taken};
 use crate::delivery::taker::Position;
 use crate::delivery::transaction::{Producer, TransactionError};
-use crate::log::record::{BatchBuilder, BatchError, BatchHeader, Record, RecordCursor, ValidBatch};
+use crate::log::record::{BatchError, BatchHeader, Record, RecordCursor, ValidBatch};
 use crate::log::{Bound, Entry, Log, Partition, Placement, SequenceError, Topic, TopicName, Verdict, Write};
 
 /// A batch is closed at this size, so that reading one record of it stays cheap, in bytes.
@@ -82,7 +82,7 @@ impl Unit<'_> {
         let offsets: SmallVec<[u64; 1]> = partitions.iter().map(|partition| partition.reserve(1)).collect();
         let open = self.open.get_or_insert_with(|| Open {
             targets: placements(&partitions, &offsets),
-            builder: BatchBuilder::new(),
+            builder: self.entry.begin_batch(),
             kind,
             max_timestamp_ms: record.timestamp_ms,
         });
@@ -199,10 +199,11 @@ impl Unit<'_> {
     pub(super) fn close_batch(&mut self) {
         let Some(open) = self.open.take() else { return };
         let span = u32::try_from(open.builder.len()).unwrap_or(u32::MAX);
+        let batch = self.entry.end_batch(open.builder);
         self.entry.add(Write {
             targets: open.targets,
             span,
-            batch: open.builder.finish(),
+            batch,
             max_timestamp_ms: open.max_timestamp_ms,
             is_broadcast: open.kind == Kind::Broadcast,
         });

@@ -26,7 +26,7 @@ pub use cohorts::Asker;
 
 use aging::Dead;
 
-use super::queue::Kind;
+use super::queue::{Kind, StateOps};
 use super::series::{Stamp, Waiter};
 use super::tail::Heard;
 use super::taker::{Claim, Mailbox};
@@ -64,9 +64,11 @@ pub struct Unit<'a> {
     stirred: SmallVec<[TopicName; 4]>,
     /// Queue views with changes to write.
     changed: SmallVec<[TopicName; 4]>,
-    claims: Vec<(Arc<Mailbox>, Claim, IsPop)>,
-    /// What listeners get; live: without waiting for this unit.
-    heard: Vec<(Heard, IsLive)>,
+    claims: Vec<Given>,
+    /// What listeners get.
+    heard: Vec<Told>,
+    /// Operations of one view, encoded.
+    encoded: Vec<u8>,
     /// The batch that was read last, and its partition: neighbours cost one step each.
     reading: Option<(u32, RecordCursor)>,
     /// The stamp of the record that is being appended, if it has one.
@@ -82,25 +84,42 @@ pub struct Unit<'a> {
     done: bool,
 }
 
-/// Whether a claim was accepted in this unit, so that it waits for the unit itself.
-type IsPop = bool;
-/// Whether a record is announced and not written.
-type IsLive = bool;
+/// A claim, whose it is, and whether it was accepted in this unit, so that it waits for the unit itself.
+type Given = (Arc<Mailbox>, Claim, bool);
+/// What listeners get, and whether it is live: announced without being written, so that it waits for nothing.
+type Told = (Heard, bool);
+
+/// The memory of the last unit, for the next: empty, and as large as it had to be.
+#[derive(Default)]
+pub(super) struct Memory {
+    entry: Entry,
+    states: Vec<StateRecord>,
+    claims: Vec<Given>,
+    heard: Vec<Told>,
+    encoded: Vec<u8>,
+    ops: StateOps,
+}
+
+/// Of each kind so many are kept memory for, and so many bytes.
+const KEPT: usize = 4096;
 
 impl<'a> Unit<'a> {
-    pub(super) fn new(log: &'a Log, views: MutexGuard<'a, Views>) -> Self {
+    pub(super) fn new(log: &'a Log, mut views: MutexGuard<'a, Views>) -> Self {
+        let Memory { entry, states, claims, heard, encoded, ops } = std::mem::take(&mut views.memory);
+        views.memory.ops = ops;
         Self {
             log,
             views,
             _turn: log.turn(),
             now_ms: now_ms(),
-            entry: Entry::default(),
+            entry,
             open: None,
-            states: Vec::new(),
+            states,
             stirred: SmallVec::new(),
             changed: SmallVec::new(),
-            claims: Vec::new(),
-            heard: Vec::new(),
+            claims,
+            heard,
+            encoded,
             reading: None,
             stamp: None,
             changed_series: SmallVec::new(),
@@ -145,6 +164,7 @@ impl<'a> Unit<'a> {
             let log = self.log;
             self.entry.add_state(&self.states, |table| log.open_table(table).ok(), self.now_ms);
         }
+        self.entry.set_time(self.now_ms);
         // A failure poisons the log: nobody is answered any more, so nothing that was changed here can be told.
         let barrier = self.log.append(&self.entry).unwrap_or(Barrier::NEVER);
         for name in &self.changed {
@@ -154,7 +174,26 @@ impl<'a> Unit<'a> {
             self.views.set_alarm(name);
         }
         self.hand_out(barrier);
+        self.keep_memory();
         barrier
+    }
+
+    /// The next unit need not ask for the memory of this one.
+    fn keep_memory(&mut self) {
+        self.entry.clear();
+        self.states.clear();
+        self.states.shrink_to(KEPT);
+        self.claims.shrink_to(KEPT);
+        self.heard.shrink_to(KEPT);
+        self.encoded.shrink_to(KEPT);
+        self.views.memory = Memory {
+            entry: std::mem::take(&mut self.entry),
+            states: std::mem::take(&mut self.states),
+            claims: std::mem::take(&mut self.claims),
+            heard: std::mem::take(&mut self.heard),
+            encoded: std::mem::take(&mut self.encoded),
+            ops: std::mem::take(&mut self.views.memory.ops),
+        };
     }
 
     fn collect_ops(&mut self) {
@@ -162,25 +201,24 @@ impl<'a> Unit<'a> {
         self.changed.dedup();
         for name in &self.changed {
             let Some(view) = self.views.queues.get_mut(name) else { continue };
-            let ops = std::mem::take(&mut view.ops);
+            let mut ops = std::mem::take(&mut view.ops);
             if view.spec.durable && !ops.is_empty() {
-                let asked = view.topic.partitions().iter().map(|partition| partition.durability()).max();
-                self.entry.require(asked.unwrap_or_default());
-                let mut body = Vec::new();
-                ops.encode(&mut body);
-                let change = Change::Operation(body.into());
+                self.entry.require(view.topic.durability());
+                self.encoded.clear();
+                ops.encode(&mut self.encoded);
+                let change = Change::Operation(self.entry.copy(&self.encoded));
                 self.states.push(StateRecord { table: QUEUES, key: name.to_bytes(), change });
             }
+            ops.clear();
+            self.views.memory.ops = ops;
         }
     }
 
     /// Gives claims and announcements to whom they are for, to go out once they are durable.
     fn hand_out(&mut self, barrier: Barrier) {
+        let mut stable = Stable::default();
         for (mailbox, mut claim, is_pop) in self.claims.drain(..) {
-            claim.barrier = match is_pop {
-                true => barrier,
-                false => claim.partition.barrier_of(claim.position.offset).unwrap_or(barrier),
-            };
+            claim.barrier = if is_pop { barrier } else { stable.barrier_of(&claim, barrier) };
             let barrier = claim.barrier;
             // Who has something in the mailbox already is woken for that, and waits for the rest himself.
             if mailbox.push(claim) {
@@ -208,6 +246,22 @@ impl<'a> Unit<'a> {
     /// views are others.
     fn live_partition(topic: &Topic, index: u32) -> Option<Arc<Partition>> {
         topic.partition(index).filter(|_| !topic.is_deleted())
+    }
+}
+
+/// Up to where a partition was stable when it was looked at: most records that are handed out lie before that, and one after the other.
+#[derive(Default)]
+struct Stable(Option<(Arc<Partition>, u64)>);
+
+impl Stable {
+    /// What must be passed before a claimed record may be seen; `unit`, if it was written in the same unit.
+    fn barrier_of(&mut self, claim: &Claim, unit: Barrier) -> Barrier {
+        let (partition, stable) = match &mut self.0 {
+            Some(of) if Arc::ptr_eq(&of.0, &claim.partition) => of,
+            other => other.insert((Arc::clone(&claim.partition), claim.partition.bounds().stable)),
+        };
+        let offset = claim.position.offset;
+        if offset < *stable { Barrier::NONE } else { partition.barrier_of(offset).unwrap_or(unit) }
     }
 }
 

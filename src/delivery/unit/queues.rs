@@ -7,8 +7,8 @@ use crate::delivery::QUEUES;
 use crate::delivery::death::Reason;
 use crate::delivery::queue::{Class, End, QueueOptions, Taken, time_after};
 use crate::delivery::taker::{Claim, Mailbox, Position, Serve, Taker, TakerId, TakerSpec};
-use crate::delivery::view::{QueueSpec, Start, Turn, View};
-use crate::log::{Barrier, Change, Lsn, StateRecord, Topic, TopicError, TopicName};
+use crate::delivery::view::{QueueSpec, Start, View};
+use crate::log::{Barrier, Change, Lsn, Partition, StateRecord, Topic, TopicError, TopicName};
 
 impl Unit<'_> {
     /// Opens a queue view on a topic unless it is open. Its name is the topic's, or one that [`view_name`] gave.
@@ -133,8 +133,10 @@ impl Unit<'_> {
     /// Takes the record at an end and accepts it.
     pub fn pop(&mut self, name: &TopicName, end: End, class: Class) -> Option<Position> {
         self.age(name, self.now_ms - 1);
-        let view = self.views.queues.get_mut(name)?;
+        let views = &mut *self.views;
+        let view = views.queues.get_mut(name)?;
         let Taken { partition, offset, .. } = view.state.pop(end, class)?;
+        view.ops.use_memory(&mut views.memory.ops);
         view.ops.accept(partition, offset);
         view.count_taken(1, self.now_ms);
         view.count_settled(1, self.now_ms);
@@ -152,24 +154,9 @@ impl Unit<'_> {
     /// Takes the record at the head; it is in flight until it is settled.
     pub fn take(&mut self, name: &TopicName, class: Class) -> Option<Claim> {
         self.age(name, self.now_ms - 1);
-        let now_ms = self.now_ms;
         let view = self.views.queues.get_mut(name)?;
-        let (taken, mut claim) = loop {
-            let taken = view.state.take(class)?;
-            let claim = claim_of(name, view, &taken)?;
-            let log_start = claim.partition.bounds().log_start;
-            if taken.offset >= log_start {
-                break (taken, claim);
-            }
-            // Retention was faster.
-            view.state.advance_log_start(taken.partition, log_start);
-        };
-        view.count_taken(1, now_ms);
-        view.version += 1;
-        if let Some(lease_ms) = view.lease_ms() {
-            view.state.lease(taken.partition, taken.offset, time_after(now_ms, lease_ms));
-        }
-        claim.barrier = claim.partition.barrier_of(taken.offset).unwrap_or(Barrier::NONE);
+        let mut claim = claim_next(name, view, class, &mut None, self.now_ms)?;
+        claim.barrier = claim.partition.barrier_of(claim.position.offset).unwrap_or(Barrier::NONE);
         if claim.attempt.is_some() {
             self.views.set_alarm(name);
         }
@@ -216,7 +203,9 @@ impl Unit<'_> {
 
     /// Settles records for good.
     pub fn accept(&mut self, name: &TopicName, at: &[Position]) {
-        let Some(view) = self.views.queues.get_mut(name) else { return };
+        let views = &mut *self.views;
+        let Some(view) = views.queues.get_mut(name) else { return };
+        view.ops.use_memory(&mut views.memory.ops);
         let mut settled = 0;
         for position in at {
             if view.state.accept(position.partition, position.offset) {
@@ -243,9 +232,17 @@ impl Unit<'_> {
         self.pump(name);
     }
 
-    /// Serves the takers of a queue view at the end of the unit: after credit was added.
+    /// Serves the takers of a queue view at the end of the unit.
     pub fn pump(&mut self, name: &TopicName) {
         self.stirred.push(name.clone());
+    }
+
+    /// Serves a taker again, at the end of the unit: it was given credit, its own or what it shares.
+    pub fn resume_taker(&mut self, name: &TopicName, id: TakerId) {
+        if let Some(view) = self.views.queues.get_mut(name) {
+            view.resume_taker(id);
+            self.pump(name);
+        }
     }
 
     /// Serves now who waits on the queue views and series that were written to: after a whole command, where several make a unit.
@@ -253,12 +250,12 @@ impl Unit<'_> {
         // A move may stir another view.
         while !self.stirred.is_empty() {
             let name = self.stirred.remove(0);
-            if !self.age(&name, self.now_ms - 1) {
+            if self.views.queues.get(&name).is_none_or(View::is_quiet) || !self.age(&name, self.now_ms - 1) {
                 continue;
             }
-            while let Some(turn) = self.views.queues.get_mut(&name).and_then(View::next_turn) {
-                if !self.serve_one(&name, &turn) {
-                    turn.mailbox.refund();
+            while let Some(mailbox) = self.serve_claims(&name) {
+                if !self.serve_one(&name, &mailbox) {
+                    mailbox.refund();
                     break;
                 }
             }
@@ -269,17 +266,37 @@ impl Unit<'_> {
         self.answer_waiters();
     }
 
-    fn serve_one(&mut self, name: &TopicName, turn: &Turn) -> bool {
-        match &turn.serve {
-            Serve::Claim => {
-                let claim = self.take(name, turn.class);
-                self.give(turn, claim, false)
+    /// Serves those who claim what they are given. Returns who does not, with its credit spent, when it has its turn.
+    fn serve_claims(&mut self, name: &TopicName) -> Option<Arc<Mailbox>> {
+        let view = self.views.queues.get_mut(name)?;
+        let mut source = None;
+        let other = loop {
+            let Some(mailbox) = view.next_turn() else { break None };
+            if mailbox.spec.serve != Serve::Claim {
+                break Some(mailbox);
             }
+            let Some(claim) = claim_next(name, view, mailbox.spec.class, &mut source, self.now_ms) else {
+                mailbox.refund();
+                break None;
+            };
+            self.claims.push((mailbox, claim, false));
+        };
+        if view.lease_ms().is_some() {
+            self.views.set_alarm(name);
+        }
+        other
+    }
+
+    fn serve_one(&mut self, name: &TopicName, mailbox: &Arc<Mailbox>) -> bool {
+        let class = mailbox.spec.class;
+        match &mailbox.spec.serve {
+            // They were served before.
+            Serve::Claim => false,
             Serve::Pop { end, count_max } => {
                 let mut given = false;
                 for _ in 0..*count_max {
-                    let claim = self.pop(name, *end, turn.class).and_then(|position| self.popped(name, position));
-                    if !self.give(turn, claim, true) {
+                    let claim = self.pop(name, *end, class).and_then(|position| self.popped(name, position));
+                    if !self.give(mailbox, claim, true) {
                         break;
                     }
                     given = true;
@@ -288,17 +305,17 @@ impl Unit<'_> {
             }
             Serve::Move { from, to, to_end } => {
                 let Some(target) = self.log.topic(to) else { return false };
-                let Some(position) = self.peek(name, *from, turn.class) else { return false };
+                let Some(position) = self.peek(name, *from, class) else { return false };
                 let claim = self.popped(name, position);
-                let is_moved = self.move_record(name, *from, turn.class, &target, *to_end).is_some();
-                self.give(turn, claim.filter(|_| is_moved), true)
+                let is_moved = self.move_record(name, *from, class, &target, *to_end).is_some();
+                self.give(mailbox, claim.filter(|_| is_moved), true)
             }
         }
     }
 
-    fn give(&mut self, turn: &Turn, claim: Option<Claim>, is_pop: bool) -> bool {
+    fn give(&mut self, mailbox: &Arc<Mailbox>, claim: Option<Claim>, is_pop: bool) -> bool {
         let Some(claim) = claim else { return false };
-        self.claims.push((Arc::clone(&turn.mailbox), claim, is_pop));
+        self.claims.push((Arc::clone(mailbox), claim, is_pop));
         true
     }
 
@@ -319,14 +336,39 @@ impl Unit<'_> {
     }
 }
 
-fn claim_of(name: &TopicName, view: &View, taken: &Taken) -> Option<Claim> {
+/// Where records are taken from, and the offset that it began at when it was looked at: most come from where the last did.
+type Source = Option<(Arc<Partition>, u64)>;
+
+/// Takes the record at the head of a view.
+fn claim_next(name: &TopicName, view: &mut View, class: Class, source: &mut Source, now_ms: i64) -> Option<Claim> {
+    let taken = loop {
+        let taken = view.state.take(class)?;
+        if source.as_ref().is_none_or(|(partition, _)| partition.index() != taken.partition) {
+            let partition = view.topic.partition(taken.partition)?;
+            let log_start = partition.bounds().log_start;
+            *source = Some((partition, log_start));
+        }
+        let log_start = source.as_ref().map_or(0, |(_, log_start)| *log_start);
+        if taken.offset >= log_start {
+            break taken;
+        }
+        // Retention was faster.
+        view.state.advance_log_start(taken.partition, log_start);
+    };
+    view.count_taken(1, now_ms);
+    view.version += 1;
+    let lease_ms = view.lease_ms();
+    if let Some(lease_ms) = lease_ms {
+        view.state.lease(taken.partition, taken.offset, time_after(now_ms, lease_ms));
+    }
+    let (partition, _) = source.as_ref()?;
     Some(Claim {
         queue: name.clone(),
-        partition: view.topic.partition(taken.partition)?,
+        partition: Arc::clone(partition),
         position: Position { partition: taken.partition, offset: taken.offset },
         redelivered: taken.redelivered,
         delivery_count: taken.delivered,
-        attempt: view.lease_ms().map(|_| taken.acquired),
+        attempt: lease_ms.map(|_| taken.acquired),
         barrier: Barrier::NONE,
     })
 }

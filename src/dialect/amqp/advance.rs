@@ -18,6 +18,7 @@ use crate::log::record::Record;
 impl Session {
     /// Moves out everything that may go by now, and asks to be woken for the rest.
     pub fn advance(&mut self) {
+        self.unblock();
         self.move_out();
         while self.arm() {
             self.move_out();
@@ -190,7 +191,7 @@ impl Session {
                 if is_stirred {
                     consumer.outstanding += due;
                     consumer.credit.add(due.into());
-                    work.unit.pump(&consumer.view);
+                    work.unit.resume_taker(&consumer.view, consumer.taker.id());
                 }
             }
         }

@@ -31,6 +31,7 @@ pub struct Connection {
     input: BytesMut,
     read_bytes: usize,
     pulse: Pulse,
+    paused_until: Option<Instant>,
     closing_until: Option<Instant>,
     stopping: bool,
 }
@@ -61,7 +62,15 @@ pub enum Ended {
 impl Connection {
     pub fn new(session: Session, early_input: BytesMut, heartbeat_s: u16) -> Self {
         let pulse = Pulse { heartbeat_s, sent: true, received: true, silent_ticks: 0 };
-        Self { session, input: early_input, read_bytes: READ_BYTES_MIN, pulse, closing_until: None, stopping: false }
+        Self {
+            session,
+            input: early_input,
+            read_bytes: READ_BYTES_MIN,
+            pulse,
+            paused_until: None,
+            closing_until: None,
+            stopping: false,
+        }
     }
 
     /// Serves the connection to its end and gives back what it held.
@@ -83,6 +92,9 @@ impl Connection {
             if let Some(ended) = self.check_end() {
                 return ended;
             }
+            if let Some(pause) = self.session.take_pause() {
+                self.paused_until = Some(Instant::now() + pause);
+            }
             let (wants_input, has_output) = (self.wants_input(), !self.session.output().is_empty());
             if wants_input {
                 self.input.reserve(self.read_bytes);
@@ -100,6 +112,9 @@ impl Connection {
                 () = sleep_until(self.closing_until.unwrap_or_else(Instant::now)), if self.closing_until.is_some() => {
                     return Ended::NoCloseOk;
                 }
+                () = sleep_until(self.paused_until.unwrap_or_else(Instant::now)), if self.paused_until.is_some() => {
+                    self.paused_until = None;
+                }
                 () = shutdown.requested(), if !self.stopping => self.stopping = true,
                 _ = tick.tick() => if !self.beat(wants_input) {
                     return Ended::Silent;
@@ -110,7 +125,7 @@ impl Connection {
 
     fn wants_input(&self) -> bool {
         match self.session.life() {
-            Life::Open => !self.stopping && self.session.wants_input(),
+            Life::Open => !self.stopping && self.paused_until.is_none() && self.session.wants_input(),
             Life::Closing => true,
             Life::Closed => false,
         }

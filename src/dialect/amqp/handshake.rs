@@ -41,6 +41,8 @@ pub struct Opened {
     pub heartbeat_s: u16,
     /// The client understands a `basic.cancel` from us.
     pub wants_cancel_notice: bool,
+    /// The client understands `connection.blocked`.
+    pub wants_blocked_notice: bool,
 }
 
 /// Why there is no connection.
@@ -77,6 +79,7 @@ pub struct Handshake<'s> {
 #[derive(Debug, Clone, Copy, Default)]
 struct Capabilities {
     cancel_notice: bool,
+    blocked_notice: bool,
     refusal_as_close: bool,
 }
 
@@ -111,6 +114,7 @@ impl<'s> Handshake<'s> {
             channel_max: tuned.channel_max,
             heartbeat_s: tuned.heartbeat,
             wants_cancel_notice: capabilities.cancel_notice,
+            wants_blocked_notice: capabilities.blocked_notice,
         })
     }
 
@@ -265,8 +269,11 @@ fn read_start_ok(start: &ConnectionStartOk<'_>) -> Result<(String, Credentials, 
         _ => Table::default(),
     };
     let has = |name: &[u8]| capabilities.get(name) == Some(Value::Bool(true));
-    let capabilities =
-        Capabilities { cancel_notice: has(b"consumer_cancel_notify"), refusal_as_close: has(b"authentication_failure_close") };
+    let capabilities = Capabilities {
+        cancel_notice: has(b"consumer_cancel_notify"),
+        blocked_notice: has(b"connection.blocked"),
+        refusal_as_close: has(b"authentication_failure_close"),
+    };
     let mechanism = String::from_utf8_lossy(start.mechanism).into_owned();
     let credentials = match start.mechanism {
         b"PLAIN" => plain(start.response),
@@ -297,6 +304,7 @@ fn server_properties() -> BytesMut {
         b"exchange_exchange_bindings",
         b"basic.nack",
         b"consumer_cancel_notify",
+        b"connection.blocked",
         b"authentication_failure_close",
         b"per_consumer_qos",
     ];

@@ -4,6 +4,7 @@
 //! methods do), `connection` (the socket). Knows no other dialect and no engine of the log.
 
 mod advance;
+mod blocked;
 mod channel;
 mod connection;
 mod consumer;

@@ -48,11 +48,6 @@ impl<'a> Round<'a> {
         Ok(work)
     }
 
-    /// Whether messages are taken now.
-    pub fn admit_records(&self) -> Result<(), Fault> {
-        Ok(self.delivery.log().admit_records()?)
-    }
-
     /// Accepts a record; several of one view in a row are accepted together.
     pub fn accept(&mut self, view: &TopicName, position: Position) -> Result<(), Fault> {
         if self.accepted_of.as_ref() != Some(view) {

@@ -3,12 +3,14 @@
 //! Input is handled in rounds; one round is one unit of work. [`Session::advance`] moves out what has become durable meanwhile.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::Settings;
+use super::blocked::Blocked;
 use super::channel::{Channel, Channels, Phase};
 use super::error::{Fault, Scope};
 use super::handshake::Opened;
@@ -65,7 +67,11 @@ pub struct Session {
     pub(super) credit_changed: bool,
     pub(super) life: Life,
     pub(super) counted: Counted,
-    metrics: DialectMetrics,
+    /// Input that waits for room on the disk.
+    pub(super) blocked: Option<Blocked>,
+    /// How long nothing is to be read, since the disk is nearly full.
+    pause: Option<Duration>,
+    pub(super) metrics: DialectMetrics,
     /// How far the journal had come when things were last moved out.
     pub(super) progress: Progress,
     armed: SmallVec<[Barrier; 2]>,
@@ -101,6 +107,8 @@ impl Session {
             credit_changed: false,
             life: Life::Open,
             counted: Counted::default(),
+            blocked: None,
+            pause: None,
             metrics: shared.metrics.clone(),
             progress: Progress::default(),
             armed: SmallVec::new(),
@@ -140,13 +148,19 @@ impl Session {
         self.settings.output_bytes_max / 2
     }
 
-    /// Whether more input may be taken: not while the client leaves too much unread or unconfirmed.
+    /// Whether more input may be taken: not while the client leaves too much unread or unconfirmed, or publishes to a full disk.
     pub fn wants_input(&self) -> bool {
         let limits = &self.settings;
         let unconfirmed = |channel: &Channel| channel.confirms().map_or(0, |confirms| confirms.unconfirmed());
-        self.outbox.bytes().len() < limits.output_bytes_max
+        self.blocked.is_none()
+            && self.outbox.bytes().len() < limits.output_bytes_max
             && self.outbox.waiting_len() < limits.waiting_replies_max
             && self.channels.iter().map(unconfirmed).sum::<u64>() < limits.unconfirmed_max
+    }
+
+    /// How long to read nothing after what was published last.
+    pub fn take_pause(&mut self) -> Option<Duration> {
+        self.pause.take()
     }
 
     /// Handles the complete frames of `input` in one round.
@@ -156,6 +170,10 @@ impl Session {
         let mut rest = &input[..];
         while !rest.is_empty() && self.life != Life::Closed {
             match next_frame(rest, self.opened.frame_size_max) {
+                Ok(Some(frame)) if self.must_wait(&frame) => {
+                    self.block(input.slice_ref(rest));
+                    break;
+                }
                 Ok(Some(frame)) => {
                     rest = rest.get(frame.wire_len()..).unwrap_or_default();
                     self.frame(&mut round, input, frame);
@@ -183,6 +201,7 @@ impl Session {
         let counted = std::mem::take(&mut self.counted);
         if counted.records_in > 0 {
             self.metrics.records_in(counted.records_in, counted.bytes_in);
+            self.pause = self.log.pause();
         }
         if counted.records_out > 0 {
             self.metrics.records_out(counted.records_out, counted.bytes_out);

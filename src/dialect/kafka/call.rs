@@ -5,6 +5,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 
@@ -47,6 +48,8 @@ pub enum Answer {
     Later(Pin<Box<dyn Future<Output = Reply> + Send>>),
     /// The client asked for no response.
     Silent,
+    /// The response is there, if one was asked for, and nothing more is read from the client for a while.
+    Paused(Option<Reply>, Duration),
     /// The protocol has no response for this: the connection is closed.
     Close(&'static str),
 }

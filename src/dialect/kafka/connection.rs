@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until};
 
 use super::Kafka;
 use super::call::{Answer, Client, Reply};
@@ -45,6 +46,7 @@ pub async fn serve(kafka: Arc<Kafka>, incoming: Incoming) {
         input_ended: false,
         read_bytes: READ_BYTES_MIN,
         blocked: None,
+        paused_until: None,
         pending: VecDeque::new(),
         pending_bytes: 0,
         output: BytesMut::new(),
@@ -76,6 +78,8 @@ struct Connection {
     read_bytes: usize,
     /// The request that has to wait, if there is one.
     blocked: Option<Pin<Box<dyn Future<Output = Reply> + Send>>>,
+    /// Until when no request is run, since its client writes and the disk is nearly full.
+    paused_until: Option<Instant>,
     /// Responses in order, some not durable yet.
     pending: VecDeque<Reply>,
     pending_bytes: usize,
@@ -96,7 +100,8 @@ impl Connection {
                 tokio::task::yield_now().await;
                 continue;
             }
-            if (stopping || self.input_ended) && self.pending.is_empty() && self.output.is_empty() {
+            let ends = stopping || self.input_ended && self.paused_until.is_none();
+            if ends && self.pending.is_empty() && self.output.is_empty() {
                 return Ok(());
             }
             let wants_input = !stopping && self.wants_input();
@@ -112,6 +117,9 @@ impl Connection {
                     Ok(ready) => ready.map_err(Ended::Socket)?,
                     Err(_) => return Err(Ended::Protocol("the client does not read".to_owned())),
                 },
+                () = sleep_until(self.paused_until.unwrap_or_else(Instant::now)), if self.paused_until.is_some() => {
+                    self.paused_until = None;
+                }
                 ready = stream.readable(), if wants_input => {
                     ready.map_err(Ended::Socket)?;
                     self.read(&stream)?;
@@ -121,9 +129,9 @@ impl Connection {
         }
     }
 
-    /// While a request waits, a little is read ahead: that is how a client's leaving is seen.
+    /// While a request or the connection waits, a little is read ahead: that is how a client's leaving is seen.
     fn wants_input(&self) -> bool {
-        let can_run = self.blocked.is_none() && self.has_room();
+        let can_run = self.blocked.is_none() && self.paused_until.is_none() && self.has_room();
         !self.input_ended && (can_run || self.input.len() < READ_BYTES_MIN)
     }
 
@@ -135,7 +143,7 @@ impl Connection {
     fn run_requests(&mut self) -> Result<bool, Ended> {
         let frame_bytes_max = self.client.kafka.settings.request_bytes_max;
         for _ in 0..ROUND_MAX {
-            if self.blocked.is_some() || !self.has_room() {
+            if self.blocked.is_some() || self.paused_until.is_some() || !self.has_room() {
                 return Ok(false);
             }
             let frame = take_frame(&mut self.input, frame_bytes_max).map_err(|error| self.violation(error.to_string()))?;
@@ -144,6 +152,10 @@ impl Connection {
                 Answer::Now(reply) => self.push(reply),
                 Answer::Later(waiting) => self.blocked = Some(waiting),
                 Answer::Silent => {}
+                Answer::Paused(reply, pause) => {
+                    reply.into_iter().for_each(|reply| self.push(reply));
+                    self.paused_until = Some(Instant::now() + pause);
+                }
                 Answer::Close(reason) => return Err(self.violation(reason.to_owned())),
             }
         }

@@ -62,8 +62,6 @@ const DURABILITIES: [Option<Durability>; 4] = [None, Some(Durability::Fsync), So
 
 /// Where records go that come without a partition: what other dialects write. Kafka's producers choose for themselves.
 const PARTITIONER: &str = "partitioner";
-const PARTITIONERS: [Partitioner; 5] =
-    [Partitioner::Key, Partitioner::Given, Partitioner::RoundRobin, Partitioner::Sticky, Partitioner::Random];
 
 const BATCH_BYTES_MAX: u32 = 128 << 20;
 /// Segments that are smaller would be too many; the indexes cannot say where something lies in larger ones.
@@ -94,7 +92,7 @@ pub fn entries(settings: &TopicSettings, defaults: &TopicSettings) -> Vec<Entry>
         entry(DURABILITY, ValueKind::Text, &|s| durability_text(s.durability).to_owned()),
         entry("max.message.bytes", ValueKind::Int, &|s| s.max_message_bytes.to_string()),
         entry("message.timestamp.type", ValueKind::Text, &|s| timestamp_text(s.log_append_time).to_owned()),
-        entry(PARTITIONER, ValueKind::Text, &|s| partitioner_text(s.partitioner).to_owned()),
+        entry(PARTITIONER, ValueKind::Text, &|s| s.partitioner.name().to_owned()),
         entry("retention.bytes", ValueKind::Long, &|s| bound_text(s.retention_bytes)),
         entry("retention.ms", ValueKind::Long, &|s| bound_text(s.retention_ms)),
     ];
@@ -122,9 +120,8 @@ pub fn set(settings: &mut TopicSettings, defaults: &TopicSettings, name: &str, v
         }
         (PARTITIONER, None) => settings.partitioner = defaults.partitioner,
         (PARTITIONER, Some(value)) => {
-            let known = PARTITIONERS.iter().find(|known| partitioner_text(**known) == value.trim());
-            let Some(known) = known else { return invalid(value, "key, given, round-robin, sticky or random") };
-            settings.partitioner = *known;
+            let Some(known) = Partitioner::named(value.trim().as_bytes()) else { return invalid(value, Partitioner::NAMES) };
+            settings.partitioner = known;
         }
         ("max.message.bytes", None) => settings.max_message_bytes = defaults.max_message_bytes,
         ("max.message.bytes", Some(value)) => match value.trim().parse() {
@@ -237,16 +234,6 @@ fn durability_text(durability: Option<Durability>) -> &'static str {
         Some(Durability::Fsync) => "fsync",
         Some(Durability::Interval) => "interval",
         Some(Durability::Os) => "os",
-    }
-}
-
-fn partitioner_text(partitioner: Partitioner) -> &'static str {
-    match partitioner {
-        Partitioner::Key => "key",
-        Partitioner::Given => "given",
-        Partitioner::RoundRobin => "round-robin",
-        Partitioner::Sticky => "sticky",
-        Partitioner::Random => "random",
     }
 }
 

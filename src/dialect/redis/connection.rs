@@ -78,6 +78,8 @@ struct Connection {
     broken: Option<ProtocolError>,
     out: Outbox,
     state: State,
+    /// Until when no command is run, since its client writes and the disk is nearly full.
+    paused_until: Option<Instant>,
     /// The position that the log was last asked to wake us at.
     waking_at: Barrier,
     ended: bool,
@@ -102,6 +104,7 @@ impl Connection {
             broken: None,
             out: Outbox::default(),
             state: State::Running,
+            paused_until: None,
             waking_at: Barrier::NONE,
             ended: false,
             stuck: false,
@@ -133,7 +136,7 @@ impl Connection {
 
     /// Whether everything is said, or nothing more can be.
     fn is_over(&self) -> bool {
-        let silent = self.out.is_empty() && self.batch.waiting() == 0;
+        let silent = self.out.is_empty() && self.batch.waiting() == 0 && self.paused_until.is_none();
         matches!(self.state, State::Closing) && self.out.is_empty()
             || self.ended && (silent || matches!(self.state, State::Blocked(_)))
             || self.session.client.is_killed()
@@ -146,7 +149,7 @@ impl Connection {
         let settings = &self.server.settings;
         match self.state {
             State::Closing => false,
-            State::Running => !self.ended && self.has_room(),
+            State::Running => !self.ended && self.has_room() && self.paused_until.is_none(),
             State::Blocked(_) | State::Verifying(_) | State::Searching(_) => {
                 !self.ended && self.input.len() < settings.input_bytes_max
             }
@@ -176,6 +179,7 @@ impl Connection {
             () = self.signal.notified() => self.waking_at = Barrier::NONE,
             () = until(deadline) => self.go_on(Cause::TimedOut),
             () = until(cut_at) => {}
+            () = until(self.paused_until) => self.paused_until = None,
             () = shutdown.requested() => self.shut_down(),
         }
         self.look_at_blocked();
@@ -200,7 +204,7 @@ impl Connection {
     /// Runs rounds until nothing complete is left, something blocks, or too much waits to be sent: then there may be more to run.
     fn run_commands(&mut self) -> bool {
         let mut exhausted = false;
-        while matches!(self.state, State::Running) && self.has_room() && !exhausted {
+        while matches!(self.state, State::Running) && self.has_room() && self.paused_until.is_none() && !exhausted {
             if self.batch.waiting() > 0 || self.parse() {
                 self.run_round();
             } else {
@@ -211,7 +215,7 @@ impl Connection {
             self.input = BytesMut::new();
         }
         self.batch.clear_served();
-        !exhausted && matches!(self.state, State::Running)
+        !exhausted && matches!(self.state, State::Running) && self.paused_until.is_none()
     }
 
     /// Takes complete commands off the input. `false`: there are none.
@@ -302,6 +306,7 @@ impl Connection {
         self.out.gate(barrier);
         if records > 0 {
             server.metrics.records_in(records, bytes);
+            self.paused_until = server.delivery.log().pause().map(|pause| Instant::now() + pause);
         }
         if live_only > 0 {
             server.metrics.records_live_only(live_only);

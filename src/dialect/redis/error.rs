@@ -92,6 +92,8 @@ pub enum CommandError {
     TransactionTooLarge(usize),
     #[error("EXECABORT Transaction discarded because of previous errors.")]
     TransactionAborted,
+    #[error("EXECABORT Transaction discarded because of: {0}")]
+    TransactionRefused(String),
     #[error("ERR Unknown option or number of arguments for CONFIG SET - '{0}'")]
     UnknownSetting(String),
     #[error("ERR CONFIG SET failed (possibly related to argument '{setting}') - {reason}")]

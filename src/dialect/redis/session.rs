@@ -48,6 +48,8 @@ pub struct Transaction {
     pub commands: Vec<Vec<Bytes>>,
     /// The size of their arguments.
     pub bytes: usize,
+    /// It needs room on the disk.
+    pub grows: bool,
     /// An error while queueing: `EXEC` will refuse.
     pub aborted: bool,
 }

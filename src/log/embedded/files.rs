@@ -4,13 +4,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, File, Open, OpenFile};
-use super::frame::checksum;
+use super::frame::{Salt, checksum};
 use super::journal::JournalFile;
 
-/// The first bytes of a journal file: magic, version, start position, checksum, reserved.
+/// The first bytes of a journal file: magic, version, start position, salt, checksum, reserved.
 pub const JOURNAL_HEADER_BYTES: u64 = 64;
 /// The version of the journal's format.
-pub const JOURNAL_VERSION: u32 = 1;
+pub const JOURNAL_VERSION: u32 = 2;
 
 /// The size of the entries of a journal's first file, in bytes.
 const FIRST_FILE_BYTES: u64 = 4 << 20;
@@ -20,8 +20,8 @@ const MAGIC: &[u8; 8] = b"TRUNKJNL";
 /// What a journal file's header says.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Header {
-    /// A journal file whose first entry is at this position.
-    Start(u64),
+    /// A journal file whose first entry is at this position, and whose entries have these marks.
+    Start(u64, Salt),
     /// A journal file of another version of the format.
     Version(u32),
     /// No header, or a damaged one.
@@ -29,13 +29,14 @@ pub enum Header {
 }
 
 /// The header of a file whose first entry is at `start`.
-pub fn encode_header(start: u64) -> [u8; JOURNAL_HEADER_BYTES as usize] {
+pub fn encode_header(start: u64, salt: Salt) -> [u8; JOURNAL_HEADER_BYTES as usize] {
     let mut header = [0; JOURNAL_HEADER_BYTES as usize];
     header[..8].copy_from_slice(MAGIC);
     header[8..12].copy_from_slice(&JOURNAL_VERSION.to_le_bytes());
     header[16..24].copy_from_slice(&start.to_le_bytes());
-    let crc = checksum(&header[..24]);
-    header[24..28].copy_from_slice(&crc.to_le_bytes());
+    header[24..32].copy_from_slice(&salt.0.to_le_bytes());
+    let crc = checksum(&header[..32]);
+    header[32..36].copy_from_slice(&crc.to_le_bytes());
     header
 }
 
@@ -43,11 +44,22 @@ pub fn encode_header(start: u64) -> [u8; JOURNAL_HEADER_BYTES as usize] {
 pub fn decode_header(bytes: &[u8]) -> Header {
     let word = |at: usize| bytes.get(at..at + 4).and_then(|raw| raw.try_into().ok()).map(u32::from_le_bytes);
     let start = bytes.get(16..24).and_then(|raw| raw.try_into().ok()).map(u64::from_le_bytes);
-    let (Some(version), Some(start), Some(crc)) = (word(8), start, word(24)) else { return Header::Damaged };
-    if bytes.get(..8) != Some(MAGIC.as_slice()) || bytes.get(..24).map(checksum) != Some(crc) {
+    let (Some(version), Some(start), Some(crc)) = (word(8), start, word(32)) else { return Header::Damaged };
+    if bytes.get(..8) != Some(MAGIC.as_slice()) {
         return Header::Damaged;
     }
-    if version == JOURNAL_VERSION { Header::Start(start) } else { Header::Version(version) }
+    match bytes.get(..32).map(checksum) == Some(crc) {
+        true if version == JOURNAL_VERSION => Header::Start(start, salt_of_header(bytes)),
+        true => Header::Version(version),
+        // The first version had its checksum elsewhere.
+        false if version == 1 && bytes.get(..24).map(checksum) == word(24) => Header::Version(version),
+        false => Header::Damaged,
+    }
+}
+
+/// The salt in a header, whatever else it says.
+pub fn salt_of_header(bytes: &[u8]) -> Salt {
+    Salt(bytes.get(24..32).and_then(|raw| raw.try_into().ok()).map_or(0, u64::from_le_bytes))
 }
 
 /// The name of the journal file that begins at a position.
@@ -59,7 +71,7 @@ pub fn journal_file_name(start: u64) -> String {
 pub fn create_journal_file(
     disk: &Disk,
     directory: &Path,
-    start: u64,
+    (start, salt): (u64, Salt),
     spare: Option<&Path>,
     capacity_bytes: u64,
 ) -> io::Result<JournalFile> {
@@ -67,7 +79,7 @@ pub fn create_journal_file(
     let fresh = directory.join("next.spare");
     let source = spare.unwrap_or(&fresh);
     let file = disk.open(source, Open::Create)?;
-    file.write_all_at(&encode_header(start), 0)?;
+    file.write_all_at(&encode_header(start, salt), 0)?;
     file.sync_all()?;
     disk.rename(source, &path)?;
     disk.sync_directory(directory)?;
@@ -76,7 +88,7 @@ pub fn create_journal_file(
 
 /// Makes the first file of a journal. It is smaller than others, so that it is full of zeros at once: what is written over
 /// syncs faster than what makes a file grow.
-pub fn create_first_file(disk: &Disk, directory: &Path, start: u64, capacity_bytes: u64) -> io::Result<JournalFile> {
+pub fn create_first_file(disk: &Disk, directory: &Path, start: (u64, Salt), capacity_bytes: u64) -> io::Result<JournalFile> {
     let capacity_bytes = capacity_bytes.min(FIRST_FILE_BYTES);
     let (path, _) = create_spare(disk, directory, 0, capacity_bytes)?;
     create_journal_file(disk, directory, start, Some(&path), capacity_bytes)
@@ -135,12 +147,9 @@ mod tests {
 
     #[test]
     fn a_header_comes_back_and_damage_is_seen() {
-        let header = encode_header(77);
-        assert_eq!(decode_header(&header), Header::Start(77));
-        for bit in 0..28 * 8 {
-            if (12 * 8..16 * 8).contains(&bit) {
-                continue;
-            }
+        let header = encode_header(77, Salt(99));
+        assert_eq!(decode_header(&header), Header::Start(77, Salt(99)));
+        for bit in 0..36 * 8 {
             let mut damaged = header;
             damaged[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(decode_header(&damaged), Header::Damaged, "bit {bit}");

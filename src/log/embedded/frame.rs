@@ -1,14 +1,15 @@
 //! The bytes of one journal entry (`docs/format.md`, "Entry").
 //!
-//! An entry is atomic: it is there whole after a crash, or it is not. Its header holds its own position, so that bytes left
-//! over in a recycled file are never taken for an entry, and the position up to which the journal was synced when it was
-//! written, so that recovery can tell a torn tail from damage. Knows nothing of what the bodies mean.
+//! An entry is atomic: it is there whole after a crash, or it is not. Its header holds a mark made of its own position and a
+//! number that only the journal knows, so that neither bytes left over in a recycled file nor a body that somebody wrote to
+//! look like an entry is ever taken for one; and the position up to which the journal was synced when it was written, so that
+//! recovery can tell a torn tail from damage. Knows nothing of what the bodies mean.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::log::runs::OFFSET_MAX;
 
-/// The fixed part of an entry: length, checksum, position, synced position, number of writes.
+/// The fixed part of an entry: length, checksum, mark, synced position, number of writes.
 pub const HEADER_BYTES: usize = 28;
 /// One target of a write: partition, flags, base offset.
 pub const TARGET_BYTES: usize = 16;
@@ -18,6 +19,27 @@ pub const WRITE_BYTES: usize = 12;
 pub const ALIGNMENT_BYTES: usize = 8;
 /// Set on a target whose records were written for listeners and are no part of a list of elements.
 pub const FLAG_BROADCAST: u32 = 1;
+
+/// A number that was drawn when the journal was made, and that no writer learns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Salt(pub u64);
+
+impl Salt {
+    /// Another number than that of any other journal.
+    pub fn draw() -> Self {
+        Self(rand::random())
+    }
+
+    /// What an entry at a position begins with: who does not know the salt cannot write it.
+    pub fn mark(self, position: u64) -> u64 {
+        self.0 ^ position
+    }
+
+    /// The salt by which a mark is that of a position.
+    pub fn of_mark(mark: u64, position: u64) -> Self {
+        Self(mark ^ position)
+    }
+}
 
 /// Where one body goes: a partition, and the offset of the body's first record in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,12 +90,12 @@ pub struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    /// Begins an entry at `position`. The buffer may hold earlier entries.
-    pub fn begin(buffer: &'a mut BytesMut, position: u64, synced: u64, writes: usize) -> Self {
+    /// Begins an entry with the [mark](Salt::mark) of its position. The buffer may hold earlier entries.
+    pub fn begin(buffer: &'a mut BytesMut, mark: u64, synced: u64, writes: usize) -> Self {
         let start = buffer.len();
         buffer.put_u32_le(0);
         buffer.put_u32_le(0);
-        buffer.put_u64_le(position);
+        buffer.put_u64_le(mark);
         buffer.put_u64_le(synced);
         buffer.put_u32_le(u32::try_from(writes).unwrap_or(u32::MAX));
         Self { buffer, start }
@@ -113,16 +135,20 @@ pub fn checksum(bytes: &[u8]) -> u32 {
     crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes) as u32
 }
 
-/// How long the entry at the start of `bytes` says it is, with padding, when it says it is at `position`.
-pub fn claimed_length(bytes: &[u8], position: u64) -> Option<usize> {
+/// How long the entry at the start of `bytes` says it is, with padding, when it has this mark.
+pub fn claimed_length(bytes: &[u8], mark: u64) -> Option<usize> {
     let length = u32_at(bytes, 0)? as usize;
-    let at = u64_at(bytes, 8)?;
-    (at == position && length >= HEADER_BYTES - 8).then(|| align(length + 8))
+    (mark_of(bytes)? == mark && length >= HEADER_BYTES - 8).then(|| align(length + 8))
+}
+
+/// The mark in the bytes of an entry.
+pub fn mark_of(bytes: &[u8]) -> Option<u64> {
+    u64_at(bytes, 8)
 }
 
 /// Decodes the entry at the start of `bytes`, which must be one of `position`. `None`: there is no whole, undamaged entry.
-pub fn decode(bytes: &Bytes, position: u64) -> Option<Frame> {
-    let padded = claimed_length(bytes, position)?;
+pub fn decode(bytes: &Bytes, salt: Salt, position: u64) -> Option<Frame> {
+    let padded = claimed_length(bytes, salt.mark(position))?;
     let end = u32_at(bytes, 0)? as usize + 8;
     let entry = bytes.get(..end)?;
     if checksum(entry.get(8..)?) != u32_at(entry, 4)? {
@@ -180,9 +206,11 @@ mod tests {
 
     use super::*;
 
+    const SALT: Salt = Salt(0x5a17_5a17_5a17_5a17);
+
     fn sample(position: u64, bodies: &[&[u8]]) -> Bytes {
         let mut buffer = BytesMut::new();
-        let mut encoder = Encoder::begin(&mut buffer, position, 7, bodies.len());
+        let mut encoder = Encoder::begin(&mut buffer, SALT.mark(position), 7, bodies.len());
         for (index, body) in bodies.iter().enumerate() {
             let target = Target { partition: index as u32, flags: 0, base_offset: 40 };
             encoder.write([target, target].into_iter(), 3, body);
@@ -194,7 +222,7 @@ mod tests {
     #[test]
     fn an_entry_comes_back_as_it_was_written() {
         let bytes = sample(4096, &[b"one", b"", b"three"]);
-        let frame = decode(&bytes, 4096).expect("a whole entry");
+        let frame = decode(&bytes, SALT, 4096).expect("a whole entry");
         assert_eq!(frame.next, 4096 + bytes.len() as u64);
         assert_eq!(frame.synced, 7);
         assert_eq!(frame.writes.len(), 3);
@@ -205,8 +233,13 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_of_another_journal_is_no_entry() {
+        assert!(decode(&sample(4096, &[b"one"]), Salt(SALT.0 ^ 1), 4096).is_none());
+    }
+
+    #[test]
     fn an_entry_of_another_position_is_no_entry() {
-        assert!(decode(&sample(4096, &[b"one"]), 8192).is_none());
+        assert!(decode(&sample(4096, &[b"one"]), SALT, 8192).is_none());
     }
 
     #[test]
@@ -216,17 +249,17 @@ mod tests {
         for bit in 0..length * 8 {
             let mut damaged = bytes.to_vec();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            assert!(decode(&damaged.into(), 64).is_none(), "bit {bit}");
+            assert!(decode(&damaged.into(), SALT, 64).is_none(), "bit {bit}");
         }
         for cut in 0..length {
-            assert!(decode(&bytes.slice(..cut), 64).is_none(), "cut at {cut}");
+            assert!(decode(&bytes.slice(..cut), SALT, 64).is_none(), "cut at {cut}");
         }
     }
 
     proptest! {
         #[test]
         fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = decode(&bytes.into(), 0);
+            let _ = decode(&bytes.into(), SALT, 0);
         }
     }
 }

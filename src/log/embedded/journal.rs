@@ -18,12 +18,12 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use super::LogSettings;
 use super::disk::{Disk, File};
 use super::files::{self, JOURNAL_HEADER_BYTES};
-use super::frame::{Encoder, Target};
+use super::frame::{Encoder, Salt, Target};
 use super::pressure::Pressure;
 use super::recovery::journal_directory;
 use crate::log::error::Refused;
 use crate::log::lsn::{Barrier, Durability, Durable, Lsn};
-use crate::log::stats::{JournalStats, Room};
+use crate::log::stats::JournalStats;
 
 /// New room for entries is made in steps of this.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -59,6 +59,7 @@ pub struct JournalFile {
 pub struct Journal {
     disk: Disk,
     directory: PathBuf,
+    salt: Salt,
     file_bytes: u64,
     tail_bytes: usize,
     sync_interval: Duration,
@@ -167,17 +168,18 @@ impl Recent {
 }
 
 impl Journal {
-    /// Takes over the files that recovery found and goes on at `next`. `files` must hold at least one.
+    /// Takes over the files that recovery found and goes on at `next`, with the salt of the files. `files` must hold at least one.
     pub fn new(
         settings: &LogSettings,
         files: VecDeque<JournalFile>,
-        next: u64,
+        (next, salt): (u64, Salt),
         durable: Arc<Durable>,
         stats: Arc<JournalStats>,
     ) -> Self {
         Self {
             disk: settings.disk.clone(),
             directory: journal_directory(&settings.directory),
+            salt,
             file_bytes: settings.journal_file_bytes,
             tail_bytes: settings.memory_tail_bytes,
             sync_interval: Duration::from_millis(settings.sync_interval_ms),
@@ -249,7 +251,7 @@ impl Journal {
             pending.buffer = BytesMut::with_capacity(CHUNK_BYTES);
         }
         let mut positions = smallvec::SmallVec::<[u64; 4]>::new();
-        let mut encoder = Encoder::begin(&mut pending.buffer, position, synced, bodies.len());
+        let mut encoder = Encoder::begin(&mut pending.buffer, self.salt.mark(position), synced, bodies.len());
         for body in bodies {
             let at = encoder.write(body.targets, body.span, body.bytes);
             positions.push(position + at as u64);
@@ -331,6 +333,7 @@ impl Journal {
                     }
                     if stop && writer.held.is_some() {
                         self.durable.fail("the disk is full, and the log is being closed");
+                        self.pressure.wake_all();
                         return;
                     }
                     let next_try = writer.held.is_some().then(|| Instant::now() + ROOM_INTERVAL);
@@ -354,7 +357,7 @@ impl Journal {
         if self.durable.is_durable(barrier) {
             return true;
         }
-        if self.durable.is_crowded() || self.pressure.room() > Room::Ample {
+        if self.durable.is_crowded() || self.pressure.is_stuck() {
             return false;
         }
         let Some(mut writer) = self.writer.try_lock() else { return false };
@@ -378,6 +381,7 @@ impl Journal {
             let reason = format!("writing the journal in {} failed: {error}", self.directory.display());
             tracing::error!(%reason, "the log is poisoned: no record is accepted until the next start");
             self.durable.fail(&reason);
+            self.pressure.wake_all();
         })
     }
 
@@ -389,9 +393,6 @@ impl Journal {
         let mut is_asked_for = all;
         let mut bytes = 0;
         if let Some(gathered) = writer.held.take().or_else(|| self.gather()) {
-            if let Some(delay) = self.pressure.delay() {
-                std::thread::sleep(delay);
-            }
             bytes = gathered.end.0 - gathered.start.0;
             match self.write(writer, &gathered) {
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => {
@@ -499,7 +500,8 @@ impl Journal {
             }
         }
         let spare = self.spares.lock().take();
-        let file = files::create_journal_file(&self.disk, &self.directory, start, spare.as_deref(), self.file_bytes)?;
+        let file =
+            files::create_journal_file(&self.disk, &self.directory, (start, self.salt), spare.as_deref(), self.file_bytes)?;
         self.files.lock().push_back(file.clone());
         self.stats.files.store(self.files.lock().len() as u64, Ordering::Relaxed);
         Ok(file)

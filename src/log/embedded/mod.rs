@@ -9,6 +9,8 @@ mod clean;
 pub(crate) mod disk;
 mod expire;
 mod files;
+#[cfg(test)]
+mod forged_tests;
 mod frame;
 pub mod inspect;
 mod journal;
@@ -158,7 +160,8 @@ impl Engine {
         let recovered = recovery::recover(&settings, &segment_files)?;
         let stats = Arc::new(JournalStats::default());
         stats.files.store(recovered.files.len() as u64, Ordering::Relaxed);
-        let journal = Journal::new(&settings, recovered.files, recovered.next, recovered.durable, Arc::clone(&stats));
+        let journal =
+            Journal::new(&settings, recovered.files, (recovered.next, recovered.salt), recovered.durable, Arc::clone(&stats));
         let engine = Arc::new(Self {
             settings,
             journal,
@@ -212,12 +215,15 @@ impl Engine {
     }
 
     fn run_every(&self, interval_ms: u64, what: &str, mut step: impl FnMut() -> io::Result<()>) {
+        let mut had_room = true;
         while !self.stops_within(Duration::from_millis(interval_ms)) {
             match step() {
-                Ok(()) => {}
+                Ok(()) => had_room = true,
                 // Nothing is lost: what could not be moved stays where it is, and the next round tries again.
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                    tracing::error!(%error, what, "no room to write segments");
+                    if std::mem::replace(&mut had_room, false) {
+                        tracing::error!(%error, what, "no room to write segments: tried again until there is");
+                    }
                 }
                 // The journal was closed in the middle of a step, which is left to the next start.
                 Err(_) if self.is_stopping() => return,
@@ -225,6 +231,7 @@ impl Engine {
                 Err(error) => {
                     tracing::error!(%error, what, "work on the log's files failed");
                     self.journal.durable().fail(&format!("{what} of the log failed: {error}"));
+                    self.pressure().wake_all();
                     return;
                 }
             }
@@ -305,12 +312,16 @@ impl Engine {
         let durability = entry.durability();
         let lsn = self.journal.append(bodies, durability, |index, position, lsn| {
             if let Some(write) = entry.writes.get(index) {
-                place(write, position, Barrier::at(lsn, durability));
+                place(write, position, Barrier::at(lsn, durability), entry.now_ms());
             }
         })?;
         self.stats.entries.fetch_add(1, Ordering::Relaxed);
         let records: u64 = entry.writes.iter().map(|write| u64::from(write.span) * write.targets.len() as u64).sum();
         self.stats.records.fetch_add(records, Ordering::Relaxed);
+        if self.pressure().room() > Room::Ample {
+            let bytes: usize = entry.writes.iter().map(|write| write.batch.len()).sum();
+            self.pressure().wrote(bytes as u64, Instant::now());
+        }
         Ok(Barrier::at(lsn, durability))
     }
 
@@ -485,6 +496,7 @@ impl Engine {
             disk_available_bytes: self.pressure().available_bytes(),
             disk_room: self.pressure().room(),
             disk_refused: self.pressure().refused(),
+            disk_paused_us: self.pressure().paused_us(),
             write: stats.write.snapshot(),
             sync: stats.sync.snapshot(),
             commits: stats.commits.snapshot(),
@@ -525,7 +537,7 @@ fn targets(write: &Write) -> Targets {
         .collect()
 }
 
-fn place(write: &Write, position: u64, barrier: Barrier) {
+fn place(write: &Write, position: u64, barrier: Barrier, now_ms: Option<i64>) {
     for target in &write.targets {
         let batch = BatchRef {
             base_offset: target.base_offset,
@@ -535,6 +547,6 @@ fn place(write: &Write, position: u64, barrier: Barrier) {
             max_timestamp_ms: write.max_timestamp_ms,
             is_control: is_control_batch(&write.batch),
         };
-        target.partition.placed(batch, barrier, write.is_broadcast);
+        target.partition.placed(batch, barrier, write.is_broadcast, now_ms);
     }
 }

@@ -14,6 +14,7 @@ use super::refs::Refs;
 use super::segment::Segments;
 use crate::log::lsn::{Barrier, Durability, Durable, Signal};
 use crate::log::name::TopicName;
+use crate::log::pace::Pace;
 use crate::log::producers::{ProducerSnapshot, Producers, SequenceError, Verdict};
 use crate::log::record::{BatchHeader, Outcome};
 use crate::log::runs::RunSet;
@@ -78,6 +79,7 @@ pub struct PartitionState {
     pub transactions: Transactions,
     pub latest: Option<HashMap<Bytes, Latest>>,
     pub compacted: Compacted,
+    pace: Pace,
     /// What the segments of a table took when they were last cleaned, in bytes.
     pub table_bytes: u64,
     waiters: Vec<(u64, Signal)>,
@@ -149,6 +151,11 @@ impl Partition {
         state.refs.bytes() + state.segments.bytes()
     }
 
+    /// Records a second that were written of late.
+    pub fn written_per_s(&self, now_ms: i64) -> f64 {
+        self.state.lock().pace.per_s(now_ms)
+    }
+
     /// The time of the batch that holds a record, in milliseconds since 1970, if the journal still has it.
     pub fn recent_time_of(&self, offset: u64) -> Option<i64> {
         self.state.lock().refs.holding(offset).map(|batch| batch.max_timestamp_ms)
@@ -204,10 +211,13 @@ impl Partition {
         (offset, runs)
     }
 
-    /// A batch whose offsets were reserved has its place in the journal.
-    pub(crate) fn placed(&self, batch: BatchRef, barrier: Barrier, is_broadcast: bool) {
+    /// A batch whose offsets were reserved has its place in the journal. `now_ms`: when, if it counts as written now.
+    pub(crate) fn placed(&self, batch: BatchRef, barrier: Barrier, is_broadcast: bool, now_ms: Option<i64>) {
         let mut state = self.state.lock();
         let next = batch.next_offset();
+        if let Some(now_ms) = now_ms {
+            state.pace.add(batch.span, now_ms);
+        }
         state.end = state.end.max(next);
         match state.undurable.back_mut() {
             Some((end, last)) if *last == barrier => *end = next,
@@ -271,7 +281,7 @@ impl Partition {
     pub(crate) fn place_empty(&self, barrier: Barrier) {
         let (base_offset, is_control) = (self.reserve(1), false);
         let batch = BatchRef { base_offset, position: 0, bytes: 0, span: 1, max_timestamp_ms: 0, is_control };
-        self.placed(batch, barrier, false);
+        self.placed(batch, barrier, false, None);
     }
 }
 
@@ -289,6 +299,7 @@ impl PartitionState {
             transactions: Transactions::default(),
             latest: None,
             compacted: Compacted::default(),
+            pace: Pace::default(),
             table_bytes: 0,
             waiters: Vec::new(),
         }

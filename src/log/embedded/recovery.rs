@@ -14,7 +14,7 @@ use super::catalog::{Catalog, PartitionPut, RETIRED_KEY, retired_to};
 use super::disk::{Disk, Open};
 use super::expire::advance_log_start;
 use super::files::{self, Header, JOURNAL_VERSION};
-use super::frame::{self, FLAG_BROADCAST, Frame, FrameWrite};
+use super::frame::{self, FLAG_BROADCAST, Frame, FrameWrite, Salt};
 use super::journal::{FIRST_POSITION, JournalFile};
 use super::partition::{BatchRef, Compacted, Partition};
 use super::retire::now_ms;
@@ -36,6 +36,7 @@ pub struct Recovered {
     pub catalog: Catalog,
     pub files: VecDeque<JournalFile>,
     pub next: u64,
+    pub salt: Salt,
     pub durable: Arc<Durable>,
 }
 
@@ -67,6 +68,7 @@ pub fn recover(settings: &LogSettings, segment_files: &OpenFiles) -> Result<Reco
         catalog,
         limits: Limits::STORED,
         snapshots: HashMap::new(),
+        salt: None,
         retired_to: 0,
         now_ms: now_ms(),
     };
@@ -74,13 +76,14 @@ pub fn recover(settings: &LogSettings, segment_files: &OpenFiles) -> Result<Reco
     replay.load_tables(&present)?;
     let (mut files, next) = replay.read_journal(&journal, settings.journal_file_bytes)?;
     replay.attach_segments(&topics, &present, files.get(1).map(|second| second.start))?;
+    let salt = replay.salt.unwrap_or_else(Salt::draw);
     if files.is_empty() {
-        let first = files::create_first_file(disk, &journal, next, settings.journal_file_bytes)
+        let first = files::create_first_file(disk, &journal, (next, salt), settings.journal_file_bytes)
             .map_err(OpenError::io("creating a file in", journal))?;
         files.push_back(first);
     }
     durable.start_at(Lsn(next));
-    Ok(Recovered { catalog: replay.catalog, files, next, durable })
+    Ok(Recovered { catalog: replay.catalog, files, next, salt, durable })
 }
 
 /// Replays bytes as if they were the entries of a journal, without any file: for fuzzing.
@@ -90,13 +93,15 @@ pub fn replay_any(entries: &[u8]) -> Result<u64, String> {
     let segment_files = OpenFiles::new(disk.clone(), 1);
     let catalog = Catalog::new(segment_files.clone(), PathBuf::new(), durable, Durability::Fsync, 1000);
     let (limits, snapshots) = (Limits::default(), HashMap::new());
-    let mut replay = Replay { disk, segment_files, catalog, limits, snapshots, retired_to: 0, now_ms: now_ms() };
+    let mut replay = Replay { disk, segment_files, catalog, limits, snapshots, salt: None, retired_to: 0, now_ms: now_ms() };
     let entries = Bytes::copy_from_slice(entries);
+    // The first entry is one of some journal, whichever that is.
+    let salt = Salt::of_mark(frame::mark_of(&entries).unwrap_or(0), FIRST_POSITION);
     let mut end = FIRST_POSITION;
     while let Some(rest) =
         usize::try_from(end - FIRST_POSITION).ok().filter(|at| *at <= entries.len()).map(|at| entries.slice(at..))
     {
-        let Some(frame) = frame::decode(&rest, end) else { break };
+        let Some(frame) = frame::decode(&rest, salt, end) else { break };
         replay.apply_frame(&frame)?;
         end = frame.next;
     }
@@ -110,6 +115,8 @@ struct Replay {
     limits: Limits,
     /// What `__partitions` said last of each partition that is not in the catalog yet.
     snapshots: HashMap<u32, PartitionPut>,
+    /// That of the journal's files.
+    salt: Option<Salt>,
     /// The position before which journal files were retired, as was last written down.
     retired_to: u64,
     /// A producer's silence is counted from the start: the times in its records are its own affair.
@@ -167,8 +174,9 @@ impl Replay {
     fn read_file(&mut self, path: &Path, start: u64, following: Option<u64>) -> Result<u64, OpenError> {
         let reading = || OpenError::io("reading", path);
         let mut scan = EntryScan::open(&self.disk, path, start).map_err(reading())?;
-        match files::decode_header(&scan.header().map_err(reading())?) {
-            Header::Start(found) if found == start => {}
+        match files::decode_header(scan.header()) {
+            Header::Start(found, salt) if found == start && *self.salt.get_or_insert(salt) == salt => {}
+            Header::Start(found, _) if found == start => return Err(damaged(path, 0, "the file is one of another journal")),
             Header::Version(found) => {
                 return Err(OpenError::Version { path: path.to_owned(), found, known: JOURNAL_VERSION });
             }
@@ -237,7 +245,7 @@ impl Replay {
             max_timestamp_ms: header.max_timestamp,
             is_control: header.is_control(),
         };
-        partition.placed(batch, Barrier::at(Lsn(next), Durability::Fsync), flags & FLAG_BROADCAST != 0);
+        partition.placed(batch, Barrier::at(Lsn(next), Durability::Fsync), flags & FLAG_BROADCAST != 0, None);
         partition.with(|state| match read_marker(&write.body) {
             Some(outcome) => {
                 state.note_marker(header.producer_id, header.producer_epoch, outcome, base_offset, self.now_ms);

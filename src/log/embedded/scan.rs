@@ -10,14 +10,14 @@ use std::path::Path;
 use bytes::{Bytes, BytesMut};
 
 use super::disk::{Disk, File, Open};
-use super::files::JOURNAL_HEADER_BYTES;
-use super::frame::{self, ALIGNMENT_BYTES, Frame};
+use super::files::{self, JOURNAL_HEADER_BYTES};
+use super::frame::{self, ALIGNMENT_BYTES, Frame, Salt};
 use crate::log::record::{BATCH_HEADER_BYTES, BatchHeader};
 use crate::log::stored::StoredBatch;
 
 /// How much is read at a time, in bytes.
 const PIECE_BYTES: u64 = 1 << 20;
-/// An entry's length and checksum, and the position that says whose bytes they are.
+/// An entry's length and checksum, and the mark that says whose bytes they are.
 const ENTRY_START_BYTES: u64 = 16;
 
 /// A piece of a file that is read forwards.
@@ -75,20 +75,45 @@ pub struct Beyond {
 /// The entries of one journal file.
 pub struct EntryScan {
     window: Window,
+    header: Bytes,
+    salt: Salt,
     start: u64,
     position: u64,
 }
 
 impl EntryScan {
-    /// Begins at the first entry of the file, which is at position `start`.
+    /// Begins at the first entry of the file, which is at position `start`. Takes the salt from the header, whatever that is.
     pub fn open(disk: &Disk, path: &Path, start: u64) -> io::Result<Self> {
-        Ok(Self { window: Window::open(disk, path)?, start, position: start })
+        let mut window = Window::open(disk, path)?;
+        let header = window.get(0, window.length.min(JOURNAL_HEADER_BYTES))?.unwrap_or_default();
+        let salt = files::salt_of_header(&header);
+        Ok(Self { window, header, salt, start, position: start })
     }
 
     /// The bytes of the file's header, as many as there are.
-    pub fn header(&mut self) -> io::Result<Bytes> {
-        let length = self.window.length.min(JOURNAL_HEADER_BYTES);
-        Ok(self.window.get(0, length)?.unwrap_or_default())
+    pub fn header(&self) -> &Bytes {
+        &self.header
+    }
+
+    /// The salt that entries are looked for with.
+    pub fn salt(&self) -> Salt {
+        self.salt
+    }
+
+    /// The header is not to be believed: the salt is that of the other files, or else what makes the first entry a whole one.
+    pub fn distrust_header(&mut self, of_others: Option<Salt>) -> io::Result<()> {
+        let first = self.window.get(self.byte_of(self.start), ENTRY_START_BYTES)?;
+        let of_first = first.and_then(|start| frame::mark_of(&start)).map(|mark| Salt::of_mark(mark, self.start));
+        for salt in of_others.into_iter().chain(of_first) {
+            let before = std::mem::replace(&mut self.salt, salt);
+            let is_right = of_others.is_some() || self.entry()?.is_some();
+            self.position = self.start;
+            if is_right {
+                return Ok(());
+            }
+            self.salt = before;
+        }
+        Ok(())
     }
 
     /// Where the next entry is looked for.
@@ -110,11 +135,11 @@ impl EntryScan {
     pub fn entry(&mut self) -> io::Result<Option<Frame>> {
         let at = self.byte_of(self.position);
         let Some(start) = self.window.get(at, ENTRY_START_BYTES)? else { return Ok(None) };
-        let Some(length) = frame::claimed_length(&start, self.position) else { return Ok(None) };
+        let Some(length) = frame::claimed_length(&start, self.salt.mark(self.position)) else { return Ok(None) };
         // The zeros behind the last entry of a file may be missing.
         let length = (length as u64).min(self.window.length - at);
         let Some(bytes) = self.window.get(at, length)? else { return Ok(None) };
-        let found = frame::decode(&bytes, self.position);
+        let found = frame::decode(&bytes, self.salt, self.position);
         if let Some(frame) = &found {
             self.position = frame.next;
         }
@@ -162,7 +187,7 @@ impl EntryScan {
             for start in (0..starts * ALIGNMENT_BYTES).step_by(ALIGNMENT_BYTES) {
                 let here = position + start as u64;
                 let rest = piece.get(start..).unwrap_or_default();
-                if let Some(length) = frame::claimed_length(rest, here) {
+                if let Some(length) = frame::claimed_length(rest, self.salt.mark(here)) {
                     return Ok(Some((here, length)));
                 }
             }
@@ -174,7 +199,7 @@ impl EntryScan {
     /// Whether an entry was begun where the scan stands, whole or not.
     pub fn begins_entry(&mut self) -> io::Result<bool> {
         let start = self.window.get(self.byte_of(self.position), ENTRY_START_BYTES)?;
-        Ok(start.is_some_and(|start| frame::claimed_length(&start, self.position).is_some()))
+        Ok(start.is_some_and(|start| frame::claimed_length(&start, self.salt.mark(self.position)).is_some()))
     }
 }
 
@@ -247,12 +272,12 @@ mod tests {
 
     /// A journal file of entries with bodies of these lengths, from position 8 on.
     fn file(directory: &Path, bodies: &[usize]) -> (std::path::PathBuf, Vec<u64>) {
-        let mut bytes = BytesMut::from(&encode_header(8)[..]);
+        let mut bytes = BytesMut::from(&encode_header(8, Salt(3))[..]);
         let mut positions = Vec::new();
         for length in bodies {
             let position = 8 + bytes.len() as u64 - JOURNAL_HEADER_BYTES;
             positions.push(position);
-            let mut encoder = Encoder::begin(&mut bytes, position, 0, 1);
+            let mut encoder = Encoder::begin(&mut bytes, Salt(3).mark(position), 0, 1);
             encoder.write([Target { partition: 2, flags: 0, base_offset: 0 }].into_iter(), 1, &vec![7; *length]);
             encoder.finish();
         }

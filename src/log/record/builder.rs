@@ -2,10 +2,10 @@
 //!
 //! The caller's limits keep a batch under 2 GiB, which is all that the format can say; what exceeds it does not validate.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::Compression;
-use super::fields::{Record, encoded_len, put_record};
+use super::fields::{Record, RecordParts, encoded_len, put_record};
 use super::header::{BATCH_HEADER_BYTES, BATCH_PREFIX_BYTES, BatchHeader, CHECKSUM_AT, CHECKSUMMED_FROM, plain_header};
 
 /// Gathers records into one batch.
@@ -31,14 +31,19 @@ impl BatchBuilder {
 
     /// Appends a record; its offset is the number of records before it.
     pub fn push(&mut self, record: &Record) {
+        self.push_parts(record.parts(), record.timestamp_ms);
+    }
+
+    /// Appends a record of these parts and this time, in milliseconds since 1970.
+    pub fn push_parts(&mut self, parts: RecordParts<'_>, timestamp_ms: i64) {
         if self.record_count == 0 {
             self.out.resize(BATCH_HEADER_BYTES, 0);
-            self.base_timestamp = record.timestamp_ms;
-            self.max_timestamp = record.timestamp_ms;
+            self.base_timestamp = timestamp_ms;
+            self.max_timestamp = timestamp_ms;
         }
-        self.max_timestamp = self.max_timestamp.max(record.timestamp_ms);
-        let delta_ms = record.timestamp_ms.wrapping_sub(self.base_timestamp);
-        put_record(&mut self.out, record, delta_ms, self.record_count);
+        self.max_timestamp = self.max_timestamp.max(timestamp_ms);
+        let delta_ms = timestamp_ms.wrapping_sub(self.base_timestamp);
+        put_record(&mut self.out, parts, delta_ms, self.record_count);
         self.record_count += 1;
     }
 
@@ -59,11 +64,24 @@ impl BatchBuilder {
 
     /// The batch. Without a record it is empty: no bytes at all.
     pub fn finish(mut self) -> Bytes {
+        self.seal();
+        Bytes::from(self.out)
+    }
+
+    /// The batch, copied to `room`; the builder is empty again and keeps its memory. For small batches, of which there are many.
+    pub fn finish_in(&mut self, room: &mut BytesMut) -> Bytes {
+        self.seal();
+        room.extend_from_slice(&self.out);
+        self.out.clear();
+        self.record_count = 0;
+        room.split().freeze()
+    }
+
+    fn seal(&mut self) {
         if self.record_count > 0 {
             let header = plain_header(self.record_count, self.base_timestamp, self.max_timestamp);
             seal(&mut self.out, header);
         }
-        Bytes::from(self.out)
     }
 
     /// The batch with its records compressed, as a producer would send it.
@@ -94,9 +112,9 @@ pub fn batch_of_one(record: &Record) -> Bytes {
 /// Appends one record as a batch to `out`, allocating nothing but the growth of `out`.
 pub fn put_batch_of_one(out: &mut Vec<u8>, record: &Record) {
     let start = out.len();
-    out.reserve(BATCH_HEADER_BYTES + encoded_len(record, 0, 0));
+    out.reserve(BATCH_HEADER_BYTES + encoded_len(record.parts(), 0, 0));
     out.resize(start + BATCH_HEADER_BYTES, 0);
-    put_record(out, record, 0, 0);
+    put_record(out, record.parts(), 0, 0);
     if let Some(batch) = out.get_mut(start..) {
         seal(batch, plain_header(1, record.timestamp_ms, record.timestamp_ms));
     }

@@ -39,7 +39,7 @@ pub fn marker_batch(producer_id: i64, producer_epoch: i16, outcome: Outcome, tim
     let value = Some(Bytes::from_static(&VALUE));
     let record = Record { key: Some(key.into()), value, headers: Vec::new(), timestamp_ms };
     let mut out = vec![0; BATCH_HEADER_BYTES];
-    put_record(&mut out, &record, 0, 0);
+    put_record(&mut out, record.parts(), 0, 0);
     let attributes = TRANSACTIONAL_BIT | CONTROL_BIT;
     let header = BatchHeader { attributes, producer_id, producer_epoch, ..plain_header(1, timestamp_ms, timestamp_ms) };
     seal(&mut out, header);

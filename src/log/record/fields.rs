@@ -29,6 +29,24 @@ pub struct Header {
     pub value: Option<Bytes>,
 }
 
+/// What a record is written from, whoever holds it.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordParts<'r> {
+    /// As [`Record::key`].
+    pub key: Option<&'r [u8]>,
+    /// As [`Record::value`].
+    pub value: Option<&'r [u8]>,
+    /// As [`Record::headers`].
+    pub headers: &'r [Header],
+}
+
+impl Record {
+    /// What it is written from.
+    pub fn parts(&self) -> RecordParts<'_> {
+        RecordParts { key: self.key.as_deref(), value: self.value.as_deref(), headers: &self.headers }
+    }
+}
+
 /// A record inside the bytes of its batch: nothing copied, headers not taken apart yet.
 #[derive(Debug, Clone, Copy)]
 pub struct RecordView<'a> {
@@ -102,32 +120,32 @@ fn read_header<'a>(input: &mut Input<'a>) -> Option<(&'a [u8], Option<&'a [u8]>)
 }
 
 /// Bytes that [`put_record`] writes.
-pub fn encoded_len(record: &Record, timestamp_delta_ms: i64, offset_delta: u32) -> usize {
+pub fn encoded_len(record: RecordParts<'_>, timestamp_delta_ms: i64, offset_delta: u32) -> usize {
     let body = body_len(record, timestamp_delta_ms, offset_delta);
     varint_len(as_i64(body)) + body
 }
 
 /// Appends the record in its batch form. It allocates nothing beyond the growth of `out`.
-pub fn put_record(out: &mut Vec<u8>, record: &Record, timestamp_delta_ms: i64, offset_delta: u32) {
+pub fn put_record(out: &mut Vec<u8>, record: RecordParts<'_>, timestamp_delta_ms: i64, offset_delta: u32) {
     put_varint(out, as_i64(body_len(record, timestamp_delta_ms, offset_delta)));
     out.push(0);
     put_varint(out, timestamp_delta_ms);
     put_varint(out, i64::from(offset_delta));
-    put_nullable(out, record.key.as_deref());
-    put_nullable(out, record.value.as_deref());
+    put_nullable(out, record.key);
+    put_nullable(out, record.value);
     put_varint(out, as_i64(record.headers.len()));
-    for header in &record.headers {
+    for header in record.headers {
         put_nullable(out, Some(&header.key));
         put_nullable(out, header.value.as_deref());
     }
 }
 
-fn body_len(record: &Record, timestamp_delta_ms: i64, offset_delta: u32) -> usize {
+fn body_len(record: RecordParts<'_>, timestamp_delta_ms: i64, offset_delta: u32) -> usize {
     let headers: usize = record.headers.iter().map(|h| nullable_len(Some(&h.key)) + nullable_len(h.value.as_deref())).sum();
     1 + varint_len(timestamp_delta_ms)
         + varint_len(i64::from(offset_delta))
-        + nullable_len(record.key.as_deref())
-        + nullable_len(record.value.as_deref())
+        + nullable_len(record.key)
+        + nullable_len(record.value)
         + varint_len(as_i64(record.headers.len()))
         + headers
 }

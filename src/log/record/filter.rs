@@ -133,7 +133,7 @@ fn pack(
             let timestamp_ms = header.base_timestamp.wrapping_add(view.timestamp_delta_ms);
             let delta_ms = timestamp_ms.wrapping_sub(changed.base_timestamp);
             let record = view.to_record(payload, timestamp_ms);
-            put_record(&mut records, &record, delta_ms, view.offset_delta);
+            put_record(&mut records, record.parts(), delta_ms, view.offset_delta);
         } else {
             records.extend_from_slice(payload.get(range.clone()).unwrap_or_default());
         }

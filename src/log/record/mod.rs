@@ -21,7 +21,7 @@ pub use builder::{BatchBuilder, batch_of_one, put_batch_of_one};
 pub use compression::Compression;
 pub use control::{Outcome, is_control_batch, marker_batch, read_marker};
 pub use cursor::RecordCursor;
-pub use fields::{Header, Record, RecordView, encoded_len, put_record};
+pub use fields::{Header, Record, RecordParts, RecordView, encoded_len, put_record};
 pub use filter::{Filtered, Stay, each_record, filter_batch};
 pub use header::{BATCH_HEADER_BYTES, BATCH_PREFIX_BYTES, BatchHeader, patch_placement};
 

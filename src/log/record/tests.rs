@@ -291,8 +291,8 @@ fn snappy_in_blocks_reads_as_one() {
 #[test]
 fn a_compacted_batch_with_gaps_reads_but_does_not_append() {
     let mut batch = build(&[simple(b"a"), simple(b"b"), simple(b"c")], Compression::None).to_vec();
-    let second_at = 61 + encoded_len(&simple(b"a"), 0, 0);
-    batch.drain(second_at..second_at + encoded_len(&simple(b"b"), 0, 1));
+    let second_at = 61 + encoded_len(simple(b"a").parts(), 0, 0);
+    batch.drain(second_at..second_at + encoded_len(simple(b"b").parts(), 0, 1));
     batch[57..61].copy_from_slice(&2_i32.to_be_bytes());
     let length = (batch.len() - 12) as u32;
     batch[8..12].copy_from_slice(&length.to_be_bytes());

@@ -9,6 +9,8 @@ import com.rabbitmq.client.MessageProperties;
 import com.rabbitmq.client.ShutdownSignalException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -53,6 +55,7 @@ public final class Clients {
     amqp("amqp: nack, reject and recover", Clients::rejections);
     amqp("amqp: prefetch bounds what is in flight", Clients::prefetch);
     amqp("amqp: errors carry their reply code", Clients::errors);
+    run("amqp: a publisher is told that it is blocked by a full disk, and then that it is not", "TRUNKLINE_SMALL_AMQP", Clients::blocked);
     amqp("amqp: exclusive queues are locked to their connection and go with it", Clients::exclusiveAndAutoDelete);
     kafka("kafka: produce and consume in every compression", Clients::compressions);
     kafka("kafka: an idempotent producer and offsets", Clients::idempotent);
@@ -65,7 +68,9 @@ public final class Clients {
     kafka("kafka: admin lists, describes and edits groups of both protocols", Clients::groupAdmin);
     kafka("kafka: consume, transform and produce exactly once", Clients::transactions);
     kafka("kafka: admin describes, grows and deletes", Clients::admin);
-    if (System.getenv("TRUNKLINE_AMQP") != null) kafka("crossing: a key has one partition, whoever writes it", Clients::keys);
+    if (System.getenv("TRUNKLINE_AMQP") != null && System.getenv("TRUNKLINE_REDIS") != null) {
+      kafka("crossing: a key has one partition, whoever writes it", Clients::keys);
+    }
     System.out.printf("%d passed, %d failed, %d skipped%n", passed, failed, skipped);
     System.exit(failed == 0 ? 0 : 1);
   }
@@ -117,12 +122,47 @@ public final class Clients {
   // ---- AMQP ----
 
   private static Connection connect() throws Exception {
-    String[] address = System.getenv("TRUNKLINE_AMQP").split(":");
+    return connect("TRUNKLINE_AMQP");
+  }
+
+  private static Connection connect(String variable) throws Exception {
+    String[] address = System.getenv(variable).split(":");
     ConnectionFactory factory = new ConnectionFactory();
     factory.setHost(address[0]);
     factory.setPort(Integer.parseInt(address[1]));
     factory.setAutomaticRecoveryEnabled(false);
     return factory.newConnection();
+  }
+
+  /** TRUNKLINE_SMALL_DISK is the file system that the gateway of TRUNKLINE_SMALL_AMQP keeps its data on. */
+  private static void blocked() throws Exception {
+    Path ballast = Path.of(System.getenv("TRUNKLINE_SMALL_DISK"), "ballast");
+    try (Connection publisher = connect("TRUNKLINE_SMALL_AMQP"); Connection consumer = connect("TRUNKLINE_SMALL_AMQP")) {
+      BlockingQueue<String> notices = new LinkedBlockingQueue<>();
+      publisher.addBlockedListener(notices::add, () -> notices.add("unblocked"));
+      Channel channel = publisher.createChannel(), taking = consumer.createChannel();
+      channel.confirmSelect();
+      String queue = queue(channel);
+      channel.basicPublish("", queue, MessageProperties.PERSISTENT_BASIC, bytes("before"));
+      channel.waitForConfirmsOrDie(20_000);
+      Files.write(ballast, new byte[(int) (Files.getFileStore(ballast.getParent()).getUsableSpace() - (4 << 20))]);
+      int published = 0;
+      while (notices.isEmpty() && published < 1000) {
+        channel.basicPublish("", queue, MessageProperties.PERSISTENT_BASIC, bytes("" + published++));
+        Thread.sleep(20);
+      }
+      equal(notices.poll(20, TimeUnit.SECONDS), "low on disk");
+      GetResponse got = taking.basicGet(queue, false);
+      equal(text(got.getBody()), "before");
+      taking.basicAck(got.getEnvelope().getDeliveryTag(), false);
+      equal(notices.isEmpty(), true);
+      Files.delete(ballast);
+      equal(notices.poll(20, TimeUnit.SECONDS), "unblocked");
+      channel.waitForConfirmsOrDie(20_000);
+      equal(taking.messageCount(queue), (long) published);
+    } finally {
+      Files.deleteIfExists(ballast);
+    }
   }
 
   private static String queue(Channel channel) throws IOException {
@@ -663,14 +703,20 @@ public final class Clients {
 
   // ---- Both ----
 
-  /** Kafka's own partitioner and the gateway's must agree on every key. */
+  /**
+   * Kafka's own partitioner and the gateway's must agree on every key, and a key's records are read in the order of their writes: by a
+   * group, and by the consumer of a queue that AMQP declared with several partitions.
+   */
   private static void keys() throws Exception {
-    String topic = topic(7);
     List<String> keys = new ArrayList<>();
     for (int i = 0; i < 50; i++) keys.add("k" + "x".repeat(i % 9) + i);
+    List<String> wanted = List.of("1 kafka", "1 amqp", "1 redis", "2 kafka", "2 amqp", "2 redis");
+    String[] redis = System.getenv("TRUNKLINE_REDIS").split(":");
     try (Connection connection = connect();
         Channel channel = connection.createChannel();
+        java.net.Socket socket = new java.net.Socket(redis[0], Integer.parseInt(redis[1]));
         KafkaProducer<String, String> producer = new KafkaProducer<>(settings())) {
+      String topic = channel.queueDeclare(unique("keyed"), true, false, false, Map.of("x-partitions", 7)).getQueue();
       channel.confirmSelect();
       for (String round : List.of("1", "2")) {
         for (String key : keys) {
@@ -678,17 +724,40 @@ public final class Clients {
           var properties = new AMQP.BasicProperties.Builder().headers(Map.of("x-record-key", key)).build();
           channel.basicPublish("", topic, properties, bytes(round + " amqp"));
           channel.waitForConfirmsOrDie(20_000);
+          pushWithKey(socket, topic, key, round + " redis");
         }
       }
-    }
-    try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(settings("group.id", unique("group")))) {
-      consumer.subscribe(List.of(topic));
-      List<ConsumerRecord<String, String>> got = read(consumer, 4 * keys.size());
-      for (String key : keys) {
-        List<ConsumerRecord<String, String>> of = got.stream().filter(record -> key.equals(record.key())).toList();
-        equal(of.stream().map(ConsumerRecord::partition).distinct().count(), 1L);
-        equal(of.stream().map(ConsumerRecord::value).toList(), List.of("1 kafka", "1 amqp", "2 kafka", "2 amqp"));
+      try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(settings("group.id", unique("group")))) {
+        consumer.subscribe(List.of(topic));
+        List<ConsumerRecord<String, String>> got = read(consumer, wanted.size() * keys.size());
+        equal(got.stream().map(ConsumerRecord::partition).distinct().count(), 7L);
+        for (String key : keys) {
+          List<ConsumerRecord<String, String>> of = got.stream().filter(record -> key.equals(record.key())).toList();
+          equal(of.stream().map(ConsumerRecord::partition).distinct().count(), 1L);
+          equal(of.stream().map(ConsumerRecord::value).toList(), wanted);
+        }
       }
+      Map<String, List<String>> taken = new java.util.HashMap<>();
+      BlockingQueue<Delivery> deliveries = consume(channel, topic);
+      for (int i = 0; i < wanted.size() * keys.size(); i++) {
+        Delivery delivery = next(deliveries);
+        String key = delivery.getProperties().getHeaders().get("x-record-key").toString();
+        taken.computeIfAbsent(key, k -> new ArrayList<>()).add(text(delivery.getBody()));
+        channel.basicAck(delivery.getEnvelope().getDeliveryTag(), false);
+      }
+      for (String key : keys) equal(taken.get(key), wanted);
     }
+  }
+
+  /** Redis has no command that gives an element a key, so no client has a method for ours. */
+  private static void pushWithKey(java.net.Socket socket, String list, String key, String element) throws IOException {
+    StringBuilder command = new StringBuilder("*4\r\n");
+    for (String argument : List.of("TRUNKLINE.RPUSH", list, key, element)) {
+      command.append('$').append(argument.length()).append("\r\n").append(argument).append("\r\n");
+    }
+    socket.getOutputStream().write(bytes(command.toString()));
+    StringBuilder answer = new StringBuilder();
+    while (answer.indexOf("\n") < 0) answer.append((char) socket.getInputStream().read());
+    if (answer.charAt(0) != ':') throw new AssertionError("answered " + answer);
   }
 }

@@ -48,6 +48,9 @@ def consumer_factory(kafka_address, unique):
             "session.timeout.ms": 10000,
             "enable.auto.commit": False,
         }
+        if options.get("group_protocol") == "consumer":
+            # It is the broker's to say there.
+            del base["session.timeout.ms"]
         consumer = Consumer({**base, **{k.replace("_", "."): v for k, v in options.items()}})
         made.append(consumer)
         return consumer
@@ -267,12 +270,15 @@ def test_commit_metadata_and_single_offsets(make_topic, consumer_factory, unique
     assert back[1].offset == -1001, "nothing committed"
 
 
-@pytest.mark.parametrize("strategy", ["range", "roundrobin", "cooperative-sticky"])
+@pytest.mark.parametrize("strategy", ["range", "roundrobin", "cooperative-sticky", "by the broker"])
 def test_two_members_share_the_partitions_and_a_leaver_gives_them_back(
     strategy, make_topic, producer_factory, consumer_factory, unique
 ):
     topic, group = make_topic(partitions=4), unique("group")
-    options = dict(group_id=group, partition_assignment_strategy=strategy, heartbeat_interval_ms=500)
+    if strategy == "by the broker":
+        options = dict(group_id=group, group_protocol="consumer")
+    else:
+        options = dict(group_id=group, partition_assignment_strategy=strategy, heartbeat_interval_ms=500)
     first, second = consumer_factory(**options), consumer_factory(**options)
     first.subscribe([topic])
     wait_until(lambda: (first.poll(0.05), len(first.assignment()) == 4)[1], "the first member holds all four")

@@ -100,7 +100,7 @@ def test_many_channels_are_independent(amqp):
 
 def test_server_properties_name_the_capabilities(amqp):
     properties = amqp._impl.server_properties
-    for capability in ["publisher_confirms", "basic.nack", "consumer_cancel_notify", "exchange_exchange_bindings"]:
+    for capability in ["publisher_confirms", "basic.nack", "consumer_cancel_notify", "connection.blocked", "exchange_exchange_bindings"]:
         assert capability in properties["capabilities"], capability
     assert properties["product"]
 

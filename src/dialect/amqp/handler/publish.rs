@@ -27,7 +27,6 @@ impl Session {
     pub(in super::super) fn publish(&mut self, round: &mut Round<'_>, number: u16, publish: Publish) -> Result<(), Fault> {
         self.counted.records_in += 1;
         self.counted.bytes_in += publish.message.body.len() as u64;
-        round.admit_records()?;
         let Some(channel) = self.channels.get(number) else { return Ok(()) };
         let Mode::Transaction(transaction) = &mut channel.mode else {
             return self.publish_now(round.work()?, number, publish);

@@ -18,7 +18,7 @@ use crate::dialect::amqp::wire::method::{
 };
 use crate::dialect::amqp::wire::{Table, table};
 use crate::dialect::amqp::{ORIGIN, exchange::is_match_kind};
-use crate::log::{TopicError, TopicName, TopicSettings};
+use crate::log::{Topic, TopicError, TopicName, TopicSettings};
 
 /// Room for properties beside the largest body, in bytes.
 const PROPERTIES_ROOM: u64 = 256 << 10;
@@ -133,6 +133,9 @@ impl Session {
             let (argument, reason) = (arguments::TOPIC.to_owned(), "there is a topic of the queue's own name");
             return Err(Fault::InvalidArgument { named, argument, reason });
         }
+        if let Some(topic) = work.unit.topic(&queue.place.topic) {
+            check_partitions(&topic, &flags.arguments, &named)?;
+        }
         let options = options(&self.opened.vhost, &queue.name, &flags.arguments);
         let view = queue.place.view.clone();
         work.unit.set_queue_options(&view, options);
@@ -154,8 +157,11 @@ impl Session {
                 return Err(Fault::NotFound(Named::queue(topic.unwrap_or_default(), &vhost)));
             }
             let bytes_max = u32::try_from(self.settings.max_message_bytes + PROPERTIES_ROOM).unwrap_or(u32::MAX);
-            let settings = TopicSettings::consumed(ORIGIN, durable, bytes_max);
-            work.unit.create_topic(&place.topic, 1, settings).map_err(|error| refused(&error, &named))?;
+            let (partitions, partitioner) = arguments::partitioning(&flags.arguments);
+            let partitioner = partitioner.unwrap_or_default();
+            let settings = TopicSettings { partitioner, ..TopicSettings::consumed(ORIGIN, durable, bytes_max) };
+            let made = work.unit.create_topic(&place.topic, partitions.unwrap_or(1), settings);
+            made.map_err(|error| refused(&error, &named))?;
         }
         let spec = spec_of(&place, &vhost, &name, durable, &flags.arguments);
         open_view(work, &place, spec)?;
@@ -275,6 +281,22 @@ fn open_view(work: &mut Work<'_>, place: &Place, spec: QueueSpec) -> Result<(), 
     }
     let opened = work.unit.open_queue(&place.view, spec);
     opened.map_err(|error| Fault::NameRefused(format!("queue '{}' cannot be opened: {error}", place.topic)))
+}
+
+/// A topic that was made elsewhere has the partitions that it has.
+fn check_partitions(topic: &Topic, arguments: &[u8], named: &Named) -> Result<(), Fault> {
+    let (partitions, partitioner) = arguments::partitioning(arguments);
+    let is_other = [
+        (arguments::PARTITIONS, partitions.is_some_and(|count| count != topic.partition_count())),
+        (arguments::PARTITIONER, partitioner.is_some_and(|partitioner| partitioner != topic.partitioner())),
+    ];
+    match is_other.into_iter().find(|(_, is_other)| *is_other) {
+        Some((argument, _)) => {
+            let reason = "the queue's topic was made with another";
+            Err(Fault::InvalidArgument { named: named.clone(), argument: argument.to_owned(), reason })
+        }
+        None => Ok(()),
+    }
 }
 
 fn refused(error: &TopicError, named: &Named) -> Fault {

@@ -5,6 +5,7 @@
 use crate::delivery::Start;
 use crate::dialect::amqp::error::{Fault, Named};
 use crate::dialect::amqp::wire::{Table, Value};
+use crate::log::Partitioner;
 
 /// What becomes of an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,11 +22,17 @@ pub enum Treatment {
 pub const TOPIC: &str = "x-topic";
 /// Where a view begins: `earliest`, `latest`, an offset or a time.
 pub const START: &str = "x-start";
+/// How many partitions the queue's topic is made with.
+pub const PARTITIONS: &str = "x-partitions";
+/// Which of them a message goes to that asks for none.
+pub const PARTITIONER: &str = "x-partitioner";
 
 /// Queue arguments by name. Any other is kept and ignored, as RabbitMQ does.
 pub const QUEUE_ARGUMENTS: &[(&str, Treatment)] = &[
     (TOPIC, Treatment::Honoured),
     (START, Treatment::Honoured),
+    (PARTITIONS, Treatment::Honoured),
+    (PARTITIONER, Treatment::Honoured),
     ("x-queue-type", Treatment::Honoured),
     ("x-queue-mode", Treatment::NoEffect),
     ("x-queue-version", Treatment::NoEffect),
@@ -73,6 +80,11 @@ pub fn check_queue(arguments: &[u8], named: &Named) -> Result<(), Fault> {
     if has("x-dead-letter-routing-key") && !has("x-dead-letter-exchange") {
         return needs("x-dead-letter-routing-key", "routing key given but no dead letter exchange");
     }
+    for argument in [PARTITIONS, PARTITIONER] {
+        if has(TOPIC) && has(argument) {
+            return needs(argument, "the partitions are those of the other topic");
+        }
+    }
     if has("x-delayed-retry-max") && !has("x-delayed-retry-min") {
         return needs("x-delayed-retry-max", "a longest delay given but no first one");
     }
@@ -109,6 +121,10 @@ fn check_honoured(name: &str, value: Value<'_>, named: &Named) -> Result<(), Fau
         ("x-delayed-retry-type", Value::Text(b"failed")) => Ok(()),
         ("x-delayed-retry-type", _) => invalid("only failed deliveries can be delayed"),
         (TOPIC, value) if value.text().is_none() => invalid("expected the name of a topic"),
+        (PARTITIONS, value) if !is_count(value, 1) => invalid("expected a number above 0"),
+        (PARTITIONER, value) if value.text().and_then(Partitioner::named).is_none() => {
+            invalid("expected key, given, round-robin, sticky or random")
+        }
         (START, value) if start_of(value).is_none() => invalid("expected earliest, latest, an offset or a time"),
         _ => Ok(()),
     }
@@ -121,6 +137,15 @@ fn is_count(value: Value<'_>, least: i64) -> bool {
 /// Where a view begins that is declared with these arguments.
 pub fn start(arguments: &[u8]) -> Start {
     Table(arguments).get(START.as_bytes()).and_then(start_of).unwrap_or_default()
+}
+
+/// How many partitions a queue's topic is to have, and which partitioner, as far as these arguments say.
+pub fn partitioning(arguments: &[u8]) -> (Option<u32>, Option<Partitioner>) {
+    let table = Table(arguments);
+    let count = table.get(PARTITIONS.as_bytes()).and_then(|value| value.integer());
+    // More than there can be is refused when the topic is made.
+    let count = count.map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+    (count, table.get(PARTITIONER.as_bytes()).and_then(|value| value.text()).and_then(Partitioner::named))
 }
 
 fn start_of(value: Value<'_>) -> Option<Start> {

@@ -16,7 +16,7 @@ use crate::log::Barrier;
 const PARTITIONS_MAX: u32 = 10_000;
 
 pub fn handle(call: &Call, request: CreatePartitionsRequest) -> (CreatePartitionsResponse, Barrier) {
-    let mut unit = call.delivery().begin();
+    let mut unit = if request.validate_only { call.delivery().begin() } else { call.delivery().begin_records() };
     let mut results = Vec::with_capacity(request.topics.len());
     for wanted in request.topics {
         let grown = match &mut unit {

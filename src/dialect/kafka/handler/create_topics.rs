@@ -26,7 +26,7 @@ pub fn handle(call: &Call, request: CreateTopicsRequest) -> (CreateTopicsRespons
     for topic in &request.topics {
         *times.entry(&topic.name).or_default() += 1;
     }
-    let mut unit = call.delivery().begin();
+    let mut unit = if request.validate_only { call.delivery().begin() } else { call.delivery().begin_records() };
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
         let is_repeated = times.get(topic.name.as_str()).is_some_and(|times| *times > 1);

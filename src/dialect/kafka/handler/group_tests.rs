@@ -78,7 +78,7 @@ impl Conversation {
         let reply = match run(&self.client, frame.freeze()).unwrap() {
             Answer::Now(reply) => reply,
             Answer::Later(reply) => reply.await,
-            Answer::Silent | Answer::Close(_) => panic!("no answer to {} version {version}", Q::NAME),
+            Answer::Silent | Answer::Paused(..) | Answer::Close(_) => panic!("no answer to {} version {version}", Q::NAME),
         };
         self.delivery.log().when_durable(reply.after).await.unwrap();
         let header_bytes = if version >= R::FLEXIBLE { 9 } else { 8 };

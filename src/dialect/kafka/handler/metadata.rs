@@ -59,7 +59,7 @@ fn create_missing(call: &Call, wanted: &[MetadataRequestTopic]) -> Barrier {
     if missing.is_empty() {
         return Barrier::NONE;
     }
-    let Ok(mut unit) = call.delivery().begin() else { return Barrier::NONE };
+    let Ok(mut unit) = call.delivery().begin_records() else { return Barrier::NONE };
     for name in missing {
         let settings = call.kafka().new_topic_settings();
         match unit.create_topic(&name, call.kafka().settings.default_partitions, settings) {

@@ -32,13 +32,21 @@ pub fn handle(call: &Call, body: Bytes) -> Result<Answer, WireError> {
     let request: ProduceRequest = decode(body, call.version())?;
     let acks = request.acks;
     let prepared = prepare_all(call, request);
-    let (response, after) = append_all(call, prepared);
-    match acks {
-        ACKS_NONE if has_failed(&response) => Ok(Answer::Close("a batch without acknowledgement was refused")),
-        ACKS_NONE => Ok(Answer::Silent),
-        ACKS_ALL => Ok(Answer::Now(call.reply(&response, after))),
-        _ => Ok(Answer::Now(call.reply(&response, Barrier::NONE))),
-    }
+    let (mut response, after) = append_all(call, prepared);
+    let pause = call.log().pause();
+    // As a broker does whose client is over its quota: the response says how long nothing more is read.
+    response.throttle_time_ms = pause.map_or(0, |pause| i32::try_from(pause.as_millis()).unwrap_or(i32::MAX));
+    let reply = match acks {
+        ACKS_NONE if has_failed(&response) => return Ok(Answer::Close("a batch without acknowledgement was refused")),
+        ACKS_NONE => None,
+        ACKS_ALL => Some(call.reply(&response, after)),
+        _ => Some(call.reply(&response, Barrier::NONE)),
+    };
+    Ok(match (pause, reply) {
+        (Some(pause), reply) => Answer::Paused(reply, pause),
+        (None, Some(reply)) => Answer::Now(reply),
+        (None, None) => Answer::Silent,
+    })
 }
 
 fn has_failed(response: &ProduceResponse) -> bool {

@@ -85,7 +85,7 @@ pub type Outcome = Result<Flow, CommandError>;
 
 enum Admitted {
     Run(usize, &'static CommandSpec),
-    Queue,
+    Queue(&'static CommandSpec),
 }
 
 /// Runs one command and writes its reply.
@@ -96,7 +96,7 @@ pub fn execute(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Flow {
     }
     let flow = match admit(ctx, arguments) {
         Ok(Admitted::Run(index, spec)) => run(ctx, index, spec, arguments),
-        Ok(Admitted::Queue) => queue(ctx, arguments),
+        Ok(Admitted::Queue(spec)) => queue(ctx, spec, arguments),
         Err((command, error)) => {
             ctx.server.stats.failed(command, true, &error);
             if let Some(transaction) = &mut ctx.session.transaction {
@@ -170,7 +170,7 @@ fn admit(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Result<Admitted, (Op
     if transaction.bytes + size_of_all(arguments) > bytes_max {
         return reject(CommandError::TransactionTooLarge(bytes_max));
     }
-    Ok(Admitted::Queue)
+    Ok(Admitted::Queue(spec))
 }
 
 fn look_up(arguments: &[Bytes], guess: usize) -> Result<(usize, &'static CommandSpec), (Option<usize>, CommandError)> {
@@ -216,8 +216,9 @@ fn size_of_all(arguments: &[Bytes]) -> usize {
     arguments.iter().map(Bytes::len).sum()
 }
 
-fn queue(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Flow {
+fn queue(ctx: &mut Context<'_, '_>, spec: &CommandSpec, arguments: &[Bytes]) -> Flow {
     if let Some(transaction) = &mut ctx.session.transaction {
+        transaction.grows |= spec.has(flag::DENYOOM);
         // Copied: a slice would hold the whole read buffer for as long as the transaction is open.
         transaction.bytes += size_of_all(arguments);
         transaction.commands.push(arguments.iter().map(|a| Bytes::copy_from_slice(a)).collect());

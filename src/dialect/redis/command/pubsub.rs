@@ -28,6 +28,7 @@ pub fn publish(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let record = mapping::record(message, now_ms);
     match topic {
         Some(topic) => {
+            ctx.server.delivery.log().admit_records()?;
             let partition = partition_of(&topic.topic, &mapping::placing(&record));
             unit.append(&[Target { topic: topic.topic, partition }], &record, Kind::Broadcast);
             ctx.round.written.records += 1;
@@ -56,6 +57,10 @@ fn topic_of_channel(ctx: &mut Context<'_, '_>, name: &TopicName, message: &[u8])
     }
     if !ctx.server.take_automatic_topic() {
         return Ok(None);
+    }
+    if let Err(refused) = ctx.server.delivery.log().admit_records() {
+        ctx.server.automatic_topics.fetch_sub(1, Ordering::Relaxed);
+        return Err(refused.into());
     }
     let own_name = TopicName::new(Bytes::copy_from_slice(name.as_bytes()))?;
     let max_bytes = u32::try_from(ctx.server.settings.bulk_bytes_max).unwrap_or(u32::MAX);

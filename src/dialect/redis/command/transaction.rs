@@ -37,6 +37,11 @@ pub fn exec(ctx: &mut Context<'_, '_>, _: &[Bytes]) -> Outcome {
     if transaction.aborted {
         return Err(CommandError::TransactionAborted);
     }
+    if transaction.grows
+        && let Err(refused) = ctx.server.delivery.log().admit_records()
+    {
+        return Err(CommandError::TransactionRefused(CommandError::from(refused).to_string()));
+    }
     ctx.round.begin_atomic();
     let outcome = run_all(ctx, &transaction, &watched);
     ctx.round.end_atomic();

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::super::catalog::{PartitionPut, RETIRED_KEY, TopicPut, retired_to, table_settings};
 use super::super::files::partition_directory;
-use super::super::frame::{Frame, FrameWrite, Target};
+use super::super::frame::{Frame, FrameWrite, Salt, Target};
 use crate::log::name::TopicName;
 use crate::log::state::{Change, PARTITIONS, TOPICS};
 use crate::log::topic::{TopicId, TopicSettings};
@@ -44,6 +44,8 @@ pub struct JournalContents {
     pub files: Vec<(PathBuf, u64, u64)>,
     /// How many entries there are.
     pub entries: u64,
+    /// What its entries are marked with, if the header of a file is whole.
+    pub(super) salt: Option<Salt>,
     /// How often entries were damaged or had been taken out so far: behind such a place offsets may be missing.
     pub(super) holes: u64,
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::disk::Disk;
 use super::super::files::{Header, JOURNAL_VERSION, decode_header};
-use super::super::frame::Frame;
+use super::super::frame::{Frame, Salt};
 use super::super::scan::EntryScan;
 use super::contents::JournalContents;
 use super::repair::Repair;
@@ -41,10 +41,25 @@ pub(super) fn files(disk: &Disk, directory: &Path) -> io::Result<Vec<(PathBuf, u
 }
 
 impl Inspector {
+    /// What the entries of the journal are marked with, if the header of any file is whole.
+    fn salt(&self, files: &[(PathBuf, u64)]) -> io::Result<Option<Salt>> {
+        for (path, start) in files {
+            match EntryScan::open(&self.disk, path, *start) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_live => {}
+                opened => match decode_header(opened?.header()) {
+                    Header::Start(_, salt) => return Ok(Some(salt)),
+                    Header::Version(_) | Header::Damaged => {}
+                },
+            }
+        }
+        Ok(None)
+    }
+
     /// Visits all entries of the journal in their order.
     pub(super) fn walk_journal(&self, visitor: &mut dyn Visitor) -> io::Result<JournalContents> {
         let files = files(&self.disk, &self.journal())?;
-        let mut walk = Walk { inspector: self, visitor, journal: JournalContents::default() };
+        let salt = self.salt(&files)?;
+        let mut walk = Walk { inspector: self, visitor, salt, journal: JournalContents::default() };
         for (index, (path, start)) in files.iter().enumerate() {
             let following = files.get(index + 1).map(|(_, start)| *start);
             walk.file(path, *start, following)?;
@@ -56,6 +71,7 @@ impl Inspector {
 struct Walk<'a> {
     inspector: &'a Inspector,
     visitor: &'a mut dyn Visitor,
+    salt: Option<Salt>,
     journal: JournalContents,
 }
 
@@ -71,20 +87,28 @@ impl Walk<'_> {
     }
 
     fn check_header(&mut self, scan: &mut EntryScan, path: &Path, start: u64) -> io::Result<()> {
-        let finding = match decode_header(&scan.header()?) {
-            Header::Start(found) if found == start => return Ok(()),
+        let header = decode_header(scan.header());
+        if !matches!(header, Header::Start(_, salt) if self.salt == Some(salt)) {
+            scan.distrust_header(self.salt)?;
+        }
+        let repair = Repair::WriteHeader { path: path.to_owned(), start, salt: scan.salt() };
+        let finding = match header {
+            Header::Start(found, salt) if found == start && self.salt == Some(salt) => {
+                self.journal.salt = Some(salt);
+                return Ok(());
+            }
+            Header::Start(found, _) if found == start => {
+                Finding::lost(path, 0, "the file is one of another journal", "put the right file in its place, from a backup")
+            }
             Header::Version(found) => {
                 let what = format!("the file has format version {found}, and this program reads version {JOURNAL_VERSION}");
                 Finding::lost(path, 0, what, "use the program that wrote it")
             }
-            Header::Start(found) => {
+            Header::Start(found, _) => {
                 let what = format!("the header says that the file begins at position {found}, its name says {start}");
-                Finding::damage(path, 0, what, Repair::WriteHeader { path: path.to_owned(), start })
+                Finding::damage(path, 0, what, repair)
             }
-            Header::Damaged => {
-                let repair = Repair::WriteHeader { path: path.to_owned(), start };
-                Finding::damage(path, 0, "the header is not one of a journal file", repair)
-            }
+            Header::Damaged => Finding::damage(path, 0, "the header is not one of a journal file", repair),
         };
         if !self.inspector.has_moved(path) {
             self.visitor.found(finding);
@@ -145,7 +169,7 @@ impl Walk<'_> {
         if let Some(file) = self.journal.files.last_mut() {
             file.2 = to;
         }
-        let repair = Repair::FillJournal { path: path.to_owned(), start, from, to };
+        let repair = Repair::FillJournal { path: path.to_owned(), start, salt: scan.salt(), from, to };
         let what = if scan.byte_of(from) >= scan.file_bytes() {
             format!("nothing is there from position {from} to {to}: the file was cut, or the one behind it is missing")
         } else {

@@ -10,7 +10,7 @@ use bytes::BytesMut;
 
 use super::super::disk::{Disk, Open};
 use super::super::files::{JOURNAL_HEADER_BYTES, encode_header};
-use super::super::frame::{Encoder, HEADER_BYTES, WRITE_BYTES, align};
+use super::super::frame::{Encoder, HEADER_BYTES, Salt, WRITE_BYTES, align};
 use super::super::scan::BatchScan;
 use super::super::segment::{OpenFiles, Roll, Segments};
 use super::segments::check_batch;
@@ -30,11 +30,11 @@ const CONTENTS: &str = "CONTENTS";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Repair {
     /// Puts an entry without content in the place of what is between two positions of a file that begins at `start`.
-    FillJournal { path: PathBuf, start: u64, from: u64, to: u64 },
+    FillJournal { path: PathBuf, start: u64, salt: Salt, from: u64, to: u64 },
     /// Writes the header of a journal file.
-    WriteHeader { path: PathBuf, start: u64 },
+    WriteHeader { path: PathBuf, start: u64, salt: Salt },
     /// Makes a journal file without content in the place of those that are missing.
-    MakeJournal { path: PathBuf, start: u64, to: u64 },
+    MakeJournal { path: PathBuf, start: u64, salt: Salt, to: u64 },
     /// Writes a segment and its indexes anew, with what is good of it.
     RewriteSegment { log: PathBuf, id: TopicId },
     /// Says again which topic a directory belongs to.
@@ -105,23 +105,23 @@ impl Inspector {
 
     fn apply(&self, repair: &Repair, side: &Path) -> io::Result<(PathBuf, Option<PathBuf>)> {
         match repair {
-            Repair::FillJournal { path, start, from, to } => {
+            Repair::FillJournal { path, start, salt, from, to } => {
                 let byte = |position: u64| JOURNAL_HEADER_BYTES + position - start;
                 let aside = self.keep_bytes(path, byte(*from), byte(*to), side)?;
-                fill(&self.disk, path, byte(*from), *from, *to)?;
+                fill(&self.disk, path, byte(*from), *salt, (*from, *to))?;
                 Ok((path.clone(), aside))
             }
-            Repair::WriteHeader { path, start } => {
+            Repair::WriteHeader { path, start, salt } => {
                 let aside = self.keep_bytes(path, 0, JOURNAL_HEADER_BYTES, side)?;
                 let file = self.disk.open(path, Open::Write)?;
-                file.write_all_at(&encode_header(*start), 0)?;
+                file.write_all_at(&encode_header(*start, *salt), 0)?;
                 file.sync_all()?;
                 Ok((path.clone(), aside))
             }
-            Repair::MakeJournal { path, start, to } => {
+            Repair::MakeJournal { path, start, salt, to } => {
                 let file = self.disk.open(path, Open::CreateNew)?;
-                file.write_all_at(&encode_header(*start), 0)?;
-                fill(&self.disk, path, JOURNAL_HEADER_BYTES, *start, *to)?;
+                file.write_all_at(&encode_header(*start, *salt), 0)?;
+                fill(&self.disk, path, JOURNAL_HEADER_BYTES, *salt, (*start, *to))?;
                 self.sync_parent(path)?;
                 Ok((path.clone(), None))
             }
@@ -243,14 +243,14 @@ fn copy_good_batches(disk: &Disk, log: &Path, mut to: Segments) -> io::Result<Se
 }
 
 /// Writes entries without targets over the bytes between two positions.
-fn fill(disk: &Disk, path: &Path, mut byte: u64, from: u64, to: u64) -> io::Result<()> {
+fn fill(disk: &Disk, path: &Path, mut byte: u64, salt: Salt, (from, to): (u64, u64)) -> io::Result<()> {
     let file = disk.open(path, Open::Write)?;
     let mut position = from;
     while position < to {
         let left = to - position;
         // What is left after it must hold an entry too.
         let length = if left > FILLER_BYTES_MAX + 64 { FILLER_BYTES_MAX } else { left };
-        let entry = filler(position, usize::try_from(length).map_err(io::Error::other)?)?;
+        let entry = filler(salt, position, usize::try_from(length).map_err(io::Error::other)?)?;
         file.write_all_at(&entry, byte)?;
         position += length;
         byte += length;
@@ -259,10 +259,10 @@ fn fill(disk: &Disk, path: &Path, mut byte: u64, from: u64, to: u64) -> io::Resu
 }
 
 /// An entry of exactly this length that does nothing.
-fn filler(position: u64, length: usize) -> io::Result<BytesMut> {
+fn filler(salt: Salt, position: u64, length: usize) -> io::Result<BytesMut> {
     let mut bytes = BytesMut::with_capacity(length);
     let body = length.checked_sub(HEADER_BYTES + WRITE_BYTES);
-    let mut encoder = Encoder::begin(&mut bytes, position, position, usize::from(body.is_some()));
+    let mut encoder = Encoder::begin(&mut bytes, salt.mark(position), position, usize::from(body.is_some()));
     if let Some(body) = body {
         encoder.write(std::iter::empty(), 0, &vec![0; body]);
     }
@@ -281,11 +281,11 @@ mod tests {
     #[test]
     fn a_filler_of_every_length_is_an_entry_that_does_nothing() {
         for length in (32..400).step_by(8) {
-            let bytes = filler(4096, length).expect("a filler").freeze();
-            let frame = decode(&bytes, 4096).unwrap_or_else(|| panic!("{length}"));
+            let bytes = filler(Salt(5), 4096, length).expect("a filler").freeze();
+            let frame = decode(&bytes, Salt(5), 4096).unwrap_or_else(|| panic!("{length}"));
             assert_eq!(frame.next, 4096 + length as u64);
             assert!(frame.writes.iter().all(|write| write.targets.is_empty()));
         }
-        assert!(filler(4096, 24).is_err());
+        assert!(filler(Salt(5), 4096, 24).is_err());
     }
 }

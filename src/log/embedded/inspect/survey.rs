@@ -181,11 +181,13 @@ impl<'a> Survey<'a> {
         if start > retired_to {
             let what =
                 format!("the journal begins at position {start}, and was retired up to {retired_to} only: a file is missing");
-            let finding = if start - retired_to <= BRIDGED_BYTES_MAX && self.contents.retired_to > 0 {
-                let missing = self.inspector.journal().join(journal_file_name(retired_to));
-                Finding::damage(&path, 0, what, Repair::MakeJournal { path: missing, start: retired_to, to: start })
-            } else {
-                Finding::lost(&path, 0, what, ONLY_A_COPY)
+            let can_bridge = start - retired_to <= BRIDGED_BYTES_MAX && self.contents.retired_to > 0;
+            let finding = match self.contents.journal.salt.filter(|_| can_bridge) {
+                Some(salt) => {
+                    let missing = self.inspector.journal().join(journal_file_name(retired_to));
+                    Finding::damage(&path, 0, what, Repair::MakeJournal { path: missing, start: retired_to, salt, to: start })
+                }
+                None => Finding::lost(&path, 0, what, ONLY_A_COPY),
             };
             self.watch.found(finding);
             return;

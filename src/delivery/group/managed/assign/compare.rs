@@ -32,6 +32,29 @@ fn round_robin(topics: &[Subject], applicants: &[Applicant<'_>]) -> Vec<BTreeSet
     given
 }
 
+/// Kafka's StickyAssignor, and the cooperative one, where all want the same: who holds something keeps it up to an even share, and what is
+/// over goes to who has less.
+fn sticky(topics: &[Subject], applicants: &[Applicant<'_>]) -> Vec<BTreeSet<Seat>> {
+    let all = topics.iter().enumerate().flat_map(|(topic, t)| (0..t.partitions).map(move |partition| Seat { topic, partition }));
+    let (mut free, mut given): (BTreeSet<Seat>, Vec<_>) = (all.collect(), kept(topics, applicants));
+    let share = free.len() / applicants.len();
+    // So many may have one more than the share.
+    let mut more = free.len() % applicants.len();
+    for seats in &mut given {
+        let may_keep = share + usize::from(seats.len() > share && more > 0);
+        more -= may_keep - share;
+        while seats.len() > may_keep {
+            seats.pop_last();
+        }
+        free.retain(|seat| !seats.contains(seat));
+    }
+    for seat in free {
+        let least = given.iter_mut().min_by_key(|seats| seats.len()).expect("there are members");
+        least.insert(seat);
+    }
+    given
+}
+
 /// How many partitions moved at each step, and the least and most that a member holds after it.
 fn play(assign: Assign) -> Vec<(usize, usize, usize)> {
     let topics: Vec<Subject> =
@@ -55,8 +78,9 @@ fn play(assign: Assign) -> Vec<(usize, usize, usize)> {
 }
 
 fn table() -> String {
-    let columns: [(&str, Assign); 3] = [("range", range::assign), ("round robin", round_robin), ("uniform", uniform::assign)];
-    let mut text = String::from("| what happens | range | round robin | uniform |\n|---|---|---|---|\n");
+    let columns: [(&str, Assign); 4] =
+        [("range", range::assign), ("round robin", round_robin), ("sticky", sticky), ("uniform", uniform::assign)];
+    let mut text = format!("| what happens | {} |\n|---|---|---|---|---|\n", columns.map(|(name, _)| name).join(" | "));
     let figures: Vec<_> = columns.iter().map(|(_, assign)| play(*assign)).collect();
     for (at, (what, _)) in STORY.iter().enumerate() {
         let _ = write!(text, "| {what} |");
@@ -66,7 +90,8 @@ fn table() -> String {
         text.push('\n');
     }
     let totals: Vec<usize> = figures.iter().map(|figures| figures.iter().map(|(moved, ..)| moved).sum()).collect();
-    let _ = writeln!(text, "| moved in all | {} | {} | {} |", totals[0], totals[1], totals[2]);
+    let totals: Vec<String> = totals.iter().map(usize::to_string).collect();
+    let _ = writeln!(text, "| moved in all | {} |", totals.join(" | "));
     text
 }
 
