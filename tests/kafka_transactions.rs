@@ -372,3 +372,76 @@ async fn a_queue_of_the_same_name_gives_what_is_committed() {
     }
     let _gateway = writing.await.unwrap();
 }
+
+type Stream = Vec<(String, Vec<String>)>;
+
+fn redis_of(gateway: &Gateway) -> redis::Connection {
+    redis::Client::open(gateway.redis()).unwrap().get_connection().unwrap()
+}
+
+/// The values of a stream's entries; their ids must rise.
+fn entries(redis: &mut redis::Connection, topic: &str) -> Vec<String> {
+    let all: Stream = redis::cmd("XRANGE").arg(&[topic, "-", "+"]).query(redis).unwrap();
+    let id = |id: &str| id.split_once('-').map(|(ms, seq)| (ms.parse::<u64>().unwrap(), seq.parse::<u64>().unwrap())).unwrap();
+    assert!(all.is_sorted_by(|(one, _), (next, _)| id(one) < id(next)), "{all:?}");
+    all.into_iter().map(|(_, fields)| fields.last().unwrap().clone()).collect()
+}
+
+#[tokio::test]
+async fn a_stream_has_what_was_committed_behind_what_was_added_meanwhile_and_nothing_aborted() {
+    let mut gateway = Gateway::start();
+    let topic = make_topic(&gateway, 1).await;
+    let mut redis = redis_of(&gateway);
+    let add = |redis: &mut redis::Connection, value: &str| -> String {
+        redis::cmd("XADD").arg(&[&topic, "*", "value", value]).query(redis).unwrap()
+    };
+    // What a transaction wrote before there was a stream counts too when it is committed.
+    let (early, late) = (writer(&gateway, "early", 60_000), writer(&gateway, "late", 60_000));
+    early.begin_transaction().unwrap();
+    send(&early, &topic, 0, "early");
+    early.flush(CALL).unwrap();
+    assert_eq!(entries(&mut redis, &topic), [""; 0]);
+    let _: () = redis::cmd("XGROUP").arg(&["CREATE", &topic, "g", "$"]).query(&mut redis).unwrap();
+    late.begin_transaction().unwrap();
+    send(&late, &topic, 0, "late 1");
+    late.flush(CALL).unwrap();
+    add(&mut redis, "plain 1");
+    send(&late, &topic, 0, "late 2");
+    late.flush(CALL).unwrap();
+    let last = add(&mut redis, "plain 2");
+    assert_eq!(entries(&mut redis, &topic), ["plain 1", "plain 2"]);
+    late.commit_transaction(CALL).unwrap();
+    assert_eq!(entries(&mut redis, &topic), ["plain 1", "plain 2", "late 1", "late 2"]);
+    let behind: Vec<(String, Stream)> = redis::cmd("XREAD").arg(&["STREAMS", &topic, &last]).query(&mut redis).unwrap();
+    assert_eq!(behind[0].1.len(), 2, "who has read up to an id misses nothing");
+    late.begin_transaction().unwrap();
+    send(&late, &topic, 0, "aborted");
+    late.flush(CALL).unwrap();
+    late.abort_transaction(CALL).unwrap();
+    let waiting = {
+        let (mut redis, topic) = (redis_of(&gateway), topic.clone());
+        let _: () = redis.set_read_timeout(Some(CALL)).unwrap();
+        std::thread::spawn(move || -> Vec<(String, Stream)> {
+            redis::cmd("XREAD").arg(&["BLOCK", "0", "STREAMS", &topic, "$"]).query(&mut redis).unwrap()
+        })
+    };
+    let blocked =
+        || redis::cmd("INFO").arg("clients").query::<String>(&mut redis_of(&gateway)).unwrap().contains("blocked_clients:1");
+    support::wait_until("it blocks", blocked);
+    early.commit_transaction(CALL).unwrap();
+    assert_eq!(waiting.join().unwrap()[0].1[0].1, ["value", "early"]);
+    let all = ["plain 1", "plain 2", "late 1", "late 2", "early"];
+    assert_eq!(entries(&mut redis, &topic), all);
+    let read = ["GROUP", "g", "me", "STREAMS", &topic, ">"];
+    let given: Vec<(String, Stream)> = redis::cmd("XREADGROUP").arg(&read).query(&mut redis).unwrap();
+    assert!(given[0].1.iter().map(|(_, fields)| fields.last().unwrap().as_str()).eq(all));
+    drop((early, late));
+    gateway.crash();
+    let mut redis = redis_of(&gateway);
+    assert_eq!(entries(&mut redis, &topic), all);
+    let pending: (u64, String, String, Vec<(String, String)>) =
+        redis::cmd("XPENDING").arg(&[&topic, "g"]).query(&mut redis).unwrap();
+    assert_eq!(pending.0, 5);
+    let removed: u64 = redis::cmd("XDEL").arg(&[&topic, &pending.2]).query(&mut redis).unwrap();
+    assert_eq!((removed, entries(&mut redis, &topic)), (1, all[..4].iter().map(|value| (*value).to_owned()).collect()));
+}

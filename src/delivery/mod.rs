@@ -14,6 +14,7 @@ mod partitioner;
 pub mod queue;
 mod queues;
 mod reader;
+mod search;
 pub mod series;
 mod settlement;
 mod tail;
@@ -36,6 +37,7 @@ pub use observer::{GroupSnapshot, Observer, PartitionSnapshot, QueueSnapshot, Ta
 pub use partitioner::{Placing, partition_of};
 pub use queue::{Class, End, Kind, Overflow, QueueOptions, RunSet, Side, Stretch};
 pub use reader::RecordReader;
+pub use search::{Hit, Scope, Search};
 pub use settlement::Settlement;
 pub use tail::{Announcement, ByteSet, Form, LagLimits, Listener, Part, Pattern};
 pub use taker::{Claim, Credit, Position, Serve, Taker, TakerId, TakerSpec};
@@ -44,12 +46,12 @@ pub use view::{QueueSpec, Start, view_name};
 
 use crate::log::record::varint::Input;
 use crate::log::{
-    Change, Holders, Keeper, Log, LogSettings, Lsn, Needs, OpenError, Partition, ReadError, Refused, Signal, Table, TopicName,
+    Change, Holders, Keeper, Log, LogSettings, Lsn, Needs, OpenError, Partition, ReadError, Refused, Table, TopicName,
 };
 use alarms::Alarms;
 use queue::StateOps;
 use queues::Queues;
-use series::SeriesView;
+use series::{SeriesView, Waiter, Want};
 use tail::Tails;
 use transaction::{TRANSACTIONS, Transactions};
 use view::View;
@@ -77,8 +79,8 @@ pub trait Holder: Send + Sync {
 struct Views {
     queues: Queues,
     series: HashMap<TopicName, SeriesView>,
-    /// Who waits for more in a series, by its name.
-    watchers: HashMap<TopicName, Vec<(Watch, Signal)>>,
+    /// Who waits for more of a series, by its name, the longest waiter first.
+    waiters: HashMap<TopicName, Vec<(Arc<Waiter>, Want)>>,
     alarms: Alarms,
     /// Who waits to write to a topic until its queue views have room.
     rooms: HashMap<TopicName, Vec<Signal>>,
@@ -90,10 +92,6 @@ struct Views {
     next_producer_id: i64,
     producer_ids_taken: i64,
 }
-
-/// One who waits for more in a series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Watch(u64);
 
 struct Inner {
     log: Log,
@@ -141,7 +139,7 @@ impl Delivery {
         let mut views = Views {
             queues: load_queues(&log)?,
             series: series::load(&log)?,
-            watchers: HashMap::new(),
+            waiters: HashMap::new(),
             alarms: Alarms::default(),
             rooms: HashMap::new(),
             steward: None,
@@ -301,7 +299,7 @@ impl Keeper for ViewKeeper {
         let views = inner.views.lock();
         let mut needs = views.queues.of_topic(partition.topic_name()).map(of_view).fold(Needs::nothing(), Needs::and);
         if let Some(view) = views.series.get(partition.topic_name()).filter(|_| partition.index() == 0) {
-            let (floor, except) = view.state.needed();
+            let (floor, except) = view.state.needed(partition.open_transactions().iter());
             needs = needs.and(Needs { floor, except });
         }
         drop(views);
@@ -387,9 +385,13 @@ fn apply(view: &mut View, body: &[u8]) -> Result<(), String> {
 #[cfg(test)]
 mod aging_tests;
 #[cfg(test)]
+mod edit_tests;
+#[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod observer_tests;
+#[cfg(test)]
+mod search_tests;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]

@@ -1,10 +1,15 @@
 //! Lists that are edited in the middle, through the redis crate.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use redis::{Commands, Connection, RedisError};
 
 use crate::support::{Gateway, wait_until};
@@ -122,4 +127,99 @@ fn a_blocked_pop_of_many_takes_them_in_one_step() {
     let _: u64 = c.rpush("l", &["1", "2", "3"]).unwrap();
     let got: Vec<_> = waiters.into_iter().map(|waiter| waiter.join().unwrap().1).collect();
     assert_eq!(got, [vec!["1", "2"], vec!["3"]]);
+}
+
+const MILLION: usize = 1_000_000;
+
+/// A list of a million elements, each the same but for a hundred needles that are spread over it.
+fn long_list(gateway: &Gateway, key: &str) {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", gateway.kafka())
+        .set("linger.ms", "50")
+        .set("batch.num.messages", "100000")
+        .set("queue.buffering.max.messages", "2000000")
+        .create()
+        .unwrap();
+    for n in 0..MILLION {
+        let value = if n % 10_000 == 9_999 { "needle" } else { "hay" };
+        producer.send(BaseRecord::<(), str>::to(key).partition(0).payload(value)).map_err(|(error, _)| error).unwrap();
+        if n % 10_000 == 0 {
+            producer.poll(Duration::ZERO);
+        }
+    }
+    producer.flush(Duration::from_secs(120)).unwrap();
+}
+
+/// Runs `work` while others push to another list, one after the other. The longest that one of them waited, and how long the work took.
+fn while_others_push(gateway: &Gateway, work: impl FnOnce()) -> (Duration, Duration) {
+    let (is_done, mut other) = (Arc::new(AtomicBool::new(false)), connect(gateway));
+    let done = Arc::clone(&is_done);
+    let pusher = thread::spawn(move || {
+        let mut longest = Duration::ZERO;
+        while !done.load(Ordering::Relaxed) {
+            let began = Instant::now();
+            let _: u64 = other.rpush("other", "x").unwrap();
+            longest = longest.max(began.elapsed());
+        }
+        longest
+    });
+    let began = Instant::now();
+    work();
+    let took = began.elapsed();
+    is_done.store(true, Ordering::Relaxed);
+    (pusher.join().unwrap(), took)
+}
+
+#[test]
+fn nobody_else_waits_while_a_list_of_a_million_elements_is_looked_through() {
+    let gateway = Gateway::start();
+    let mut c = connect(&gateway);
+    c.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+    long_list(&gateway, "long");
+    assert_eq!(c.llen::<_, usize>("long").unwrap(), MILLION);
+    let (longest, took) = while_others_push(&gateway, || {
+        assert_eq!(redis::cmd("LPOS").arg(&["long", "none"]).query::<Option<u64>>(&mut c).unwrap(), None);
+        assert_eq!(redis::cmd("LPOS").arg(&["long", "needle", "RANK", "-2"]).query::<u64>(&mut c).unwrap(), 989_999);
+        assert_eq!(c.linsert_before::<_, _, _, usize>("long", "needle", "pin").unwrap(), MILLION + 1);
+        assert_eq!(c.lrem::<_, _, usize>("long", -3, "needle").unwrap(), 3);
+        // A transaction is atomic all the same.
+        let (removed, len, at, left): (usize, usize, u64, usize) = redis::pipe()
+            .atomic()
+            .cmd("LREM")
+            .arg(&["long", "0", "needle"])
+            .cmd("RPUSH")
+            .arg(&["long", "needle"])
+            .cmd("LPOS")
+            .arg(&["long", "needle"])
+            .cmd("LREM")
+            .arg(&["long", "0", "needle"])
+            .query(&mut c)
+            .unwrap();
+        assert_eq!((removed, len, left), (97, MILLION - 98, 1));
+        assert_eq!(at as usize, len - 1);
+    });
+    assert_eq!(c.lindex::<_, String>("long", 9_999).unwrap(), "pin");
+    assert!(longest < took / 8, "one waited {longest:?} of {took:?}");
+}
+
+#[test]
+fn what_is_pushed_while_a_list_is_looked_through_is_removed_or_left_but_not_lost() {
+    let gateway = Gateway::start();
+    let mut c = connect(&gateway);
+    let hay = vec!["hay"; 5_000];
+    let _: usize = c.rpush("l", &hay).unwrap();
+    let mut other = connect(&gateway);
+    let pusher = thread::spawn(move || {
+        for n in 0..600 {
+            let _: usize = if n % 2 == 0 { other.rpush("l", "needle").unwrap() } else { other.lpush("l", "needle").unwrap() };
+            let _: Option<String> = other.rpoplpush("l", "l").unwrap();
+        }
+    });
+    let mut removed = 0;
+    while !pusher.is_finished() {
+        removed += c.lrem::<_, _, usize>("l", 0, "needle").unwrap();
+    }
+    pusher.join().unwrap();
+    removed += c.lrem::<_, _, usize>("l", 0, "needle").unwrap();
+    assert_eq!((removed, c.llen::<_, usize>("l").unwrap()), (600, hay.len()));
 }

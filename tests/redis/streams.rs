@@ -98,3 +98,59 @@ fn a_transaction_adds_to_a_stream_and_a_list_at_once() {
         redis::pipe().atomic().cmd("XADD").arg(&["s", "3-3", "f", "v"]).cmd("RPUSH").arg(&["l", "v"]).query(&mut c).unwrap();
     assert_eq!((id.as_str(), len), ("3-3", 1));
 }
+
+type Read = Vec<(String, Vec<Entry>)>;
+
+/// A command on a connection of its own, once it blocks.
+fn blocked(gateway: &Gateway, command: String) -> thread::JoinHandle<Result<Read, RedisError>> {
+    let (mut c, mut waiting) = (connect(gateway), connect(gateway));
+    let before = blocked_clients(&mut c);
+    let waiter = thread::spawn(move || run::<Read>(&mut waiting, &command));
+    wait_until("it blocks", || blocked_clients(&mut c) > before);
+    waiter
+}
+
+#[test]
+fn readers_of_a_group_are_served_in_the_order_in_which_they_wait_each_after_a_whole_command() {
+    let gateway = Gateway::start();
+    let mut c = connect(&gateway);
+    let _: () = run(&mut c, "XGROUP CREATE s g $ MKSTREAM").unwrap();
+    let mut waiters = Vec::new();
+    for who in 0..8 {
+        waiters.push(blocked(&gateway, format!("XREADGROUP GROUP g member-{who} COUNT 1 BLOCK 0 STREAMS s >")));
+    }
+    let everyone = blocked(&gateway, "XREAD BLOCK 0 STREAMS s $".to_owned());
+    let mut pipeline = redis::pipe();
+    for n in 1..=8 {
+        pipeline.cmd("XADD").arg("s").arg(format!("{n}-0")).arg("n").arg(n);
+    }
+    // All of them at once: each is served before the next command.
+    pipeline.cmd("DEL").arg("s");
+    let _: Vec<Value> = pipeline.query(&mut c).unwrap();
+    for (who, waiter) in waiters.into_iter().enumerate() {
+        let got = waiter.join().unwrap().unwrap();
+        assert_eq!(ids(&got[0].1), [format!("{}-0", who + 1)], "the {who}th to wait");
+    }
+    assert_eq!(ids(&everyone.join().unwrap().unwrap()[0].1), ["1-0"]);
+}
+
+#[test]
+fn who_waits_on_a_group_is_told_when_it_is_gone_though_there_is_one_again() {
+    let gateway = Gateway::start();
+    let mut c = connect(&gateway);
+    for (gone, told) in [
+        ("DEL s", "stream key no longer exists"),
+        ("XGROUP DESTROY s g", "consumer group this client was blocked on no longer exists"),
+    ] {
+        let _: () = run(&mut c, "XGROUP CREATE s g $ MKSTREAM").unwrap();
+        let waiter = blocked(&gateway, "XREADGROUP GROUP g me BLOCK 0 STREAMS s >".to_owned());
+        let mut pipeline = redis::pipe();
+        for command in [gone, "DEL s", "XGROUP CREATE s g $ MKSTREAM", "DEL s"] {
+            let mut words = command.split(' ');
+            pipeline.cmd(words.next().unwrap()).arg(words.collect::<Vec<_>>());
+        }
+        let _: Vec<Value> = pipeline.query(&mut c).unwrap();
+        let error = waiter.join().unwrap().expect_err("there is nothing to wait for").to_string();
+        assert!(error.contains(told), "{error}");
+    }
+}

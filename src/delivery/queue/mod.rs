@@ -36,6 +36,8 @@ pub use traces::FailureSpread;
 #[cfg(test)]
 mod held_tests;
 #[cfg(test)]
+mod order_tests;
+#[cfg(test)]
 mod run_tests;
 #[cfg(test)]
 mod tests;

@@ -482,22 +482,29 @@ fn queue_of(count: u64) -> QueueState {
 }
 
 #[test]
-fn ten_million_records_at_the_head_are_one_run() {
+fn ten_million_records_pushed_at_either_end_take_a_few_hundred_bytes() {
     let mut queue = QueueState::new(1);
+    let mut at_tail = QueueState::new(1);
     for batch in 0..10_000 {
         queue.extend(0, batch * 1000, 1000, Kind::Queued);
         queue.place_front(0, batch * 1000, 1000);
+        at_tail.extend(0, batch * 1000, 1000, Kind::Queued);
     }
-    assert_eq!(queue.ready(Class::Queued), 10_000_000);
+    assert_eq!((queue.ready(Class::Queued), at_tail.ready(Class::Queued)), (10_000_000, 10_000_000));
     assert!(queue.snapshot().len() < 40);
-    // One run, in one node of each of two trees.
-    assert!(queue.memory_bytes() < 1600, "{}", queue.memory_bytes());
-    let mut at_tail = QueueState::new(1);
-    (0..10_000).for_each(|batch| at_tail.extend(0, batch * 1000, 1000, Kind::Queued));
-    assert!(at_tail.memory_bytes() < 800, "{}", at_tail.memory_bytes());
+    assert!(at_tail.memory_bytes() < 750, "{}", at_tail.memory_bytes());
+    assert_eq!(queue.memory_bytes(), at_tail.memory_bytes(), "a run at the head is kept in place");
     assert_eq!(queue.range(Class::All, 5_000_000, 2), vec![(0, 4_999_999), (0, 4_999_998)]);
-    assert_eq!(queue.pop(End::Head, Class::All).unwrap().offset, 9_999_999);
-    assert_eq!(queue.pop(End::Tail, Class::All).unwrap().offset, 0);
+    // As a stack, as a queue, and moved around itself.
+    for offset in 10_000_000..10_001_000 {
+        assert_eq!(queue.pop(End::Head, Class::All).unwrap().offset, 19_999_999 - offset);
+        assert_eq!(queue.pop(End::Tail, Class::All).unwrap().offset, offset - 10_000_000);
+        queue.extend(0, offset, 1, Kind::Queued);
+        queue.place_front(0, offset, 1);
+        assert_eq!(queue.pop(End::Head, Class::All).unwrap().offset, offset);
+    }
+    // What was popped on one side of the rest is one run, too.
+    assert!(queue.memory_bytes() < 900, "{}", queue.memory_bytes());
 }
 
 #[test]

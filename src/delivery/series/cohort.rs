@@ -14,8 +14,8 @@ use super::stamp::Stamp;
 pub struct Held {
     /// Who holds it.
     pub member: Bytes,
-    /// Where it lies.
-    pub offset: u64,
+    /// Its index.
+    pub index: u64,
     /// When it was handed out last, in milliseconds since 1970.
     pub at_ms: i64,
     /// How often it was handed out.

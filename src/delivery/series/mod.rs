@@ -5,17 +5,20 @@
 //! [`SeriesState`] is a pure state machine: time is passed in, and a record's stamp is asked for where it is not known.
 
 mod cohort;
+mod layout;
 mod op;
 mod snapshot;
 mod stamp;
 mod state;
 mod view;
+mod waiter;
 
 pub use cohort::{Cohort, Held, Member};
 pub use op::SeriesOp;
 pub use stamp::{STAMP_HEADER, Stamp};
 pub use state::{SeriesState, Span, Trim};
 pub(super) use view::{SeriesView, load};
+pub use waiter::{Answer, Missing, Waiter, Want};
 
 #[cfg(test)]
 mod tests;

@@ -24,16 +24,25 @@ pub enum SeriesOp {
         /// Whether the series keeps their stamps.
         is_given: bool,
     },
+    /// Records of earlier offsets that count from now on, numbered on from `first`.
+    Late {
+        /// The offset of the first.
+        offset: u64,
+        /// How many; at least one.
+        count: u64,
+        /// The stamp of the first.
+        first: Stamp,
+    },
     /// Offsets below are no records of the series if they are not yet.
     Pass(u64),
     /// Records were removed on their own.
     Remove {
-        /// Their offsets.
+        /// Their indexes.
         runs: RunSet,
         /// The highest of their stamps.
         last: Stamp,
     },
-    /// Everything below went.
+    /// Everything below an index went.
     Trim(u64),
     /// The counters were set.
     Set {
@@ -94,6 +103,7 @@ impl SeriesState {
     pub fn apply(&mut self, op: &SeriesOp) {
         match op {
             SeriesOp::Append { offset, count, first, is_given } => self.append(*offset, *count, *first, *is_given),
+            SeriesOp::Late { offset, count, first } => self.come_late(*offset, *count, *first),
             SeriesOp::Pass(to) => self.pass(*to),
             SeriesOp::Remove { runs, last } => self.remove(runs, *last),
             SeriesOp::Trim(floor) => self.trim(*floor),
@@ -129,6 +139,12 @@ impl SeriesOp {
         match self {
             SeriesOp::Append { offset, count, first, is_given } => {
                 out.push(if *is_given { 2 } else { 1 });
+                put_uvarint(out, *offset);
+                put_uvarint(out, *count);
+                put_stamp(out, *first);
+            }
+            SeriesOp::Late { offset, count, first } => {
+                out.push(14);
                 put_uvarint(out, *offset);
                 put_uvarint(out, *count);
                 put_stamp(out, *first);
@@ -211,6 +227,13 @@ impl SeriesOp {
                 }
                 SeriesOp::Settle { cohort, stamps }
             }
+            14 => {
+                let (offset, count, first) = (offset_of(input)?, offset_of(input)?, stamp_of(input)?);
+                if count == 0 {
+                    return None;
+                }
+                SeriesOp::Late { offset, count, first }
+            }
             _ => return None,
         })
     }
@@ -260,14 +283,14 @@ pub(super) fn name_of(input: &mut Input<'_>) -> Option<Bytes> {
 
 pub(super) fn put_held(out: &mut Vec<u8>, held: &Held) {
     put_name(out, &held.member);
-    put_uvarint(out, held.offset);
+    put_uvarint(out, held.index);
     put_varint(out, held.at_ms);
     put_uvarint(out, held.count);
 }
 
 pub(super) fn held_of(input: &mut Input<'_>) -> Option<Held> {
-    let (member, offset) = (name_of(input)?, offset_of(input)?);
-    Some(Held { member, offset, at_ms: input.varlong()?, count: input.uvarint()? })
+    let (member, index) = (name_of(input)?, offset_of(input)?);
+    Some(Held { member, index, at_ms: input.varlong()?, count: input.uvarint()? })
 }
 
 pub(super) fn offset_of(input: &mut Input<'_>) -> Option<u64> {

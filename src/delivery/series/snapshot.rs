@@ -1,21 +1,24 @@
 //! A series as bytes: everything, since what is held must survive too.
 //!
-//! Version byte; origin, floor, end, gone; given runs; counters; cohorts, each with members and what they hold. Varints throughout.
+//! Version byte; how many records came late before all that is kept; origin, floor, end, gone; given runs; what came late; counters;
+//! cohorts, each with members and what they hold. Varints throughout.
 
 use bytes::Bytes;
 
 use super::cohort::Cohort;
+use super::layout::Layout;
 use super::op::{held_of, name_of, offset_of, put_held, put_name, put_stamp, stamp_of};
 use super::state::{Given, SeriesState};
 use crate::log::record::varint::{Input, put_uvarint, put_varint};
 use crate::log::runs::RunSet;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 impl SeriesState {
     /// The whole state.
     pub fn snapshot(&self) -> Bytes {
         let mut out = vec![VERSION];
+        put_uvarint(&mut out, self.layout.forgotten());
         [self.origin, self.floor, self.end].into_iter().for_each(|bound| put_uvarint(&mut out, bound));
         self.gone.encode(&mut out);
         put_uvarint(&mut out, self.given.len() as u64);
@@ -23,6 +26,10 @@ impl SeriesState {
             put_uvarint(&mut out, *offset);
             put_uvarint(&mut out, given.count);
             put_stamp(&mut out, given.first);
+        }
+        put_uvarint(&mut out, self.layout.late().len() as u64);
+        for (index, late) in self.layout.late() {
+            [index, late.offset, late.count].into_iter().for_each(|number| put_uvarint(&mut out, number));
         }
         put_stamp(&mut out, self.last);
         put_uvarint(&mut out, self.added);
@@ -63,6 +70,7 @@ fn put_cohort(out: &mut Vec<u8>, cohort: &Cohort) {
 }
 
 fn read(input: &mut Input<'_>) -> Option<SeriesState> {
+    let mut layout = Layout::new(offset_of(input)?);
     let (origin, floor, end) = (offset_of(input)?, offset_of(input)?, offset_of(input)?);
     let gone = RunSet::decode(input)?;
     let within = gone.first().is_none_or(|first| first >= floor) && gone.last().is_none_or(|last| last < end);
@@ -79,6 +87,17 @@ fn read(input: &mut Input<'_>) -> Option<SeriesState> {
         at = offset + count;
         series.given.insert(offset, Given { count, first });
     }
+    let mut at = 0;
+    for _ in 0..input.uvarint()? {
+        let (index, offset, count) = (offset_of(input)?, offset_of(input)?, offset_of(input)?);
+        if count == 0 || index < at || index + count > end {
+            return None;
+        }
+        at = index + count;
+        layout.add(index, offset, count);
+    }
+    layout.trim(floor);
+    series.layout = layout;
     series.last = stamp_of(input)?;
     series.added = input.uvarint()?;
     series.last_removed = stamp_of(input)?;

@@ -1,7 +1,8 @@
 //! What is in a series, and where.
 //!
-//! Offsets and stamps rise together, so a stamp is found by halving the offsets. What was written with a stamp carries it; for records
-//! that came without one, stamps are kept as runs: neighbours in offset and number are one run, however many.
+//! Indexes and stamps rise together, so a stamp is found by halving the indexes. What was written with a stamp carries it; for records
+//! that came without one, stamps are kept as runs: neighbours in index and number are one run, however many. An index is an offset as
+//! long as nothing came late.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,8 +10,9 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::cohort::Cohort;
+use super::layout::Layout;
 use super::stamp::Stamp;
-use crate::log::runs::RunSet;
+use crate::log::runs::{OFFSET_MAX, RunSet};
 
 /// Records without a stamp of their own that come within this time of each other share one, in milliseconds.
 const RUN_MS_MAX: u64 = 1000;
@@ -43,7 +45,7 @@ pub enum Trim {
 /// All that is known of one series.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SeriesState {
-    /// Where it begins in the log.
+    /// The index that it begins at.
     pub(super) origin: u64,
     /// Everything below is gone.
     pub(super) floor: u64,
@@ -51,6 +53,7 @@ pub struct SeriesState {
     /// Above the floor, and no record of the series any more, or never one.
     pub(super) gone: RunSet,
     pub(super) given: BTreeMap<u64, Given>,
+    pub(super) layout: Layout,
     pub(super) last: Stamp,
     pub(super) added: u64,
     pub(super) last_removed: Stamp,
@@ -88,58 +91,86 @@ impl SeriesState {
         self.last_removed
     }
 
-    /// Everything below is gone.
-    pub fn floor(&self) -> u64 {
-        self.floor
-    }
-
-    /// The offset after the last record known.
+    /// The index after the last record known.
     pub fn end(&self) -> u64 {
         self.end
     }
 
-    /// The lowest offset that is needed, and what is not needed above it.
-    pub fn needed(&self) -> (u64, RunSet) {
-        (self.first_offset().unwrap_or(self.end), self.gone.clone())
+    /// The offset of the record at an index.
+    pub fn offset_of(&self, index: u64) -> u64 {
+        self.layout.offset_of(index)
     }
 
-    /// The offset of the first record.
-    pub fn first_offset(&self) -> Option<u64> {
+    /// The lowest offset that is needed, and what is not needed above it. `undecided`: records that may yet come late.
+    pub fn needed<'r>(&self, undecided: impl Iterator<Item = &'r RunSet>) -> (u64, RunSet) {
+        let mut kept = RunSet::new();
+        for run in undecided.flat_map(RunSet::iter) {
+            kept.insert_range(run);
+        }
+        for (index, late) in self.layout.late() {
+            for part in self.gone.gaps_in(index.max(self.floor)..index + late.count) {
+                let offset = self.offset_of(part.start);
+                kept.insert_range(offset..offset + (part.end - part.start));
+            }
+        }
+        let mut gone = RunSet::new();
+        for run in self.gone.iter().flat_map(|run| self.layout.offsets_in(run)) {
+            gone.insert_range(run);
+        }
+        let floor = self.layout.next_offset(self.floor);
+        let lowest = kept.first().map_or(floor, |first| first.min(floor));
+        gone.insert_range(lowest..floor);
+        for run in kept.iter() {
+            gone.remove_range(run);
+        }
+        (gone.next_absent(lowest), gone)
+    }
+
+    /// The index of the first record.
+    pub fn first_index(&self) -> Option<u64> {
         let first = self.gone.next_absent(self.floor);
         (first < self.end).then_some(first)
     }
 
-    /// The offset of the last record.
-    pub fn last_offset(&self) -> Option<u64> {
+    /// The index of the last record.
+    pub fn last_index(&self) -> Option<u64> {
         self.gone.prev_absent(self.end).filter(|last| *last >= self.floor)
     }
 
-    /// Whether an offset is a record of the series.
-    pub fn contains(&self, offset: u64) -> bool {
-        (self.floor..self.end).contains(&offset) && !self.gone.contains(offset)
+    /// Whether there is a record at an index.
+    pub fn contains(&self, index: u64) -> bool {
+        (self.floor..self.end).contains(&index) && !self.gone.contains(index)
+    }
+
+    /// The indexes of up to `count_max` records of a range.
+    pub fn indexes(&self, range: Range<u64>, count_max: u64) -> Vec<u64> {
+        let count_max = usize::try_from(count_max).unwrap_or(usize::MAX);
+        let range = range.start.max(self.floor)..range.end.min(self.end).max(self.floor);
+        if range.is_empty() { Vec::new() } else { self.gone.gaps_in(range).flatten().take(count_max).collect() }
     }
 
     /// The stamp that the series gave to a record; none: it carries its own, if any.
-    pub fn given(&self, offset: u64) -> Option<Stamp> {
-        let (first, run) = self.given.range(..=offset).next_back()?;
-        (offset - first < run.count).then(|| run.first.plus(offset - first))
+    pub fn given(&self, index: u64) -> Option<Stamp> {
+        let (first, run) = self.given.range(..=index).next_back()?;
+        (index - first < run.count).then(|| run.first.plus(index - first))
     }
 
-    /// The stamp for a record that comes without one, now.
-    pub fn next_given(&self, offset: u64, now_ms: u64) -> Option<Stamp> {
-        let newest = self.given.last_key_value().filter(|(first, run)| **first + run.count == offset);
+    /// The stamp for a record that comes without one, now: one that is appended at an offset, or comes late.
+    pub fn next_given(&self, offset: Option<u64>, now_ms: u64) -> Option<Stamp> {
+        let index = offset.map_or(self.end, |offset| self.layout.next_index(offset));
+        let newest = self.given.last_key_value().filter(|(first, run)| **first + run.count == index);
         let joins = newest.is_some_and(|(_, run)| {
             run.first.plus(run.count - 1) == self.last && now_ms.saturating_sub(self.last.ms) < RUN_MS_MAX
         });
         if joins || now_ms <= self.last.ms { self.last.next() } else { Some(Stamp { ms: now_ms, seq: 0 }) }
     }
 
-    /// The first record at or behind a stamp, as an offset; the end if there is none. `stamp_of` reads a record's stamp.
+    /// The index of the first record at or behind a stamp; the end if there is none. `stamp_of` reads the stamp that a record carries.
     pub fn seek(&self, stamp: Stamp, mut stamp_of: impl FnMut(u64) -> Option<Stamp>) -> u64 {
         if stamp > self.last {
             return self.end;
         }
-        let mut is_before = |offset: u64| self.given(offset).or_else(|| stamp_of(offset)).is_some_and(|found| found < stamp);
+        let mut is_before = |index: u64| self.given(index).or_else(|| stamp_of(index)).is_some_and(|found| found < stamp);
         let (mut low, mut high) = (self.floor, self.end);
         // From the end, with growing strides: most who ask are near it.
         let mut stride = 1;
@@ -164,7 +195,7 @@ impl SeriesState {
         self.gone.next_absent(low).min(self.end)
     }
 
-    /// The records in a range of offsets as spans, at most `count_max`, from the highest down if `backwards`.
+    /// The records in a range of indexes as spans, at most `count_max`, from the highest down if `backwards`.
     pub fn spans(&self, range: Range<u64>, count_max: u64, backwards: bool) -> Vec<Span> {
         let range = range.start.max(self.floor)..range.end.min(self.end);
         let mut spans = Vec::new();
@@ -190,7 +221,7 @@ impl SeriesState {
         spans
     }
 
-    /// Cuts a stretch where records with stamps of their own and given ones meet.
+    /// Cuts a stretch where records with stamps of their own and given ones meet, and where they are no neighbours in the log.
     fn by_kind(&self, stretch: Range<u64>) -> Vec<Span> {
         let mut spans = Vec::new();
         let mut at = stretch.start;
@@ -200,8 +231,9 @@ impl SeriesState {
                 Some(_) => self.given.range(..=at).next_back().map_or(stretch.end, |(first, run)| first + run.count),
                 None => self.given.range(at..).next().map_or(stretch.end, |(first, _)| *first),
             };
-            let end = next.clamp(at + 1, stretch.end);
-            spans.push(Span { offsets: at..end, given });
+            let end = next.min(self.layout.neighbours_until(at)).clamp(at + 1, stretch.end);
+            let offset = self.offset_of(at);
+            spans.push(Span { offsets: offset..offset + (end - at), given });
             at = end;
         }
         spans
@@ -248,9 +280,9 @@ impl SeriesState {
         (self.origin + (last - self.origin) / node * node).max(self.floor)
     }
 
-    /// How many records lie below an offset.
-    pub fn count_below(&self, offset: u64) -> u64 {
-        let range = self.floor..offset.clamp(self.floor, self.end);
+    /// How many records are before an index.
+    pub fn count_below(&self, index: u64) -> u64 {
+        let range = self.floor..index.clamp(self.floor, self.end);
         self.gone.gaps_in(range).map(|gap| gap.end - gap.start).sum()
     }
 
@@ -264,12 +296,19 @@ impl SeriesState {
         self.cohorts.iter()
     }
 
-    /// The log no longer holds what is below.
-    pub fn advance_log_start(&mut self, to: u64) {
-        self.trim(to.min(self.end));
-        if to > self.end {
-            (self.floor, self.end) = (to, to);
+    /// The log no longer holds what is below an offset. Whether that changes anything.
+    pub fn advance_log_start(&mut self, to: u64) -> bool {
+        let (index, before) = (self.layout.index_of(to), (self.floor, self.gone.len()));
+        let lost: Vec<_> =
+            self.layout.late().map(|(first, late)| first..first + to.saturating_sub(late.offset).min(late.count)).collect();
+        self.trim(index.min(self.end));
+        if index > self.end {
+            (self.floor, self.end) = (index, index);
         }
+        for range in lost {
+            self.gone.insert_range(range.start.max(self.floor)..range.end.max(self.floor));
+        }
+        before != (self.floor, self.gone.len())
     }
 
     pub(super) fn trim(&mut self, floor: u64) {
@@ -278,6 +317,7 @@ impl SeriesState {
         }
         self.floor = floor.min(self.end);
         self.gone.remove_below(self.floor);
+        self.layout.trim(self.floor);
         while let Some(first) = self.given.first_entry() {
             if first.key() + first.get().count > self.floor {
                 break;
@@ -288,22 +328,34 @@ impl SeriesState {
 
     pub(super) fn append(&mut self, offset: u64, count: u64, stamp: Stamp, is_given: bool) {
         self.pass(offset);
-        if offset < self.end {
-            return;
+        let index = self.layout.next_index(offset);
+        if index == self.end {
+            self.add(index, count, stamp, is_given);
         }
-        self.end = offset + count;
+    }
+
+    /// Records come late: they lie before the end.
+    pub(super) fn come_late(&mut self, offset: u64, count: u64, stamp: Stamp) {
+        let index = self.end;
+        self.layout.add(index, offset, count);
+        self.add(index, count, stamp, true);
+    }
+
+    fn add(&mut self, index: u64, count: u64, stamp: Stamp, is_given: bool) {
+        self.end = index.saturating_add(count).min(OFFSET_MAX);
         self.added = self.added.saturating_add(count);
-        let joined = self.given.last_entry().filter(|run| *run.key() + run.get().count == offset);
+        let joined = self.given.last_entry().filter(|run| *run.key() + run.get().count == index);
         match joined {
             Some(mut run) if is_given && run.get().first.plus(run.get().count) == stamp => run.get_mut().count += count,
-            Some(_) | None if is_given => drop(self.given.insert(offset, Given { count, first: stamp })),
+            Some(_) | None if is_given => drop(self.given.insert(index, Given { count, first: stamp })),
             Some(_) | None => {}
         }
         self.last = stamp.plus(count - 1);
     }
 
-    /// Offsets up to `to` are no records of the series.
+    /// Offsets up to `to` that it does not know yet are no records of the series.
     pub(super) fn pass(&mut self, to: u64) {
+        let to = self.layout.next_index(to).min(OFFSET_MAX);
         if to > self.end {
             self.gone.insert_range(self.end..to);
             self.end = to;

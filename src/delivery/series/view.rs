@@ -42,8 +42,7 @@ impl SeriesView {
     /// Learns of what retention took away meanwhile.
     pub fn catch_up(&mut self) {
         let log_start = self.topic.partition(0).map_or(0, |partition| partition.bounds().log_start);
-        if log_start > self.state.floor() {
-            self.state.advance_log_start(log_start);
+        if self.state.advance_log_start(log_start) {
             self.version += 1;
         }
     }

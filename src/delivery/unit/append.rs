@@ -148,7 +148,7 @@ impl Unit<'_> {
         // Records of one batch count as equally large.
         let each = (bytes.len() as u64).div_ceil(u64::from(span));
         self.appended(&partition, base_offset, span, each, Kind::Plain, &Attributes::default());
-        // What may still be aborted is no part of a series.
+        // What may still be aborted comes to a series when it is committed.
         let kind = if is_transactional { Kind::Broadcast } else { Kind::Plain };
         self.series_appended(&partition, base_offset, u64::from(span), kind);
         if is_transactional {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{Target, Unit};
 use crate::delivery::queue::{Class, End, Kind, RunSet, Side, StateOp, Stretch};
+use crate::delivery::search::{Hit, Scope, Search};
 use crate::delivery::taker::Position;
 use crate::log::TopicName;
 use crate::log::record::Record;
@@ -20,6 +21,24 @@ impl Unit<'_> {
     pub fn peek(&self, name: &TopicName, end: End, class: Class) -> Option<Position> {
         let (partition, offset) = self.views.queues.get(name)?.state.peek(end, class)?;
         Some(Position { partition, offset })
+    }
+
+    /// Finds ready records by their value, beginning at an end. `None`: too many are to be read for that; [`Search::look`] reads them
+    /// outside of the unit, and then this is asked again. `entirely`: they are read here, however many.
+    pub fn find(
+        &mut self,
+        name: &TopicName,
+        class: Class,
+        search: &mut Search,
+        scope: &Scope,
+        entirely: bool,
+    ) -> Option<Vec<Hit>> {
+        let len = self.ready(name, class);
+        let looked_at = scope.looked_at_max.min(len);
+        let first = if scope.from == End::Head { 0 } else { len - looked_at };
+        let stretches = self.stretches(name, class, first, looked_at);
+        let topic = Arc::clone(search.topic());
+        search.find(stretches, scope, entirely, |partition, offset| self.read(&topic.partition(partition)?, offset))
     }
 
     /// Writes a record that stands on one side of another from now on. `None`: there is no such record, and nothing is written.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Unit;
-use crate::delivery::series::{Cohort, Held, SeriesOp, Span, Stamp};
+use crate::delivery::series::{Cohort, Held, SeriesOp, Stamp};
 use crate::log::TopicName;
 
 /// Who asks for records of a series.
@@ -21,7 +21,8 @@ impl Unit<'_> {
         self.series(name)?.cohort(cohort)
     }
 
-    /// Hands out up to `count_max` records that were handed to nobody yet. `keep`: they are held until they are settled.
+    /// Hands out up to `count_max` records that were handed to nobody yet, and gives their offsets. `keep`: they are held until they are
+    /// settled.
     pub fn hand_out_next(&mut self, name: &TopicName, asker: &Asker, count_max: u64, keep: bool) -> Vec<(Stamp, u64)> {
         let Some(cohort) = self.cohort(name, &asker.cohort) else { return Vec::new() };
         let (mut last, mut read) = (cohort.last, cohort.read);
@@ -30,11 +31,10 @@ impl Unit<'_> {
         };
         let first = self.first_stamp(name);
         let mut given = Vec::new();
-        for Span { offsets, .. } in self.spans(name, from..=Stamp::MAX, count_max, false) {
-            for offset in offsets {
-                let Some(stamp) = self.stamp_at(name, offset) else { continue };
-                given.push((stamp, offset));
-            }
+        let start = self.seek(name, from);
+        for index in self.series(name).map_or_else(Vec::new, |series| series.indexes(start..u64::MAX, count_max)) {
+            let Some(stamp) = self.stamp_at(name, index) else { continue };
+            given.push((stamp, index));
         }
         let Some(series) = self.series(name) else { return given };
         for (stamp, _) in &given {
@@ -47,16 +47,17 @@ impl Unit<'_> {
         if given.is_empty() {
             return given;
         }
+        let offsets = given.iter().map(|(stamp, index)| (*stamp, series.offset_of(*index))).collect();
         self.change_series(name, SeriesOp::Cohort { name: asker.cohort.clone(), last, read });
         self.hear_of(name, asker);
         if keep {
-            let held = |offset| Held { member: asker.member.clone(), offset, at_ms: self.now_ms, count: 1 };
-            let ops: Vec<_> = given.iter().map(|(stamp, offset)| (*stamp, held(*offset))).collect();
+            let held = |index| Held { member: asker.member.clone(), index, at_ms: self.now_ms, count: 1 };
+            let ops: Vec<_> = given.iter().map(|(stamp, index)| (*stamp, held(*index))).collect();
             for (stamp, held) in ops {
                 self.change_series(name, SeriesOp::Hold { cohort: asker.cohort.clone(), stamp, held });
             }
         }
-        given
+        offsets
     }
 
     /// A record is held by a member from now on.

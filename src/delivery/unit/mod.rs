@@ -14,6 +14,7 @@ mod tails;
 mod taking;
 mod topics;
 mod transactions;
+mod waiters;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -30,7 +31,7 @@ pub use redrive::Moved;
 use aging::Dead;
 
 use super::queue::{Kind, StateOps};
-use super::series::Stamp;
+use super::series::{Stamp, Waiter};
 use super::tail::Heard;
 use super::taker::{Claim, Mailbox};
 use super::{QUEUES, Views};
@@ -76,9 +77,10 @@ pub struct Unit<'a> {
     reading: Option<(u32, RecordCursor)>,
     /// The stamp of the record that is being appended, if it has one.
     stamp: Option<Stamp>,
-    /// Series with changes to write, and names whose watchers are to be woken.
+    /// Series with changes to write, those with news for who waits, and who was answered.
     changed_series: SmallVec<[TopicName; 1]>,
-    watched: SmallVec<[TopicName; 1]>,
+    stirred_series: SmallVec<[TopicName; 1]>,
+    answered: Vec<Arc<Waiter>>,
     /// Records that go on elsewhere at the end of the unit.
     dead: Vec<Dead>,
     /// Queue views that end because nobody uses them.
@@ -125,7 +127,8 @@ impl<'a> Unit<'a> {
             reading: None,
             stamp: None,
             changed_series: SmallVec::new(),
-            watched: SmallVec::new(),
+            stirred_series: SmallVec::new(),
+            answered: Vec::new(),
             dead: Vec::new(),
             idle: Vec::new(),
             done: false,
@@ -227,10 +230,7 @@ impl<'a> Unit<'a> {
                 self.log.wake_at(barrier, &mailbox.spec.signal);
             }
         }
-        for name in &self.watched {
-            let watchers = self.views.watchers.get(name);
-            watchers.into_iter().flatten().for_each(|(_, signal)| self.log.wake_at(barrier, signal));
-        }
+        self.answered.drain(..).for_each(|waiter| self.log.wake_at(barrier, &waiter.signal));
         for (heard, is_live) in self.heard.drain(..) {
             let barrier = if is_live { Barrier::NONE } else { barrier };
             self.views.tails.announce(heard, barrier, self.now_ms, |signal| self.log.wake_at(barrier, signal));

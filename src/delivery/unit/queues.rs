@@ -229,7 +229,7 @@ impl Unit<'_> {
         }
     }
 
-    /// Serves now who waits on the queue views that were written to: after a whole command, where several make a unit.
+    /// Serves now who waits on the queue views and series that were written to: after a whole command, where several make a unit.
     pub fn serve(&mut self) {
         // A move may stir another view.
         while !self.stirred.is_empty() {
@@ -242,6 +242,7 @@ impl Unit<'_> {
             self.age(&name, self.now_ms);
             self.limit(&name);
         }
+        self.answer_waiters();
     }
 
     fn serve_queue(&mut self, name: &TopicName) {

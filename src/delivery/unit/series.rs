@@ -1,13 +1,13 @@
-//! Series within a unit: opening, appending with a stamp, finding by stamp, removing, and waiting for more.
+//! Series within a unit: opening, appending with a stamp, finding by stamp, removing.
 
 use std::ops::RangeInclusive;
 
 use super::{Target, Unit};
+use crate::delivery::SERIES;
 use crate::delivery::queue::{Kind, RunSet};
 use crate::delivery::series::{SeriesOp, SeriesState, SeriesView, Span, Stamp, Trim};
-use crate::delivery::{SERIES, Watch};
 use crate::log::record::Record;
-use crate::log::{Change, Lsn, Partition, Signal, StateRecord, TopicError, TopicName};
+use crate::log::{Change, Lsn, Partition, StateRecord, TopicError, TopicName};
 
 impl Unit<'_> {
     /// Opens the series of a topic with one partition, unless it is open. `with_past`: with the records that are there already, which
@@ -21,8 +21,12 @@ impl Unit<'_> {
         let bounds = partition.bounds();
         let origin = if with_past { bounds.log_start } else { bounds.end };
         let mut view = SeriesView::new(topic, SeriesState::new(origin), self.log.end());
-        let broadcast = partition.broadcast();
-        for gap in broadcast.gaps_in(origin..bounds.end) {
+        let mut others = partition.broadcast();
+        let (void, undecided) = (partition.void_from(origin), partition.open_transactions());
+        for run in undecided.iter().chain([&void]).flat_map(RunSet::iter) {
+            others.insert_range(run);
+        }
+        for gap in others.gaps_in(origin..bounds.end) {
             let first = Stamp { ms: 0, seq: gap.start + 1 };
             view.apply(SeriesOp::Append { offset: gap.start, count: gap.end - gap.start, first, is_given: true });
         }
@@ -108,7 +112,7 @@ impl Unit<'_> {
         let Some(view) = self.views.series.get_mut(name) else { return };
         if kind == Kind::Broadcast && stamp.is_none() {
             view.apply(SeriesOp::Pass(offset + count));
-        } else if let Some(first) = stamp.or_else(|| view.state.next_given(offset, now_ms)) {
+        } else if let Some(first) = stamp.or_else(|| view.state.next_given(Some(offset), now_ms)) {
             view.apply(SeriesOp::Append { offset, count, first, is_given: stamp.is_none() });
         } else {
             // There are no stamps left: what comes now is no part of the series.
@@ -118,23 +122,38 @@ impl Unit<'_> {
         self.stir_series(name);
     }
 
-    /// The stamp of a record of a series.
-    pub fn stamp_at(&mut self, name: &TopicName, offset: u64) -> Option<Stamp> {
+    /// Tells the series of a topic that records of a transaction count from now on.
+    pub(super) fn series_decided(&mut self, partition: &Partition, runs: &RunSet) {
+        let name = partition.topic_name();
+        let now_ms = u64::try_from(self.now_ms).unwrap_or(0);
+        let Some(view) = self.views.series.get_mut(name).filter(|_| partition.index() == 0) else { return };
+        for run in runs.iter() {
+            // There may be no stamps left.
+            let Some(first) = view.state.next_given(None, now_ms) else { break };
+            view.apply(SeriesOp::Late { offset: run.start, count: run.end - run.start, first });
+        }
+        self.series_changed(name);
+        self.stir_series(name);
+    }
+
+    /// The stamp of the record at an index of a series.
+    pub fn stamp_at(&mut self, name: &TopicName, index: u64) -> Option<Stamp> {
         self.close_batch();
         let view = self.views.series.get(name)?;
         let partition = view.topic.partition(0)?;
         let (log, entry, reading) = (self.log, &self.entry, &mut self.reading);
-        let given = view.state.given(offset);
-        given.or_else(|| Stamp::of_record(&super::append::read(log, entry, reading, &partition, offset)?))
+        let given = view.state.given(index);
+        given.or_else(|| Stamp::of_record(&super::append::read(log, entry, reading, &partition, view.state.offset_of(index))?))
     }
 
-    /// The first record at or behind a stamp, as an offset; the end of the series if there is none.
+    /// The index of the first record at or behind a stamp; the end of the series if there is none.
     pub fn seek(&mut self, name: &TopicName, stamp: Stamp) -> u64 {
         self.close_batch();
         let Some(view) = self.views.series.get(name) else { return 0 };
         let Some(partition) = view.topic.partition(0) else { return 0 };
         let (log, entry, reading) = (self.log, &self.entry, &mut self.reading);
-        view.state.seek(stamp, |offset| Stamp::of_record(&super::append::read(log, entry, reading, &partition, offset)?))
+        let mut read = |offset| super::append::read(log, entry, reading, &partition, offset);
+        view.state.seek(stamp, |index| Stamp::of_record(&read(view.state.offset_of(index))?))
     }
 
     /// The records between two stamps, both included, as spans.
@@ -151,16 +170,16 @@ impl Unit<'_> {
         self.series(name).map_or_else(Vec::new, |series| series.spans(start..end.max(start), count_max, backwards))
     }
 
-    /// The record that has a stamp, as an offset.
+    /// The index of the record that has a stamp.
     pub fn find_stamp(&mut self, name: &TopicName, stamp: Stamp) -> Option<u64> {
-        let offset = self.seek(name, stamp);
-        let found = self.series(name)?.contains(offset).then(|| self.stamp_at(name, offset))??;
-        (found == stamp).then_some(offset)
+        let index = self.seek(name, stamp);
+        let found = self.series(name)?.contains(index).then(|| self.stamp_at(name, index))??;
+        (found == stamp).then_some(index)
     }
 
     /// The stamp of the first record.
     pub fn first_stamp(&mut self, name: &TopicName) -> Option<Stamp> {
-        let first = self.series(name)?.first_offset()?;
+        let first = self.series(name)?.first_index()?;
         self.stamp_at(name, first)
     }
 
@@ -168,8 +187,8 @@ impl Unit<'_> {
     pub fn remove_stamps(&mut self, name: &TopicName, stamps: &[Stamp]) -> u64 {
         let (mut runs, mut last) = (RunSet::new(), Stamp::MIN);
         for stamp in stamps {
-            if let Some(offset) = self.find_stamp(name, *stamp) {
-                runs.insert(offset);
+            if let Some(index) = self.find_stamp(name, *stamp) {
+                runs.insert(index);
                 last = last.max(*stamp);
             }
         }
@@ -199,32 +218,7 @@ impl Unit<'_> {
         removed
     }
 
-    /// From now on the signal is notified when something is added to a series of this name, or the series is gone.
-    pub fn watch(&mut self, name: &TopicName, signal: &Signal) -> Watch {
-        self.views.next_taker += 1;
-        let watch = Watch(self.views.next_taker);
-        self.views.watchers.entry(name.clone()).or_default().push((watch, Signal::clone(signal)));
-        watch
-    }
-
-    /// It no longer is.
-    pub fn unwatch(&mut self, name: &TopicName, watch: Watch) {
-        if let Some(watchers) = self.views.watchers.get_mut(name) {
-            watchers.retain(|(known, _)| *known != watch);
-            if watchers.is_empty() {
-                self.views.watchers.remove(name);
-            }
-        }
-    }
-
-    /// Wakes at the end of the unit who watches a name.
-    pub fn stir_series(&mut self, name: &TopicName) {
-        if !self.views.watchers.is_empty() && self.watched.last() != Some(name) {
-            self.watched.push(name.clone());
-        }
-    }
-
-    fn series_changed(&mut self, name: &TopicName) {
+    pub(super) fn series_changed(&mut self, name: &TopicName) {
         if self.changed_series.last() != Some(name) {
             self.changed_series.push(name.clone());
         }

@@ -142,6 +142,9 @@ impl Unit<'_> {
             view.version += 1;
             stirred.push(name.clone());
         });
+        if outcome == Outcome::Commit {
+            self.series_decided(partition, runs);
+        }
         self.series_appended(partition, marker, 1, Kind::Broadcast);
         if outcome == Outcome::Commit && self.receivers(name) > 0 {
             for run in runs.iter() {

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
@@ -58,6 +58,8 @@ enum State {
     Running,
     Blocked(Box<Blocked>),
     Verifying(Box<Login>),
+    /// A command that is run again when the lists are looked through.
+    Searching(Vec<Bytes>),
     /// Nothing more is run; it ends when everything is sent.
     Closing,
 }
@@ -116,6 +118,10 @@ impl Connection {
                 self.verify().await;
                 continue;
             }
+            if let State::Searching(_) = self.state {
+                self.search().await;
+                continue;
+            }
             let announced_more = self.take_announcements();
             if !self.flush() || self.is_over() {
                 return;
@@ -144,7 +150,9 @@ impl Connection {
         match self.state {
             State::Closing => false,
             State::Running => !self.ended && self.has_room() && self.paused_until.is_none(),
-            State::Blocked(_) | State::Verifying(_) => !self.ended && self.input.len() < settings.input_bytes_max,
+            State::Blocked(_) | State::Verifying(_) | State::Searching(_) => {
+                !self.ended && self.input.len() < settings.input_bytes_max
+            }
         }
     }
 
@@ -157,7 +165,7 @@ impl Connection {
     async fn wait(&mut self, shutdown: &mut Shutdown) {
         let deadline = match &self.state {
             State::Blocked(blocked) => blocked.deadline,
-            State::Running | State::Verifying(_) | State::Closing => None,
+            State::Running | State::Verifying(_) | State::Searching(_) | State::Closing => None,
         };
         let cut_at = self.session.listener.as_ref().and_then(Listener::cut_at_ms).map(instant_of);
         let read_bytes = self.wants_input().then_some(self.read_bytes);
@@ -249,10 +257,12 @@ impl Connection {
     /// Runs the commands of the batch in one unit.
     fn run_round(&mut self) {
         let mut batch = std::mem::take(&mut self.batch);
-        let next = self.with_round(|ctx| {
+        let mut last = None;
+        let flow = self.with_round(|ctx| {
             while let Some(at) = batch.next_command() {
                 let flow = command::execute(ctx, batch.arguments(&at));
                 if !matches!(flow, Flow::Next) {
+                    last = Some(at);
                     return flow;
                 }
                 if ctx.out.waiting_bytes() >= ctx.server.settings.output_bytes_max {
@@ -261,9 +271,16 @@ impl Connection {
             }
             Flow::Next
         });
+        let arguments = last.map_or_else(Vec::new, |at| batch.arguments(&at).to_vec());
         self.batch = batch;
-        match next {
+        self.follow(flow, arguments);
+    }
+
+    /// Goes on as a command said, whose arguments these are.
+    fn follow(&mut self, flow: Flow, arguments: Vec<Bytes>) {
+        match flow {
             Flow::Next => {}
+            Flow::Search => self.state = State::Searching(arguments),
             Flow::Block(blocked) => {
                 self.session.client.update(|status| status.blocked = true);
                 self.state = State::Blocked(blocked);
@@ -302,6 +319,20 @@ impl Connection {
         let State::Verifying(asked) = std::mem::replace(&mut self.state, State::Running) else { return };
         let verified = self.server.users.verify(&asked.user, &asked.password).await;
         self.with_round(|ctx| login::logged_in(ctx, &asked, verified));
+    }
+
+    /// Looks through lists, outside of any unit and a little at a time, and runs the command again that needs it.
+    async fn search(&mut self) {
+        let State::Searching(arguments) = std::mem::replace(&mut self.state, State::Running) else { return };
+        let mut searches = std::mem::take(&mut self.session.searches);
+        for search in &mut searches {
+            while search.look(&mut self.reader) && !self.session.client.is_killed() {
+                tokio::task::yield_now().await;
+            }
+        }
+        self.session.searches = searches;
+        let flow = self.with_round(|ctx| command::execute(ctx, &arguments));
+        self.follow(flow, arguments);
     }
 
     /// A blocked command may have been given an element, or been unblocked by another client, or its client may be gone.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::clients::Client;
 use super::command::stream_read;
 use super::wire::Protocol;
-use crate::delivery::{Listener, Taker};
+use crate::delivery::{Listener, Search, Taker};
 use crate::log::{Topic, TopicName};
 
 /// The state of one connection, without socket and buffers.
@@ -29,6 +29,8 @@ pub struct Session {
     pub recent: Option<Recent>,
     /// Index of the command that was run last, for the same reason.
     pub last_command: usize,
+    /// What the command that is run has found in lists until now.
+    pub searches: Vec<Search>,
 }
 
 /// The topic that a name led to.
@@ -119,6 +121,7 @@ impl Session {
             replies: Replies::On,
             recent: None,
             last_command: 0,
+            searches: Vec::new(),
         }
     }
 

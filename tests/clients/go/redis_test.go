@@ -119,3 +119,67 @@ func TestRedisScan(t *testing.T) {
 	}
 	equal(t, len(found), 30)
 }
+
+func ids(messages []redis.XMessage) string {
+	var all []string
+	for _, message := range messages {
+		all = append(all, message.ID)
+	}
+	return strings.Join(all, " ")
+}
+
+func TestRedisStreamGroups(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, r *redis.Client) {
+		ctx, key := context.Background(), unique("s")
+		equal(t, must(r.XGroupCreateMkStream(ctx, key, "g", "$").Result())(t), "OK")
+		for n := 1; n <= 6; n++ {
+			must(r.XAdd(ctx, &redis.XAddArgs{Stream: key, ID: fmt.Sprintf("%d-0", n), Values: []any{"n", n}}).Result())(t)
+		}
+		read := func(who string, from string, count int64, noAck bool) string {
+			args := &redis.XReadGroupArgs{Group: "g", Consumer: who, Streams: []string{key, from}, Count: count, NoAck: noAck, Block: -1}
+			return ids(must(r.XReadGroup(ctx, args).Result())(t)[0].Messages)
+		}
+		equal(t, read("a", ">", 2, false), "1-0 2-0")
+		equal(t, read("b", ">", 1, false), "3-0")
+		equal(t, read("b", ">", 1, true), "4-0")
+		equal(t, must(r.XPending(ctx, key, "g").Result())(t).Count, 3)
+		equal(t, must(r.XDel(ctx, key, "2-0", "5-0").Result())(t), 2)
+		equal(t, read("b", ">", 9, false), "6-0")
+		claim := &redis.XClaimArgs{Stream: key, Group: "g", Consumer: "c", Messages: []string{"1-0"}}
+		equal(t, ids(must(r.XClaim(ctx, claim).Result())(t)), "1-0")
+		equal(t, read("c", "0", 9, false), "1-0")
+		tooYoung := &redis.XAutoClaimArgs{Stream: key, Group: "g", Consumer: "c", MinIdle: time.Hour, Start: "0"}
+		young, _, err := r.XAutoClaim(ctx, tooYoung).Result()
+		equal(t, fmt.Sprintf("%s %v", ids(young), err), " <nil>")
+		claimed, next, err := r.XAutoClaim(ctx, &redis.XAutoClaimArgs{Stream: key, Group: "g", Consumer: "d", Start: "0", Count: 3}).Result()
+		equal(t, fmt.Sprintf("%s, then %s %v", ids(claimed), next, err), "1-0 3-0 6-0, then 0-0 <nil>")
+		pending := must(r.XPendingExt(ctx, &redis.XPendingExtArgs{Stream: key, Group: "g", Start: "-", End: "+", Count: 9}).Result())(t)
+		// What was removed is pending no more once somebody looks for what to claim.
+		equal(t, len(pending), 3)
+		equal(t, fmt.Sprintf("%s %s %d", pending[0].ID, pending[0].Consumer, pending[0].RetryCount), "1-0 d 4")
+		equal(t, must(r.XAck(ctx, key, "g", "1-0", "1-0").Result())(t), 1)
+		equal(t, must(r.XGroupDelConsumer(ctx, key, "g", "d").Result())(t), 2)
+		equal(t, must(r.XGroupCreateConsumer(ctx, key, "g", "d").Result())(t), 1)
+		equal(t, must(r.XGroupSetID(ctx, key, "g", "0").Result())(t), "OK")
+		equal(t, read("d", ">", 9, false), "1-0 3-0 4-0 6-0")
+		equal(t, must(r.XTrimMaxLen(ctx, key, 2).Result())(t), 2)
+		equal(t, must(r.XTrimMinID(ctx, key, "6-0").Result())(t), 1)
+		equal(t, must(r.XInfoStream(ctx, key).Result())(t).EntriesAdded, 6)
+		equal(t, must(r.XGroupDestroy(ctx, key, "g").Result())(t), 1)
+	})
+}
+
+func TestRedisPopsOfMany(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, r *redis.Client) {
+		ctx, empty, key := context.Background(), unique("k"), unique("k")
+		must(r.RPush(ctx, key, "a", "b", "c", "b").Result())(t)
+		equal(t, must(r.LPos(ctx, key, "b", redis.LPosArgs{Rank: -1}).Result())(t), 3)
+		equal(t, fmt.Sprint(must(r.LPosCount(ctx, key, "b", 0, redis.LPosArgs{}).Result())(t)), "[1 3]")
+		from, values, err := r.LMPop(ctx, "right", 3, empty, key).Result()
+		equal(t, fmt.Sprint(from == key, values, err), "true [b c b] <nil>")
+		from, values, err = r.BLMPop(ctx, time.Second, "left", 3, empty, key).Result()
+		equal(t, fmt.Sprint(from == key, values, err), "true [a] <nil>")
+		_, _, err = r.BLMPop(ctx, time.Second, "left", 3, empty, key).Result()
+		equal(t, err, error(redis.Nil))
+	})
+}

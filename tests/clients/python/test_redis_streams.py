@@ -4,6 +4,7 @@ import threading
 
 import pytest
 import redis
+from conftest import wait_until
 
 
 @pytest.fixture
@@ -87,3 +88,64 @@ def test_a_blocked_group_read_is_woken(r, redis_factory, name):
     r.xadd(name, {"f": "v"}, id="7-7")
     thread.join(15)
     assert got == [[[name.encode(), [(b"7-7", {b"f": b"v"})]]]]
+
+
+def test_without_acknowledgement_nothing_is_pending(r, name):
+    r.xgroup_create(name, "g", id="0", mkstream=True)
+    r.xadd(name, {"f": "v"}, id="1-0")
+    assert r.xreadgroup("g", "me", {name: ">"}, noack=True)[0][1] == [(b"1-0", {b"f": b"v"})]
+    assert r.xpending(name, "g")["pending"] == 0
+    assert r.xinfo_consumers(name, "g")[0]["name"] == b"me"
+
+
+def test_what_is_removed_is_pending_until_it_is_claimed(r, name):
+    r.xgroup_create(name, "g", id="0", mkstream=True)
+    for n in range(1, 4):
+        r.xadd(name, {"n": n}, id=f"{n}-0")
+    r.xreadgroup("g", "a", {name: ">"})
+    assert r.xdel(name, "2-0") == 1
+    assert r.xreadgroup("g", "a", {name: "0"})[0][1] == [(b"1-0", {b"n": b"1"}), (b"2-0", {}), (b"3-0", {b"n": b"3"})]
+    assert r.xautoclaim(name, "g", "b", 0) == [b"0-0", [(b"1-0", {b"n": b"1"}), (b"3-0", {b"n": b"3"})], [b"2-0"]]
+    assert [one["message_id"] for one in r.xpending_range(name, "g", "-", "+", 9)] == [b"1-0", b"3-0"]
+    assert r.xpending_range(name, "g", "-", "+", 9, idle=3_600_000) == []
+    assert r.xclaim(name, "g", "c", 3_600_000, ["1-0"]) == []
+    assert r.xclaim(name, "g", "c", 0, ["1-0"], idle=7_200_000, retrycount=9, justid=True) == [b"1-0"]
+    long_idle = r.xpending_range(name, "g", "-", "+", 9, idle=3_600_000)
+    assert [(one["message_id"], one["consumer"], one["times_delivered"]) for one in long_idle] == [(b"1-0", b"c", 9)]
+
+
+def test_a_group_is_set_back_and_its_consumers_come_and_go(r, name):
+    r.xgroup_create(name, "g", id="$", mkstream=True)
+    assert r.xgroup_createconsumer(name, "g", "a") == 1
+    assert r.xgroup_createconsumer(name, "g", "a") == 0
+    for n in range(1, 4):
+        r.xadd(name, {"n": n}, id=f"{n}-0")
+    assert len(r.xreadgroup("g", "a", {name: ">"})[0][1]) == 3
+    r.xgroup_setid(name, "g", "1-0", entries_read=1)
+    assert r.xinfo_groups(name)[0]["lag"] == 2
+    assert [entry[0] for entry in r.xreadgroup("g", "b", {name: ">"})[0][1]] == [b"2-0", b"3-0"]
+    assert (r.xgroup_delconsumer(name, "g", "a"), r.xgroup_delconsumer(name, "g", "b")) == (1, 2)
+    assert r.xpending(name, "g")["pending"] == 0
+
+
+def test_readers_of_a_group_are_served_in_the_order_in_which_they_wait(r, redis_factory, name):
+    r.xgroup_create(name, "g", mkstream=True)
+    got, threads = {}, []
+
+    def read(who, client):
+        got[who] = client.xreadgroup("g", f"member-{who}", {name: ">"}, count=1, block=15000)[0][1][0][0]
+
+    for who in range(4):
+        client = redis_factory(socket_timeout=20)
+        client.ping()
+        before = int(r.info("clients")["blocked_clients"])
+        threads.append(threading.Thread(target=read, args=(who, client), daemon=True))
+        threads[-1].start()
+        wait_until(lambda before=before: int(r.info("clients")["blocked_clients"]) > before, "it blocks")
+    with r.pipeline(transaction=False) as pipeline:
+        for n in range(1, 5):
+            pipeline.xadd(name, {"n": n}, id=f"{n}-0")
+        pipeline.execute()
+    for thread in threads:
+        thread.join(15)
+    assert got == {who: b"%d-0" % (who + 1) for who in range(4)}

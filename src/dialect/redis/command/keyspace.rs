@@ -67,6 +67,7 @@ fn delete(ctx: &mut Context<'_, '_>, (kind, name): (Type, TopicName)) -> Result<
         Type::Stream => unit.drop_series(&name),
         Type::List => drop(unit.purge(&name, Class::Queued)),
     }
+    ctx.round.serve_waiting();
     Ok(())
 }
 

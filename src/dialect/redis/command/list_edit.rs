@@ -1,15 +1,15 @@
 //! Inside a list: `LSET`, `LINSERT`, `LREM`, `LTRIM`, `LPOS`.
 //!
-//! An element is a record, so what is set or inserted is a new record that is given its place in the view. Elements are looked at in the
-//! order of the view, a batch of the log read once for all of its neighbours.
+//! An element is a record, so what is set or inserted is a new record that is given its place in the view. A long list is looked
+//! through outside of the round, so that nobody else waits for it; a transaction has that done before it begins.
 
 use bytes::Bytes;
 
 use super::{Context, Flow, Outcome, integer, is_word, list};
-use crate::delivery::{Class, Position, RunSet, Side, Stretch, Unit};
+use crate::delivery::{Class, End, Hit, Position, RunSet, Scope, Search, Side, Stretch};
 use crate::dialect::redis::error::CommandError;
 use crate::dialect::redis::mapping;
-use crate::log::{Topic, TopicName};
+use crate::log::TopicName;
 
 /// `LSET key index value`.
 pub fn lset(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
@@ -39,12 +39,13 @@ pub fn linsert(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     };
     let target = list::open(ctx, key)?;
     list::check_size(&target, value)?;
-    let unit = ctx.round.durable_unit()?;
-    let found = matches(unit, &target.topic, &name, Direction::FromHead, pivot, u64::MAX).next();
-    let Some((_, position)) = found else {
+    let Some(hits) = find(ctx, &name, pivot, &FIRST)? else { return Ok(Flow::Search) };
+    let first = hits.first().and_then(|hit| Some((hit.stretch.partition, hit.stretch.iter().next()?)));
+    let Some((partition, offset)) = first else {
         ctx.reply().integer(-1);
         return Ok(Flow::Next);
     };
+    let position = Position { partition, offset };
     let record = mapping::record(value.clone(), ctx.round.now_ms());
     list::check_room(ctx, &target, std::slice::from_ref(&record))?;
     ctx.round.durable_unit()?.insert_beside(&name, position, side, &record);
@@ -57,37 +58,36 @@ pub fn linsert(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
 /// `LREM key count value`: a negative count begins at the tail, 0 means all.
 pub fn lrem(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let [_, key, count, value] = arguments else { return Err(CommandError::Arity("lrem")) };
-    let count = integer(count)?;
+    let scope = removed(integer(count)?);
     let Some(name) = list::non_empty(ctx, key)? else {
         ctx.reply().integer(0);
         return Ok(Flow::Next);
     };
-    let topic = list::open(ctx, key)?.topic;
-    let direction = if count < 0 { Direction::FromTail } else { Direction::FromHead };
-    let removed_max = if count == 0 { u64::MAX } else { count.unsigned_abs() };
-    let unit = ctx.round.durable_unit()?;
+    let Some(hits) = find(ctx, &name, value, &scope)? else { return Ok(Flow::Search) };
     let mut gone: Vec<(u32, RunSet)> = Vec::new();
-    let mut removed = 0;
-    let mut found = matches(unit, &topic, &name, direction, value, u64::MAX);
-    while removed < removed_max
-        && let Some((_, position)) = found.next()
-    {
-        add(&mut gone, position);
-        removed += 1;
+    for Hit { stretch: Stretch { partition, offsets, .. }, .. } in hits {
+        match gone.iter_mut().find(|(known, _)| *known == partition) {
+            Some((_, runs)) => drop(runs.insert_range(offsets)),
+            None => {
+                let mut runs = RunSet::new();
+                runs.insert_range(offsets);
+                gone.push((partition, runs));
+            }
+        }
     }
-    drop(found);
+    let removed: u64 = gone.iter().map(|(_, runs)| runs.len()).sum();
     if removed > 0 {
-        unit.remove(&name, &gone);
+        ctx.round.durable_unit()?.remove(&name, &gone);
     }
     ctx.reply().count(removed);
     Ok(Flow::Next)
 }
 
-fn add(gone: &mut Vec<(u32, RunSet)>, Position { partition, offset }: Position) {
-    match gone.iter_mut().find(|(known, _)| *known == partition) {
-        Some((_, runs)) => drop(runs.insert(offset)),
-        None => gone.push((partition, RunSet::from_iter([offset]))),
-    }
+/// What `LREM` looks for.
+fn removed(count: i64) -> Scope {
+    let from = if count < 0 { End::Tail } else { End::Head };
+    let found_max = if count == 0 { u64::MAX } else { count.unsigned_abs() };
+    Scope { from, looked_at_max: u64::MAX, found_max }
 }
 
 /// `LTRIM`: the elements outside of the range are done.
@@ -119,13 +119,11 @@ pub fn ltrim(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
 
 /// What `LPOS` asks for.
 struct Wanted {
-    /// The first match that counts, from 1.
-    rank: u64,
-    direction: Direction,
-    /// How many at most, 0 for all; none: one, not as an array.
-    count: Option<u64>,
-    /// How many elements are looked at.
-    looked_at_max: u64,
+    /// Matches that do not count, before those that do.
+    skipped: u64,
+    /// Whether the reply is an array.
+    is_many: bool,
+    scope: Scope,
 }
 
 /// `LPOS key element [RANK rank] [COUNT count] [MAXLEN len]`.
@@ -134,25 +132,21 @@ pub fn lpos(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let wanted = wanted(options)?;
     let mut indexes = Vec::new();
     if let Some(name) = list::non_empty(ctx, key)? {
-        let topic = list::open(ctx, key)?.topic;
-        let unit = ctx.round.durable_unit()?;
-        let skipped = usize::try_from(wanted.rank - 1).unwrap_or(usize::MAX);
-        let count_max = match wanted.count {
-            Some(0) => usize::MAX,
-            Some(count) => usize::try_from(count).unwrap_or(usize::MAX),
-            None => 1,
-        };
-        let found = matches(unit, &topic, &name, wanted.direction, element, wanted.looked_at_max);
-        indexes.extend(found.skip(skipped).take(count_max).map(|(index, _)| index));
+        let Some(hits) = find(ctx, &name, element, &wanted.scope)? else { return Ok(Flow::Search) };
+        let len = ctx.round.durable_unit()?.ready(&name, Class::Queued);
+        let walked = hits.iter().flat_map(|hit| hit.walked..hit.walked + hit.stretch.count());
+        let skipped = usize::try_from(wanted.skipped).unwrap_or(usize::MAX);
+        let from_head = |walked| if wanted.scope.from == End::Head { walked } else { len - 1 - walked };
+        indexes.extend(walked.skip(skipped).map(from_head));
     }
     let mut reply = ctx.reply();
-    match (wanted.count, indexes.first()) {
-        (Some(_), _) => {
+    match indexes.first() {
+        _ if wanted.is_many => {
             reply.array(indexes.len());
             indexes.into_iter().for_each(|index| reply.count(index));
         }
-        (None, Some(index)) => reply.count(*index),
-        (None, None) => reply.null(),
+        Some(index) => reply.count(*index),
+        None => reply.null(),
     }
     Ok(Flow::Next)
 }
@@ -162,61 +156,75 @@ fn wanted(mut options: &[Bytes]) -> Result<Wanted, CommandError> {
         "RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list",
     );
     let count_of = |value: &Bytes, error| u64::try_from(integer(value)?).map_err(|_| CommandError::Option(error));
-    let mut wanted = Wanted { rank: 1, direction: Direction::FromHead, count: None, looked_at_max: u64::MAX };
+    let all = |count| if count == 0 { u64::MAX } else { count };
+    let (mut rank, mut count, mut looked_at_max) = (1, None, u64::MAX);
     while let [option, value, rest @ ..] = options {
         if is_word(option, "RANK") {
-            let rank = integer(value)?;
-            wanted.rank = rank.unsigned_abs();
-            wanted.direction = if rank < 0 { Direction::FromTail } else { Direction::FromHead };
+            rank = integer(value)?;
             if rank == 0 {
                 return Err(ZERO_RANK);
             }
         } else if is_word(option, "COUNT") {
-            wanted.count = Some(count_of(value, "COUNT can't be negative")?);
+            count = Some(all(count_of(value, "COUNT can't be negative")?));
         } else if is_word(option, "MAXLEN") {
-            let most = count_of(value, "MAXLEN can't be negative")?;
-            wanted.looked_at_max = if most == 0 { u64::MAX } else { most };
+            looked_at_max = all(count_of(value, "MAXLEN can't be negative")?);
         } else {
             return Err(CommandError::Syntax);
         }
         options = rest;
     }
-    if options.is_empty() { Ok(wanted) } else { Err(CommandError::Syntax) }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Direction {
-    FromHead,
-    FromTail,
-}
-
-/// The elements that are equal to `value` among the first or last `looked_at_max`, each with its index from the head.
-fn matches<'u>(
-    unit: &'u mut Unit<'_>,
-    topic: &'u Topic,
-    name: &TopicName,
-    direction: Direction,
-    value: &'u [u8],
-    looked_at_max: u64,
-) -> impl Iterator<Item = (u64, Position)> + 'u {
-    let len = unit.ready(name, Class::Queued);
-    let looked_at = looked_at_max.min(len);
-    let first = if direction == Direction::FromHead { 0 } else { len - looked_at };
-    let mut stretches = unit.stretches(name, Class::Queued, first, looked_at);
-    if direction == Direction::FromTail {
-        stretches.reverse();
+    if !options.is_empty() {
+        return Err(CommandError::Syntax);
     }
-    let positions = stretches.into_iter().flat_map(move |stretch| {
-        let partition = stretch.partition;
-        let offsets: Box<dyn Iterator<Item = u64>> = match direction {
-            Direction::FromHead => Box::new(stretch.iter()),
-            Direction::FromTail => Box::new(stretch.iter().rev()),
-        };
-        offsets.map(move |offset| Position { partition, offset })
-    });
-    let indexed = (0..).zip(positions).filter(move |(_, Position { partition, offset })| {
-        let found = topic.partition(*partition).and_then(|partition| unit.read(&partition, *offset));
-        found.is_some_and(|record| mapping::payload(&record) == value)
-    });
-    indexed.map(move |(index, position)| (if direction == Direction::FromHead { index } else { len - 1 - index }, position))
+    let skipped = rank.unsigned_abs() - 1;
+    let from = if rank < 0 { End::Tail } else { End::Head };
+    let scope = Scope { from, looked_at_max, found_max: skipped.saturating_add(count.unwrap_or(1)) };
+    Ok(Wanted { skipped, is_many: count.is_some(), scope })
+}
+
+/// The first from the head.
+const FIRST: Scope = Scope { from: End::Head, looked_at_max: u64::MAX, found_max: 1 };
+
+/// Finds the elements with a value. `None`: there is too much to read for a round.
+fn find(ctx: &mut Context<'_, '_>, name: &TopicName, value: &[u8], scope: &Scope) -> Result<Option<Vec<Hit>>, CommandError> {
+    let Some(list) = list::recent(ctx, name)? else { return Ok(Some(Vec::new())) };
+    let begun = ctx.session.searches.iter().position(|search| search.is_for(&list.topic, value));
+    let mut search = match begun {
+        Some(index) => ctx.session.searches.swap_remove(index),
+        None => Search::new(list.topic, value),
+    };
+    let entirely = ctx.round.is_atomic();
+    let hits = ctx.round.durable_unit()?.find(name, Class::Queued, &mut search, scope, entirely);
+    ctx.session.searches.push(search);
+    Ok(hits)
+}
+
+/// Whether so much of the lists that these commands look through is known that the rest can be read within one round.
+pub fn knows_all(ctx: &mut Context<'_, '_>, commands: &[Vec<Bytes>]) -> Result<bool, CommandError> {
+    let database = ctx.session.database;
+    let mut knows_all = true;
+    for arguments in commands {
+        if let [name, index] = arguments.as_slice()
+            && is_word(name, "SELECT")
+        {
+            ctx.session.database = integer(index).ok().and_then(|index| u32::try_from(index).ok()).unwrap_or(database);
+        }
+        if let Some((key, value, scope)) = sought(arguments)
+            && let Ok(Some(list)) = list::non_empty(ctx, key)
+        {
+            knows_all &= find(ctx, &list, value, &scope)?.is_some();
+        }
+    }
+    ctx.session.database = database;
+    Ok(knows_all)
+}
+
+/// What a command looks for in which list, if it does.
+fn sought(arguments: &[Bytes]) -> Option<(&Bytes, &Bytes, Scope)> {
+    match arguments {
+        [name, key, count, value] if is_word(name, "LREM") => Some((key, value, removed(integer(count).ok()?))),
+        [name, key, _, pivot, _] if is_word(name, "LINSERT") => Some((key, pivot, FIRST)),
+        [name, key, element, options @ ..] if is_word(name, "LPOS") => Some((key, element, wanted(options).ok()?.scope)),
+        _ => None,
+    }
 }

@@ -59,6 +59,8 @@ pub enum Flow {
     Next,
     /// The reply comes when an element does, or the time is over.
     Block(Box<Blocked>),
+    /// A list is too long to be looked through at once: that is done outside of the round, and then the command is run again.
+    Search,
     /// A password has to be checked, which takes a while.
     Verify(Box<Login>),
     /// Close when everything is sent.
@@ -104,6 +106,10 @@ pub fn execute(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Flow {
             Flow::Next
         }
     };
+    if let Flow::Search = flow {
+        return flow;
+    }
+    ctx.session.searches.clear();
     match ctx.session.replies {
         Replies::On => {}
         Replies::Off | Replies::SkipNext => ctx.out.truncate(mark),
@@ -117,9 +123,12 @@ pub fn execute(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Flow {
 
 /// Runs a command that was admitted.
 fn run(ctx: &mut Context<'_, '_>, index: usize, spec: &CommandSpec, arguments: &[Bytes]) -> Flow {
-    ctx.server.stats.called(index);
     let mark = ctx.out.mark();
-    (spec.run)(ctx, arguments).unwrap_or_else(|error| {
+    let outcome = (spec.run)(ctx, arguments);
+    if !matches!(outcome, Ok(Flow::Search)) {
+        ctx.server.stats.called(index);
+    }
+    outcome.unwrap_or_else(|error| {
         ctx.server.stats.failed(Some(index), false, &error);
         ctx.out.truncate(mark);
         ctx.reply().error(&error.to_string());

@@ -178,7 +178,7 @@ pub fn xsetid(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     }
     let name = existing(ctx, key)?.ok_or(CommandError::NoSuchKey)?;
     let unit = ctx.round.durable_unit()?;
-    let top = unit.series(&name).and_then(|series| series.last_offset()).and_then(|offset| unit.stamp_at(&name, offset));
+    let top = unit.series(&name).and_then(|series| series.last_index()).and_then(|index| unit.stamp_at(&name, index));
     if top.is_some_and(|top| last < top) {
         return Err(CommandError::Option("The ID specified in XSETID is smaller than the target stream top item"));
     }

@@ -94,7 +94,7 @@ fn raise_last(ctx: &mut Context<'_, '_>, name: &TopicName, asker: &Asker, last: 
     Ok(())
 }
 
-/// Gives an entry to a consumer if it may be; one that is gone is pending no more.
+/// Gives an entry to a consumer if it may be, and tells where it lies; one that is gone is pending no more.
 fn claim(
     ctx: &mut Context<'_, '_>,
     name: &TopicName,
@@ -104,12 +104,12 @@ fn claim(
 ) -> Result<Option<u64>, CommandError> {
     let unit = ctx.round.durable_unit()?;
     let held = unit.cohort(name, &asker.cohort).and_then(|cohort| cohort.held(stamp)).cloned();
-    let offset = match &held {
-        Some(held) => unit.series(name).is_some_and(|series| series.contains(held.offset)).then_some(held.offset),
+    let index = match &held {
+        Some(held) => unit.series(name).is_some_and(|series| series.contains(held.index)).then_some(held.index),
         None if terms.force => unit.find_stamp(name, stamp),
         None => None,
     };
-    let Some(offset) = offset else {
+    let Some(index) = index else {
         if held.is_some() {
             unit.settle_held(name, &asker.cohort, &[stamp]);
         }
@@ -122,8 +122,8 @@ fn claim(
     let before = held.map_or(u64::from(terms.force), |held| held.count);
     let count = terms.count.unwrap_or(if terms.only_ids { before } else { before.saturating_add(1) });
     unit.hear_of(name, asker);
-    unit.hold(name, &asker.cohort, stamp, Held { member: asker.member.clone(), offset, at_ms: terms.at_ms, count });
-    Ok(Some(offset))
+    unit.hold(name, &asker.cohort, stamp, Held { member: asker.member.clone(), index, at_ms: terms.at_ms, count });
+    Ok(unit.series(name).map(|series| series.offset_of(index)))
 }
 
 /// `XAUTOCLAIM key group consumer min-idle-time start [COUNT count] [JUSTID]`.
@@ -140,15 +140,15 @@ pub fn xautoclaim(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let looked_at = count_max.saturating_mul(LOOKED_AT_FACTOR);
     let cohort = unit.cohort(&name, group);
     let pending: Vec<(Stamp, u64)> = cohort
-        .map(|cohort| cohort.held_in(start..=Stamp::MAX).take(looked_at.saturating_add(1)).map(|(s, h)| (s, h.offset)).collect())
+        .map(|cohort| cohort.held_in(start..=Stamp::MAX).take(looked_at.saturating_add(1)).map(|(s, h)| (s, h.index)).collect())
         .unwrap_or_default();
     let (mut claimed, mut gone, mut next) = (Vec::new(), Vec::new(), Stamp::MIN);
-    for (index, (stamp, offset)) in pending.into_iter().enumerate() {
-        if index >= looked_at || claimed.len() + gone.len() >= count_max {
+    for (passed, (stamp, index)) in pending.into_iter().enumerate() {
+        if passed >= looked_at || claimed.len() + gone.len() >= count_max {
             next = stamp;
             break;
         }
-        let is_there = ctx.round.durable_unit()?.series(&name).is_some_and(|series| series.contains(offset));
+        let is_there = ctx.round.durable_unit()?.series(&name).is_some_and(|series| series.contains(index));
         match claim(ctx, &name, &asker, stamp, &terms)? {
             Some(offset) => claimed.push((stamp, offset)),
             None if !is_there => gone.push(stamp),

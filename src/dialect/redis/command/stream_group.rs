@@ -46,6 +46,7 @@ pub fn setid(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     let unit = ctx.round.durable_unit()?;
     unit.change_series(&name, SeriesOp::Cohort { name: own(group), last, read });
     unit.stir_series(&name);
+    ctx.round.serve_waiting();
     ctx.reply().ok();
     Ok(Flow::Next)
 }
@@ -82,6 +83,7 @@ pub fn destroy(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
     if is_there {
         unit.change_series(&name, SeriesOp::DropCohort(own(group)));
         unit.stir_series(&name);
+        ctx.round.serve_waiting();
     }
     ctx.reply().integer(i64::from(is_there));
     Ok(Flow::Next)

@@ -57,10 +57,10 @@ fn write_edges(ctx: &mut Context<'_, '_>, name: &TopicName, state: &SeriesState)
     let mut reply = ctx.reply();
     reply.bulk(b"groups");
     reply.count(state.cohorts().len() as u64);
-    for (field, offset) in [("first-entry", state.first_offset()), ("last-entry", state.last_offset())] {
+    for (field, index) in [("first-entry", state.first_index()), ("last-entry", state.last_index())] {
         ctx.reply().bulk(field.as_bytes());
-        match offset {
-            Some(offset) => stream::write_spans(ctx, name, state.spans(offset..offset + 1, 1, false), false)?,
+        match index {
+            Some(index) => stream::write_spans(ctx, name, state.spans(index..index + 1, 1, false), false)?,
             None => ctx.reply().null(),
         }
     }

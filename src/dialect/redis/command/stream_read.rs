@@ -1,21 +1,22 @@
 //! `XREAD` and `XREADGROUP`, waiting included.
 //!
-//! Who waits is woken by what is added and asks again; what it is given then is decided in one unit.
+//! Who waits is given what it waits for within the unit that brings it, in the order in which they wait, as Redis does.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::blocking::Cause;
 use super::{Context, Flow, Outcome, integer, is_word, shown, stream, stream_id};
-use crate::delivery::series::{Held, Span, Stamp};
-use crate::delivery::{Asker, Watch};
+use crate::delivery::Asker;
+use crate::delivery::series::{Answer, Held, Missing, Span, Stamp, Waiter, Want};
 use crate::dialect::redis::clients::Unblock;
 use crate::dialect::redis::error::CommandError;
 use crate::dialect::redis::mapping;
 use crate::dialect::redis::session::{Blocked, Waiting};
 use crate::dialect::redis::wire::Protocol;
-use crate::log::TopicName;
+use crate::log::{Signal, TopicName};
 
 /// How many entries a blocked command without `COUNT` is given at most.
 const BLOCKED_COUNT: u64 = 1000;
@@ -38,11 +39,11 @@ pub struct Request {
     keep: bool,
 }
 
-/// A reader that waits.
+/// A reader that waits, and the streams that it waits on.
 #[derive(Debug)]
 pub struct Wait {
-    request: Request,
-    watches: Vec<(TopicName, Watch)>,
+    keys: Vec<(Bytes, TopicName)>,
+    waiter: Arc<Waiter>,
 }
 
 /// What one stream gives.
@@ -50,6 +51,12 @@ enum Found {
     Spans(Vec<Span>),
     /// Entries with their ids; those without an offset are gone.
     Single(Vec<(Stamp, Option<u64>)>),
+}
+
+impl Found {
+    fn given(given: Vec<(Stamp, u64)>) -> Self {
+        Found::Single(given.into_iter().map(|(stamp, offset)| (stamp, Some(offset))).collect())
+    }
 }
 
 pub fn xread(ctx: &mut Context<'_, '_>, arguments: &[Bytes]) -> Outcome {
@@ -77,7 +84,7 @@ fn read(ctx: &mut Context<'_, '_>, arguments: &[Bytes], is_group: bool) -> Outco
         return Err(CommandError::Option("Missing GROUP option for XREADGROUP"));
     }
     let block_ms = options.block_ms;
-    let mut request = request(ctx, &options)?;
+    let request = request(ctx, &options)?;
     if serve(ctx, &request)? {
         return Ok(Flow::Next);
     }
@@ -85,13 +92,21 @@ fn read(ctx: &mut Context<'_, '_>, arguments: &[Bytes], is_group: bool) -> Outco
         ctx.reply().null_array();
         return Ok(Flow::Next);
     };
-    request.count.get_or_insert(BLOCKED_COUNT);
+    let signal = Signal::clone(ctx.session.client.signal());
+    let waiter = Arc::new(Waiter::new(signal, request.count.unwrap_or(BLOCKED_COUNT)));
     let unit = ctx.round.durable_unit()?;
-    let signal = ctx.session.client.signal();
-    let watches = request.keys.iter().map(|(_, name, _)| (name.clone(), unit.watch(name, signal))).collect();
+    for (_, name, after) in &request.keys {
+        let want = match (after, &request.asker) {
+            (After::Given, Some(asker)) => Want::Next { asker: asker.clone(), keep: request.keep },
+            (After::Id(id), None) => Want::After(*id),
+            // A history is there at once, and nothing else can be asked for.
+            (After::Given, None) | (After::Id(_), Some(_)) => continue,
+        };
+        unit.wait_for_more(name, &waiter, want);
+    }
+    let keys = request.keys.into_iter().map(|(key, name, _)| (key, name)).collect();
     let deadline = (block_ms > 0).then(|| Instant::now().checked_add(Duration::from_millis(block_ms))).flatten();
-    let waiting = Waiting::Entries(Wait { request, watches });
-    Ok(Flow::Block(Box::new(Blocked { deadline, waiting })))
+    Ok(Flow::Block(Box::new(Blocked { deadline, waiting: Waiting::Entries(Wait { keys, waiter }) })))
 }
 
 fn options(mut rest: &[Bytes], is_group: bool) -> Result<Options<'_>, CommandError> {
@@ -175,12 +190,18 @@ fn serve(ctx: &mut Context<'_, '_>, request: &Request) -> Result<bool, CommandEr
     let mut all = Vec::new();
     for (key, name, after) in &request.keys {
         if let Some(found) = look(ctx, request, name, *after)? {
-            all.push((key, name, found));
+            all.push((key.clone(), name.clone(), found));
         }
     }
     if all.is_empty() {
         return Ok(false);
     }
+    write_all(ctx, all)?;
+    Ok(true)
+}
+
+/// Writes what several streams give.
+fn write_all(ctx: &mut Context<'_, '_>, all: Vec<(Bytes, TopicName, Found)>) -> Result<(), CommandError> {
     match ctx.protocol() {
         Protocol::Resp2 => ctx.reply().array(all.len()),
         Protocol::Resp3 => ctx.reply().map(all.len()),
@@ -189,10 +210,10 @@ fn serve(ctx: &mut Context<'_, '_>, request: &Request) -> Result<bool, CommandEr
         if ctx.protocol() == Protocol::Resp2 {
             ctx.reply().array(2);
         }
-        ctx.reply().bulk(key);
-        write_found(ctx, name, found)?;
+        ctx.reply().bulk(&key);
+        write_found(ctx, &name, found)?;
     }
-    Ok(true)
+    Ok(())
 }
 
 fn look(ctx: &mut Context<'_, '_>, request: &Request, name: &TopicName, after: After) -> Result<Option<Found>, CommandError> {
@@ -204,8 +225,7 @@ fn look(ctx: &mut Context<'_, '_>, request: &Request, name: &TopicName, after: A
     Ok(match (&request.asker, after) {
         (Some(asker), After::Given) => {
             let given = unit.hand_out_next(name, asker, count, request.keep);
-            let given: Vec<_> = given.into_iter().map(|(stamp, offset)| (stamp, Some(offset))).collect();
-            (!given.is_empty()).then_some(Found::Single(given))
+            (!given.is_empty()).then(|| Found::given(given))
         }
         (Some(asker), After::Id(id)) => {
             unit.hear_of(name, asker);
@@ -235,9 +255,10 @@ fn history(
         cohort.held_by(&asker.member, from..=Stamp::MAX).take(count).map(|(stamp, held)| (stamp, held.clone())).collect();
     let mut found = Vec::with_capacity(held.len());
     for (stamp, held) in held {
-        let is_there = unit.series(name).is_some_and(|series| series.contains(held.offset));
-        found.push((stamp, is_there.then_some(held.offset)));
-        if is_there {
+        let series = unit.series(name).filter(|series| series.contains(held.index));
+        let offset = series.map(|series| series.offset_of(held.index));
+        found.push((stamp, offset));
+        if offset.is_some() {
             let again = Held { at_ms: unit.now_ms(), count: held.count.saturating_add(1), ..held };
             unit.hold(name, &asker.cohort, stamp, again);
         }
@@ -276,37 +297,29 @@ pub fn write_entry(ctx: &mut Context<'_, '_>, name: &TopicName, stamp: Stamp, of
     }
 }
 
-/// Looks whether a reader that waits can be answered. `true`: it is done, and watches no more.
+/// Looks whether a reader that waits can be answered. `true`: it is done, and waits no more.
 pub fn go_on(ctx: &mut Context<'_, '_>, wait: &Wait, cause: Cause) -> Result<bool, CommandError> {
-    let answered = match cause {
-        Cause::Woken => match is_gone(ctx, &wait.request)? {
-            Some(error) => Err(error),
-            None => serve(ctx, &wait.request),
-        },
-        Cause::Unblocked(Unblock::Error) => Err(CommandError::Unblocked),
-        Cause::TimedOut | Cause::Unblocked(Unblock::Timeout) | Cause::Gone => {
-            ctx.reply().null_array();
-            Ok(true)
-        }
-    };
-    if !matches!(answered, Ok(false)) {
-        let unit = ctx.round.unit()?;
-        wait.watches.iter().for_each(|(name, watch)| unit.unwatch(name, *watch));
+    let unit = ctx.round.durable_unit()?;
+    let answer = wait.waiter.answer();
+    if answer.is_none() && cause == Cause::Woken {
+        return Ok(false);
     }
-    answered
+    wait.keys.iter().for_each(|(_, name)| unit.wait_no_more(name, &wait.waiter));
+    match answer {
+        Some((name, answer)) => write_answer(ctx, wait, &name, answer)?,
+        None if cause == Cause::Unblocked(Unblock::Error) => return Err(CommandError::Unblocked),
+        None => ctx.reply().null_array(),
+    }
+    Ok(true)
 }
 
-/// Whether the stream or the group that a consumer waits on is no more.
-fn is_gone(ctx: &mut Context<'_, '_>, request: &Request) -> Result<Option<CommandError>, CommandError> {
-    let Some(asker) = &request.asker else { return Ok(None) };
-    let unit = ctx.round.durable_unit()?;
-    for (_, name, _) in &request.keys {
-        if unit.series(name).is_none() {
-            return Ok(Some(CommandError::StreamRemoved));
-        }
-        if unit.cohort(name, &asker.cohort).is_none() {
-            return Ok(Some(CommandError::GroupRemoved));
-        }
-    }
-    Ok(None)
+fn write_answer(ctx: &mut Context<'_, '_>, wait: &Wait, name: &TopicName, answer: Answer) -> Result<(), CommandError> {
+    let found = match answer {
+        Answer::Spans(spans) => Found::Spans(spans),
+        Answer::Given(given) => Found::given(given),
+        Answer::Gone(Missing::Series) => return Err(CommandError::StreamRemoved),
+        Answer::Gone(Missing::Cohort) => return Err(CommandError::GroupRemoved),
+    };
+    let key = wait.keys.iter().find(|(_, known)| known == name).map(|(key, _)| key.clone()).unwrap_or_default();
+    write_all(ctx, vec![(key, name.clone(), found)])
 }

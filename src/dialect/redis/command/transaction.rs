@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Context, Flow, Outcome, run_queued};
+use super::{Context, Flow, Outcome, list_edit, run_queued};
 use crate::delivery::Unit;
 use crate::dialect::redis::error::CommandError;
 use crate::dialect::redis::mapping;
@@ -29,6 +29,10 @@ pub fn discard(ctx: &mut Context<'_, '_>, _: &[Bytes]) -> Outcome {
 
 pub fn exec(ctx: &mut Context<'_, '_>, _: &[Bytes]) -> Outcome {
     let Some(transaction) = ctx.session.transaction.take() else { return Err(CommandError::WithoutMulti("EXEC")) };
+    if !transaction.aborted && !list_edit::knows_all(ctx, &transaction.commands)? {
+        ctx.session.transaction = Some(transaction);
+        return Ok(Flow::Search);
+    }
     let watched = std::mem::take(&mut ctx.session.watched);
     if transaction.aborted {
         return Err(CommandError::TransactionAborted);

@@ -1,99 +1,14 @@
-//! The records of one partition that stand at an explicit place, before everything fresh.
+//! Runs of records at explicit places, found by place and by offset.
 //!
-//! Neighbours in offset and place form one run, rising or falling, however many they are. Runs are found by place and by offset. A run
-//! that shrinks keeps its keys, so taking from an end costs no more than a look: a place key is at or above the run's highest
+//! A run that shrinks keeps its keys, so taking from an end costs no more than a look: a place key is at or above the run's highest
 //! place, an offset key at or below its first offset, and no other run lies between the key and the run.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::End;
-use super::place::Place;
-
-/// Neighbouring records: the first has place `low` if they rise, the last if they fall.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct PlacedRun {
-    pub first: u64,
-    pub count: u64,
-    /// The lowest place.
-    pub low: Place,
-    /// Whether the highest offset has the lowest place.
-    pub falling: bool,
-}
-
-impl PlacedRun {
-    pub fn single(offset: u64, place: Place) -> Self {
-        PlacedRun { first: offset, count: 1, low: place, falling: false }
-    }
-
-    /// Records at their natural places.
-    pub fn natural(offsets: Range<u64>) -> Self {
-        PlacedRun { first: offsets.start, count: offsets.end - offsets.start, low: Place::of(offsets.start), falling: false }
-    }
-
-    pub fn is_natural(&self) -> bool {
-        self.low == Place::of(self.first) && (self.count == 1 || !self.falling)
-    }
-
-    pub fn end(&self) -> u64 {
-        self.first + self.count
-    }
-
-    pub fn high(&self) -> Place {
-        self.low.plus(self.count - 1)
-    }
-
-    /// The record at an end, and its place.
-    pub fn at(&self, end: End) -> (u64, Place) {
-        match (end, self.falling) {
-            (End::Head, false) => (self.first, self.low),
-            (End::Head, true) => (self.end() - 1, self.low),
-            (End::Tail, false) => (self.end() - 1, self.high()),
-            (End::Tail, true) => (self.first, self.high()),
-        }
-    }
-
-    pub fn place_of(&self, offset: u64) -> Place {
-        self.low.plus(if self.falling { self.end() - 1 - offset } else { offset - self.first })
-    }
-
-    /// How many of its places are below `place`.
-    pub fn count_below(&self, place: Place) -> u64 {
-        let whole = place.base.saturating_sub(self.low.base);
-        let below = i128::from(whole) + i128::from(place.step > self.low.step);
-        u64::try_from(below).unwrap_or(0).min(self.count)
-    }
-
-    /// Its records from index `range.start` to `range.end`, counted from the lowest place.
-    pub fn slice(&self, range: Range<u64>) -> PlacedRun {
-        let count = range.end - range.start;
-        let first = if self.falling { self.end() - range.end } else { self.first + range.start };
-        PlacedRun { first, count, low: self.low.plus(range.start), falling: self.falling }
-    }
-
-    /// The part whose offsets lie in `range`.
-    fn part(&self, range: Range<u64>) -> Option<PlacedRun> {
-        let (first, end) = (range.start.max(self.first), range.end.min(self.end()));
-        let from = if self.falling { self.end().saturating_sub(end) } else { first.saturating_sub(self.first) };
-        (first < end).then(|| self.slice(from..from + (end - first)))
-    }
-
-    /// Both as one run, if `next` goes on where this one ends.
-    pub fn joined(&self, next: &PlacedRun) -> Option<PlacedRun> {
-        if self.low.plus(self.count) != next.low {
-            return None;
-        }
-        let may = |run: &PlacedRun, falling: bool| run.count == 1 || run.falling == falling;
-        let count = self.count + next.count;
-        if self.end() == next.first && may(self, false) && may(next, false) {
-            Some(PlacedRun { first: self.first, count, low: self.low, falling: false })
-        } else if next.end() == self.first && may(self, true) && may(next, true) {
-            Some(PlacedRun { first: next.first, count, low: self.low, falling: true })
-        } else {
-            None
-        }
-    }
-}
+use super::run::PlacedRun;
+use crate::delivery::queue::End;
+use crate::delivery::queue::place::Place;
 
 #[derive(Debug, Clone, Copy)]
 struct Kept {
@@ -104,19 +19,19 @@ struct Kept {
 
 /// Runs in order.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Placed {
+pub(super) struct Many {
     by_place: BTreeMap<Place, Kept>,
     by_offset: BTreeMap<u64, Place>,
     count: u64,
 }
 
-impl Placed {
+impl Many {
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.by_place.is_empty()
+    pub fn run_count(&self) -> usize {
+        self.by_place.len()
     }
 
     /// About what the runs take, in bytes.
@@ -124,7 +39,7 @@ impl Placed {
     pub fn memory_bytes(&self) -> usize {
         let entry = size_of::<Place>() * 2 + size_of::<Kept>() + size_of::<u64>();
         // A node of a tree holds up to eleven.
-        self.by_place.len().next_multiple_of(11) * entry
+        size_of::<Self>() + self.by_place.len().next_multiple_of(11) * entry
     }
 
     /// Offset and place of the record nearest to an end.
@@ -158,16 +73,6 @@ impl Placed {
         let around = self.by_place.range(place..).next().map(|(_, kept)| kept.run);
         let inside = around.and_then(|run| run.count_below(place).checked_sub(1).map(|index| run.low.plus(index)));
         before.max(inside)
-    }
-
-    /// The lowest place here that is above `place`.
-    pub fn above(&self, place: Place) -> Option<Place> {
-        self.from(place).find_map(|run| {
-            let passed = run.count_below(place);
-            let at = run.low.plus(passed);
-            let next = if passed < run.count && at == place { passed + 1 } else { passed };
-            (next < run.count).then(|| run.low.plus(next))
-        })
     }
 
     /// Adds records that are not here. False: something stands at one of their places, or between several of them.
@@ -224,7 +129,7 @@ impl Placed {
     /// Takes out what lies in `range`, and gives it.
     pub fn remove_range(&mut self, range: Range<u64>) -> Vec<PlacedRun> {
         let mut removed = Vec::new();
-        if self.is_empty() || range.is_empty() {
+        if range.is_empty() {
             return removed;
         }
         let from = self.by_offset.range(..=range.start).next_back().map_or(range.start, |(key, _)| *key);
@@ -288,5 +193,17 @@ impl Placed {
         }
         self.by_offset.insert(run.first, run.high());
         self.by_place.insert(run.high(), Kept { run, offset_key: run.first });
+    }
+}
+
+impl FromIterator<PlacedRun> for Many {
+    /// Of runs that do not touch.
+    fn from_iter<I: IntoIterator<Item = PlacedRun>>(runs: I) -> Self {
+        let mut many = Many::default();
+        for run in runs {
+            many.count += run.count;
+            many.keep(run);
+        }
+        many
     }
 }
