@@ -15,6 +15,7 @@ mod placed;
 mod ranks;
 mod runmap;
 mod seen;
+mod seldom;
 mod snapshot;
 mod state;
 mod timers;
@@ -35,6 +36,8 @@ pub use traces::FailureSpread;
 mod held_tests;
 #[cfg(test)]
 mod run_tests;
+#[cfg(test)]
+mod size_tests;
 #[cfg(test)]
 mod tests;
 

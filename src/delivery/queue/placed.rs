@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use super::End;
 use super::place::Place;
+use super::seldom::Empty;
 
 /// Neighbouring records: the first has place `low` if they rise, the last if they fall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +109,10 @@ pub(super) struct Placed {
     by_place: BTreeMap<Place, Kept>,
     by_offset: BTreeMap<u64, Place>,
     count: u64,
+}
+
+impl Empty for Placed {
+    const EMPTY: &'static Self = &Self { by_place: BTreeMap::new(), by_offset: BTreeMap::new(), count: 0 };
 }
 
 impl Placed {
