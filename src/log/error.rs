@@ -90,8 +90,8 @@ pub enum OpenError {
     },
     /// Data that was synced is no longer what was written. Opening would lose acknowledged records, so it is refused.
     #[error(
-        "damaged journal: {} at byte {byte}: {reason}.\n\
-         Records behind this place were acknowledged, so the log does not open by itself. Restore the file from a backup, or let \
+        "damaged: {} at byte {byte}: {reason}.\n\
+         Records that lie there were acknowledged, so the log does not open by itself. Restore the file from a backup, or let \
          `trunkline log repair` take out what is damaged; `trunkline log verify` says what that is.",
         path.display()
     )]

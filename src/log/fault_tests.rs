@@ -320,8 +320,7 @@ fn a_flipped_bit_in_a_segment_is_named_and_never_served() {
             continue;
         };
         match values(&log) {
-            // Base offset and leader epoch are outside of the checksum, as Kafka has it; and what looks like the torn end of
-            // the last segment is cut. The values are what was written.
+            // Base offset and leader epoch are outside of the checksum, as Kafka has it. The values are what was written.
             Ok(found) => assert!(found.iter().all(|value| *value < 20), "byte {at} of {}: {found:?}", path.display()),
             Err(error) => {
                 named += 1;

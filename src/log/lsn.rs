@@ -111,7 +111,21 @@ pub struct Durable {
     waiting: Mutex<Waiting>,
     /// Who writes the journal, to be woken when there is something to do.
     writer: OnceLock<Thread>,
+    handed: Mutex<Handed>,
 }
+
+/// What another thread wakes in the place of the one who writes the journal, who goes on with the next write meanwhile.
+#[derive(Debug, Default)]
+struct Handed {
+    due: Vec<(Barrier, Signal)>,
+    /// Who wakes them, while somebody does.
+    waker: Option<Thread>,
+    is_ending: bool,
+}
+
+/// As many are handed to the waker at a time: each wake-up of a task on another core costs a third to half a microsecond, the
+/// hand-off as much as some dozens of them.
+const HANDED_MIN: usize = 96;
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -237,18 +251,51 @@ impl Durable {
     }
 
     fn wake_due(&self) -> usize {
-        let mut due = Vec::new();
-        self.waiting.lock().signals.retain(|(barrier, signal)| {
-            let stays = !self.is_durable(*barrier);
-            if !stays {
-                due.push(Arc::clone(signal));
-            }
-            stays
-        });
-        for signal in &due {
-            signal.notify_one();
+        let progress = self.progress();
+        let mut due: Vec<_> = self.waiting.lock().signals.extract_if(.., |(barrier, _)| progress.passes(*barrier)).collect();
+        let count = due.len();
+        if count < HANDED_MIN || !self.hand_over(&mut due) {
+            due.iter().for_each(|(_, signal)| signal.notify_one());
         }
-        due.len()
+        count
+    }
+
+    /// Whether somebody will wake them.
+    fn hand_over(&self, due: &mut Vec<(Barrier, Signal)>) -> bool {
+        let mut handed = self.handed.lock();
+        let Some(waker) = handed.waker.clone() else { return false };
+        handed.due.append(due);
+        drop(handed);
+        waker.unpark();
+        true
+    }
+
+    /// Wakes those whom the writer hands over, until [`Self::end_waker`] is called. Runs on a thread of its own.
+    pub fn run_waker(&self) {
+        self.handed.lock().waker = Some(std::thread::current());
+        loop {
+            let due = {
+                let mut handed = self.handed.lock();
+                if handed.is_ending && handed.due.is_empty() {
+                    handed.waker = None;
+                    return;
+                }
+                std::mem::take(&mut handed.due)
+            };
+            if due.is_empty() {
+                std::thread::park();
+            }
+            due.iter().for_each(|(_, signal)| signal.notify_one());
+        }
+    }
+
+    /// Lets [`Self::run_waker`] end once everyone was woken.
+    pub fn end_waker(&self) {
+        let mut handed = self.handed.lock();
+        handed.is_ending = true;
+        if let Some(waker) = &handed.waker {
+            waker.unpark();
+        }
     }
 
     /// Nothing will become durable any more: wakes everyone. The first reason stays.
@@ -289,6 +336,35 @@ mod tests {
         assert_eq!(durable.waiting.lock().signals.len(), 1);
         durable.fail("disk on fire");
         assert_eq!(far.await.expect("no panic"), Err(Refused::Poisoned("disk on fire".into())));
+    }
+
+    #[tokio::test]
+    async fn many_are_woken_by_another_thread_and_nobody_is_forgotten() {
+        let durable = Arc::new(Durable::new(Lsn(8)));
+        let waker = std::thread::spawn({
+            let durable = Arc::clone(&durable);
+            move || durable.run_waker()
+        });
+        while durable.handed.lock().waker.is_none() {
+            tokio::task::yield_now().await;
+        }
+        for round in 1..=20 {
+            let to = 8 + round * 8;
+            let signals: Vec<Signal> = (0..HANDED_MIN * 2).map(|_| Signal::default()).collect();
+            signals.iter().for_each(|signal| durable.wake_at(synced(to), signal));
+            durable.advance(Lsn(to));
+            for signal in signals {
+                signal.notified().await;
+            }
+        }
+        durable.end_waker();
+        waker.join().expect("no panic");
+        let late: Vec<Signal> = (0..HANDED_MIN).map(|_| Signal::default()).collect();
+        late.iter().for_each(|signal| durable.wake_at(synced(1_000), signal));
+        durable.advance(Lsn(1_000));
+        for signal in late {
+            signal.notified().await;
+        }
     }
 
     #[tokio::test]

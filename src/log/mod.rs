@@ -144,7 +144,7 @@ impl Log {
 
     /// The aborted transactions of a partition that had records in `from..to`, in the order of their markers.
     pub fn aborted(&self, partition: &Partition, from: u64, to: u64) -> Result<Vec<Aborted>, ReadError> {
-        self.engine.aborted(partition, from, to)
+        Ok(self.engine.aborted(partition, from, to))
     }
 
     /// The first record of this time or later below a bound: its offset and timestamp, in milliseconds.
@@ -156,12 +156,16 @@ impl Log {
     ) -> Result<Option<(u64, i64)>, ReadError> {
         let bounds = partition.bounds();
         let end = bounds.of(bound);
-        let Some(batch) = self.engine.find_time(partition, timestamp_ms)? else { return Ok(None) };
-        for found in batch.records(&self.limits).map_err(|error| corrupt(partition, &batch, &error))? {
-            let (offset, record) = found.map_err(|error| corrupt(partition, &batch, &error))?;
-            if record.timestamp_ms >= timestamp_ms && offset >= bounds.log_start && offset < end {
-                return Ok(Some((offset, record.timestamp_ms)));
+        let mut from = bounds.log_start;
+        while let Some(batch) = self.engine.find_time(partition, timestamp_ms, from)?.filter(|batch| batch.base_offset < end) {
+            for found in batch.records(&self.limits).map_err(|error| corrupt(partition, &batch, &error))? {
+                let (offset, record) = found.map_err(|error| corrupt(partition, &batch, &error))?;
+                if record.timestamp_ms >= timestamp_ms && offset >= bounds.log_start && offset < end {
+                    return Ok(Some((offset, record.timestamp_ms)));
+                }
             }
+            // The record that has the newest time of its batch may be trimmed, or compacted away.
+            from = batch.last_offset + 1;
         }
         Ok(None)
     }

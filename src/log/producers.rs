@@ -125,8 +125,10 @@ impl Producers {
     }
 
     /// Remembers that the batch with this header was placed at an offset. Whether that began a transaction.
+    ///
+    /// A start may go on from a state that knows the batch already: nothing is remembered twice.
     pub fn wrote(&mut self, header: &BatchHeader, offset: u64, now_ms: i64) -> bool {
-        if header.producer_id < 0 {
+        if header.producer_id < 0 || self.knows(header, offset) {
             return false;
         }
         let producer = self.at_epoch(header.producer_id, header.producer_epoch, now_ms);
@@ -142,15 +144,25 @@ impl Producers {
         begins
     }
 
+    fn knows(&self, header: &BatchHeader, offset: u64) -> bool {
+        let is_behind = |producer: &Producer| producer.batches.back().is_some_and(|newest| newest.offset >= offset);
+        self.by_id.get(&header.producer_id).is_some_and(|producer| producer.epoch > header.producer_epoch || is_behind(producer))
+    }
+
     /// The producer's transaction has its outcome: the records that it had here. A newer epoch fences older ones.
-    pub fn ended(&mut self, producer_id: i64, epoch: i16, now_ms: i64) -> RunSet {
-        std::mem::take(&mut self.at_epoch(producer_id, epoch, now_ms).open)
+    /// What lies behind the marker is of a later one, which a start may know of already.
+    pub fn ended(&mut self, producer_id: i64, epoch: i16, marker: u64, now_ms: i64) -> RunSet {
+        let open = &mut self.at_epoch(producer_id, epoch, now_ms).open;
+        let mut ended = open.clone();
+        ended.remove_range(marker..u64::MAX);
+        open.remove_below(marker);
+        ended
     }
 
     fn at_epoch(&mut self, producer_id: i64, epoch: i16, now_ms: i64) -> &mut Producer {
         let fresh = || Producer { epoch, batches: VecDeque::new(), timestamp_ms: now_ms, open: RunSet::new() };
         let producer = self.by_id.entry(producer_id).or_insert_with(fresh);
-        if producer.epoch != epoch {
+        if producer.epoch < epoch {
             producer.epoch = epoch;
             producer.batches.clear();
         }
@@ -229,6 +241,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_already_is_not_remembered_twice() {
+        let in_transaction = |sequence| BatchHeader { attributes: 0x10, ..header(1, sequence, 2) };
+        let mut producers = Producers::default();
+        assert!(producers.wrote(&in_transaction(0), 5, 0));
+        producers.wrote(&in_transaction(2), 8, 0);
+        producers.ended(9, 1, 10, 0);
+        let known = producers.clone();
+        for (sequence, offset) in [(0, 5), (2, 8)] {
+            assert!(!producers.wrote(&in_transaction(sequence), offset, 0));
+        }
+        assert!(producers.ended(9, 0, 10, 0).is_empty());
+        assert_eq!(producers, known);
+    }
+
+    #[test]
     fn sequences_wrap() {
         let mut producers = Producers::default();
         producers.wrote(&header(0, i32::MAX - 1, 2), 0, 0);
@@ -253,10 +280,10 @@ mod tests {
         assert!(!producers.wrote(&in_transaction(3, 2, 1), 15, 0));
         assert_eq!(producers.check(&header(3, 3, 1)), Err(SequenceError::OutsideTransaction));
         producers.expire(i64::MAX);
-        assert_eq!(producers.ended(9, 3, 0).iter().collect::<Vec<_>>(), [10..12, 15..16]);
+        assert_eq!(producers.ended(9, 3, 16, 0).iter().collect::<Vec<_>>(), [10..12, 15..16]);
         assert_eq!(producers.check(&in_transaction(3, 3, 1)), Ok(Verdict::New));
         assert!(producers.wrote(&in_transaction(3, 3, 1), 20, 0));
-        assert_eq!(producers.ended(9, 4, 0).first(), Some(20));
+        assert_eq!(producers.ended(9, 4, 21, 0).first(), Some(20));
         assert_eq!(producers.check(&in_transaction(3, 4, 1)), Err(SequenceError::Fenced { got: 3, current: 4 }));
         assert_eq!(producers.check(&in_transaction(4, 1, 1)), Err(SequenceError::Gap { got: 1, expected: 0 }));
         assert_eq!(producers.check(&in_transaction(4, 0, 1)), Ok(Verdict::New));

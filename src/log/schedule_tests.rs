@@ -1,47 +1,52 @@
 //! Random schedules over the whole log, on a disk whose power goes at any moment, held against a model in memory.
 //!
-//! Entries with many bodies and targets, changes of a table, trims, topics that are deleted and made again, retirements,
-//! faults and crashes. What a start finds must be the model as it stood after some entry, and after no earlier one than the
-//! last that was said to be durable.
+//! Entries with many bodies and targets, transactions, changes of a table, trims, topics that are deleted and made again,
+//! retirements, compaction beside a view, retention, and crashes in the middle of each. What a start finds must be the model as it
+//! stood after some entry, and after no earlier one than the last that was said to be durable.
+
+mod model;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use model::{Found, FoundRows, Kind, Model, Row, Rows, What};
+use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use smallvec::SmallVec;
 
-use super::record::{BatchBuilder, Record};
+use super::record::{BatchBuilder, Compression, Record, marker_batch, read_marker, sealed_for_tests};
 use super::simulated::{Keep, Simulated};
 use super::*;
 
 /// `TRUNKLINE_TEST_SCHEDULES` runs more or fewer of them.
 const SCHEDULES: u64 = 2_000;
 const STEPS: usize = 40;
-const TOPICS: [&str; 3] = ["one", "two", "three"];
-/// In the place of a value that nobody can see.
-const HIDDEN: u64 = 0;
+const TOPICS: [(&str, Kind); 3] = [("one", Kind::Kept), ("two", Kind::Compacted), ("three", Kind::Bounded)];
+const KEYS: u8 = 6;
+const PRODUCERS: i64 = 3;
 const TABLE: Table = Table("__test");
 
-/// A partition: its first offset and the values from offset 0 on.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Rows {
-    log_start: u64,
-    values: Vec<u64>,
-}
+/// What views need, by topic and partition: everything from an offset on.
+#[derive(Clone, Default)]
+struct Views(Arc<Mutex<BTreeMap<(TopicName, u32), u64>>>);
 
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Model {
-    topics: BTreeMap<&'static str, Vec<Rows>>,
-    table: BTreeMap<u32, u64>,
+impl Keeper for Views {
+    fn checkpoint(&self, _before: Lsn) {}
+
+    fn needs(&self, partition: &Partition, _holders: Holders) -> Needs {
+        let from = self.0.lock().get(&(partition.topic_name().clone(), partition.index())).copied();
+        from.map_or_else(Needs::nothing, |from| Needs::nothing().and_from(from))
+    }
 }
 
 struct World {
     random: StdRng,
     disk: Simulated,
     log: Log,
+    views: Views,
     model: Model,
     /// The model after each entry that is not known to be durable; the last that is goes in front.
     history: Vec<(Barrier, Model)>,
@@ -62,6 +67,9 @@ fn open(random: &mut StdRng, disk: &Simulated) -> Log {
         segment_bytes: random.random_range(1..5_000),
         // Files are retired when the schedule says so.
         maintenance_interval_ms: 3_600_000,
+        cleaning_interval_ms: 3_600_000,
+        cleaning_bytes_per_s: 1 << 40,
+        compaction_memory_bytes: 32 * random.random_range(1..10),
         ..LogSettings::default()
     };
     let log = Log::open(settings).expect("the log opens");
@@ -69,37 +77,31 @@ fn open(random: &mut StdRng, disk: &Simulated) -> Log {
     log
 }
 
-impl Model {
-    /// As a reader sees it: not what lies before the first offset of a partition.
-    fn as_seen(&self) -> Self {
-        let mut seen = self.clone();
-        for rows in seen.topics.values_mut().flatten() {
-            rows.values[..rows.log_start as usize].fill(HIDDEN);
-        }
-        seen
-    }
-}
-
 impl World {
     fn new(seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let disk = Simulated::new(random.random());
         let log = open(&mut random, &disk);
-        let mut world = Self { random, disk, log, model: Model::default(), history: Vec::new(), next_value: 0 };
+        let (views, model) = (Views::default(), Model::default());
+        log.set_keeper(Arc::new(views.clone()));
+        let mut world = Self { random, disk, log, views, model, history: Vec::new(), next_value: 0 };
         world.history.push((Barrier::NONE, Model::default()));
         world
     }
 
     fn step(&mut self) {
-        let pick = self.random.random_range(0..20);
+        let pick = self.random.random_range(0..24);
         self.say(|| format!("step {pick}"));
         match pick {
             0 => self.crash(),
             1 => self.end_in_order(),
             2..5 => drop(self.log.retire_oldest().expect("it retires")),
             5 => self.log.maintain().expect("it is maintained"),
-            6..8 => self.settle(),
-            8..10 => self.look(),
+            6 => self.clean(),
+            7 => self.expire(),
+            8 => self.take(),
+            9..11 => self.settle(),
+            11..13 => self.look(),
             _ => self.write(),
         }
         self.forget_durable();
@@ -124,18 +126,71 @@ impl World {
         }
     }
 
+    fn clean(&mut self) {
+        self.log.clean_now().expect("it cleans");
+        self.compare();
+    }
+
+    fn expire(&mut self) {
+        self.log.expire_now().expect("it expires");
+        self.settle();
+        // It says where each of these begins now, and that is on disk.
+        for (text, topic) in &mut self.model.topics {
+            for (index, rows) in topic.iter_mut().enumerate().filter(|(_, rows)| rows.kind == Kind::Bounded) {
+                let log_start = partition(&self.log, text, index).bounds().log_start;
+                assert!(log_start <= rows.log_start.max(rows.held_from), "a view needs what is gone");
+                rows.log_start = log_start;
+            }
+        }
+        self.history = vec![(Barrier::NONE, self.model.clone())];
+        self.compare();
+    }
+
+    /// A view comes to a partition, or takes some of it.
+    fn take(&mut self) {
+        let Some((text, index)) = self.any_partition() else { return };
+        let bounds = partition(&self.log, text, index).bounds();
+        let rows = &mut self.model.topics.get_mut(text).expect("it is there")[index];
+        // What was held is on disk, as is what is held from now on.
+        let floor = if rows.held_from == u64::MAX { bounds.durable } else { rows.held_from.min(bounds.durable) };
+        rows.held_from = self.random.random_range(floor..=bounds.durable);
+        let held_from = rows.held_from;
+        self.views.0.lock().insert((name(text), index as u32), held_from);
+        for (_, model) in &mut self.history {
+            if let Some(rows) = model.topics.get_mut(text).and_then(|topic| topic.get_mut(index)) {
+                rows.held_from = held_from;
+            }
+        }
+    }
+
+    fn any_partition(&mut self) -> Option<(&'static str, usize)> {
+        let all = self.model.topics.iter().flat_map(|(text, topic)| (0..topic.len()).map(move |index| (*text, index)));
+        let all: Vec<_> = all.collect();
+        if all.is_empty() { None } else { Some(all[self.random.random_range(0..all.len())]) }
+    }
+
+    /// Everything is there that must be, now that all of it is durable.
+    fn compare(&mut self) {
+        self.settle();
+        if let Err(why) = self.model.check(&self.found()) {
+            panic!("{why}: {:?}", self.model);
+        }
+    }
+
     fn write(&mut self) {
         let log = self.log.clone();
         let _turn = log.turn();
         let mut entry = Entry::default();
         let mut states = Vec::new();
         for _ in 0..self.random.random_range(1..4) {
-            let topic = TOPICS[self.random.random_range(0..TOPICS.len())];
-            match self.random.random_range(0..12) {
-                0 if entry.is_empty() => self.remake(topic, &mut states),
-                1 => self.add_partitions(topic, &mut states),
+            let (topic, kind) = TOPICS[self.random.random_range(0..TOPICS.len())];
+            match self.random.random_range(0..16) {
+                0 if entry.is_empty() => self.remake(topic, kind, &mut states),
+                1 => self.add_partitions(topic, kind, &mut states),
                 2..4 => self.trim(topic, &mut states),
-                4..7 => self.change_table(&mut states),
+                4..6 => self.change_table(&mut states),
+                6..10 => self.append_in_transaction(&mut entry),
+                10..12 => self.end_transaction(&mut entry),
                 _ => self.append(&mut entry),
             }
         }
@@ -148,30 +203,30 @@ impl World {
     }
 
     /// Deletes a topic that is there, or makes one that is not.
-    fn remake(&mut self, text: &'static str, states: &mut Vec<StateRecord>) {
+    fn remake(&mut self, text: &'static str, kind: Kind, states: &mut Vec<StateRecord>) {
         if self.model.topics.remove(text).is_some() {
             states.extend(self.log.delete_topic(&name(text)).expect("it is there"));
+            self.views.0.lock().retain(|(topic, _), _| *topic != name(text));
             if self.random.random() {
                 return;
             }
         }
         let partitions = self.random.random_range(1..4);
-        let settings = TopicSettings { retention_ms: None, ..TopicSettings::default() };
-        let (_, record) = self.log.create_topic(&name(text), partitions, settings).expect("a new topic");
+        let (_, record) = self.log.create_topic(&name(text), partitions, kind.settings()).expect("a new topic");
         states.push(record);
-        self.model.topics.insert(text, vec![Rows::default(); partitions as usize]);
+        self.model.topics.insert(text, vec![Rows::new(kind); partitions as usize]);
     }
 
-    fn add_partitions(&mut self, text: &'static str, states: &mut Vec<StateRecord>) {
+    fn add_partitions(&mut self, text: &'static str, kind: Kind, states: &mut Vec<StateRecord>) {
         let Some(rows) = self.model.topics.get_mut(text).filter(|rows| rows.len() < 5) else { return };
-        rows.push(Rows::default());
+        rows.push(Rows::new(kind));
         states.push(self.log.add_partitions(&name(text), rows.len() as u32).expect("one more"));
     }
 
     fn trim(&mut self, text: &'static str, states: &mut Vec<StateRecord>) {
         let Some(rows) = self.model.topics.get_mut(text) else { return };
         let index = self.random.random_range(0..rows.len());
-        let partition = self.log.topic(&name(text)).and_then(|topic| topic.partition(index as u32)).expect("it is there");
+        let partition = partition(&self.log, text, index);
         let to = self.random.random_range(0..=partition.bounds().durable);
         let (log_start, record) = self.log.trim(&partition, to);
         states.push(record);
@@ -196,40 +251,98 @@ impl World {
         self.next_value
     }
 
-    /// One body to up to four partitions.
-    fn append(&mut self, entry: &mut Entry) {
-        let span = self.random.random_range(1..5_u32);
+    /// A batch of a few records, and the rows that they are.
+    fn batch(&mut self, producer: i64) -> (Bytes, Vec<Row>) {
+        let count = self.random.random_range(1..5);
         let padding = if self.random.random_bool(0.1) { 3_000 } else { self.random.random_range(0..100) };
         let mut batch = BatchBuilder::new();
-        let values: Vec<u64> = (0..span).map(|_| self.value()).collect();
-        for value in &values {
-            let mut bytes = value.to_be_bytes().to_vec();
+        let mut rows = Vec::new();
+        for _ in 0..count {
+            let (stamp, key, is_deletion) = (self.value(), self.random.random_range(0..KEYS), self.random.random_bool(0.2));
+            let mut bytes = stamp.to_be_bytes().to_vec();
             bytes.resize(8 + padding, 0);
-            batch.push(&Record { key: None, value: Some(bytes.into()), headers: Vec::new(), timestamp_ms: *value as i64 });
+            batch.push(&Record {
+                key: Some(Bytes::from(vec![key])),
+                value: (!is_deletion).then(|| bytes.into()),
+                headers: Vec::new(),
+                timestamp_ms: stamp as i64,
+            });
+            rows.push(Row { stamp, producer, batch: 0, what: What::Value { key, is_deletion } });
         }
+        let compression = Compression::ALL[self.random.random_range(0..Compression::ALL.len())];
+        (batch.finish_compressed(compression).expect("it compresses"), rows)
+    }
+
+    /// One body to up to four partitions.
+    fn append(&mut self, entry: &mut Entry) {
+        let (batch, written) = self.batch(-1);
+        let span = written.len() as u32;
         let mut targets: SmallVec<[Placement; 1]> = SmallVec::new();
         for (text, topic) in &mut self.model.topics {
             for (index, rows) in topic.iter_mut().enumerate() {
                 if targets.len() < 4 && self.random.random_bool(0.3) {
-                    let partition = self.log.topic(&name(text)).and_then(|topic| topic.partition(index as u32));
-                    let partition = partition.expect("it is there");
+                    let partition = partition(&self.log, text, index);
                     let base_offset = partition.reserve(span);
-                    assert_eq!(base_offset, rows.values.len() as u64, "offsets are dense");
+                    rows.add(base_offset, &written);
                     targets.push(Placement { partition, base_offset });
-                    rows.values.extend(&values);
                 }
             }
         }
         if !targets.is_empty() {
-            let (batch, max_timestamp_ms) = (batch.finish(), *values.last().expect("one") as i64);
+            let max_timestamp_ms = written.last().expect("one").stamp as i64;
             entry.add(Write { targets, span, batch, max_timestamp_ms, is_broadcast: false });
+        }
+    }
+
+    /// A batch of a producer's transaction, which begins with it if none is open.
+    fn append_in_transaction(&mut self, entry: &mut Entry) {
+        let Some((text, index)) = self.any_partition() else { return };
+        let producer = self.random.random_range(0..PRODUCERS);
+        let (batch, written) = self.batch(producer);
+        let partition = partition(&self.log, text, index);
+        let rows = &mut self.model.topics.get_mut(text).expect("it is there")[index];
+        let mut header = BatchHeader::parse(&batch).expect("a batch");
+        header.attributes |= 0x10;
+        (header.producer_id, header.producer_epoch) = (producer, 0);
+        header.base_sequence = rows.sequence(producer, u64::MAX);
+        let reserved = self.log.reserve(&partition, &header, now_ms()).expect("in order");
+        let base_offset = rows.rows.len() as u64;
+        assert_eq!(reserved, (Verdict::New, base_offset));
+        rows.add(base_offset, &written);
+        let (batch, span) = (sealed_for_tests(&batch, header), written.len() as u32);
+        let targets = smallvec::smallvec![Placement { partition, base_offset }];
+        entry.add(Write { targets, span, batch, max_timestamp_ms: header.max_timestamp, is_broadcast: false });
+    }
+
+    /// Ends a producer's transaction wherever it wrote.
+    fn end_transaction(&mut self, entry: &mut Entry) {
+        let producer = self.random.random_range(0..PRODUCERS);
+        let outcome = if self.random.random() { Outcome::Commit } else { Outcome::Abort };
+        let stamp = self.value();
+        let mut targets: SmallVec<[Placement; 1]> = SmallVec::new();
+        for (text, topic) in &mut self.model.topics {
+            for (index, rows) in topic.iter_mut().enumerate().filter(|(_, rows)| rows.is_open(producer)) {
+                let partition = partition(&self.log, text, index);
+                let (base_offset, _) = self.log.reserve_marker(&partition, producer, 0, outcome, now_ms());
+                rows.add(base_offset, &[Row { stamp, producer, batch: 0, what: What::Marker(outcome) }]);
+                targets.push(Placement { partition, base_offset });
+            }
+        }
+        if !targets.is_empty() {
+            let batch = marker_batch(producer, 0, outcome, stamp as i64);
+            entry.add(Write { targets, span: 1, batch, max_timestamp_ms: stamp as i64, is_broadcast: false });
         }
     }
 
     fn end_in_order(&mut self) {
         self.log.close();
         self.history.drain(..self.history.len() - 1);
+        self.reopen();
+    }
+
+    fn reopen(&mut self) {
         self.log = open(&mut self.random, &self.disk);
+        self.log.set_keeper(Arc::new(self.views.clone()));
         self.recover();
     }
 
@@ -239,7 +352,12 @@ impl World {
         if self.random.random_bool(0.6) {
             self.disk.cut_after(self.random.random_range(0..60), keep);
             // It fails when the power goes.
-            let _ = if self.random.random() { self.log.retire_oldest().map(drop) } else { self.log.maintain() };
+            let _ = match self.random.random_range(0..6) {
+                0 => self.log.maintain(),
+                1 | 2 => self.log.clean_now(),
+                3 => self.log.expire_now(),
+                _ => self.log.retire_oldest().map(drop),
+            };
         }
         let left = self.disk.cut(keep);
         self.say(|| format!("cut, leaving {keep:?}: {:?}", left.files()));
@@ -254,25 +372,34 @@ impl World {
             log.close();
         }
         self.disk = again.cut(keep);
-        self.log = open(&mut self.random, &self.disk);
-        self.recover();
+        self.reopen();
     }
 
     /// Finds the entry after which the model stood like this, and goes on from there.
     fn recover(&mut self) {
         let found = self.found();
-        let at = self.history.iter().rposition(|(_, model)| model.as_seen() == found);
+        let at = self.history.iter().rposition(|(_, model)| model.check(&found).is_ok());
         let Some(at) = at else {
-            panic!("recovered is none of {} models:\n{found:?}\nfor\n{:?}", self.history.len(), self.history);
+            let whys: Vec<_> = self.history.iter().map(|(_, model)| model.check(&found)).collect();
+            panic!("recovered is none of {} models: {whys:?}\n{found:?}\nfor\n{:?}", self.history.len(), self.history);
         };
         self.model = self.history.swap_remove(at).1;
+        let mut views = self.views.0.lock();
+        views.clear();
+        for (text, topic) in &mut self.model.topics {
+            for ((rows, found), index) in topic.iter_mut().zip(&found.topics[text]).zip(0..) {
+                rows.log_start = found.log_start;
+                views.extend((rows.held_from < u64::MAX).then(|| ((name(text), index), rows.held_from)));
+            }
+        }
+        drop(views);
         // What was written after it is gone for good, and what is there is durable.
         self.history = vec![(Barrier::NONE, self.model.clone())];
     }
 
-    fn found(&self) -> Model {
-        let mut found = Model::default();
-        for text in TOPICS {
+    fn found(&self) -> Found {
+        let mut found = Found::default();
+        for (text, _) in TOPICS {
             let Some(topic) = self.log.topic(&name(text)) else { continue };
             let rows = topic.partitions().iter().map(|partition| self.rows(partition)).collect();
             found.topics.insert(text, rows);
@@ -287,49 +414,83 @@ impl World {
         found
     }
 
-    fn rows(&self, partition: &Arc<Partition>) -> Rows {
-        let bounds = partition.bounds();
-        let mut values = vec![HIDDEN; bounds.log_start as usize];
-        values.extend(self.values(partition, bounds.log_start, bounds.durable));
-        Rows { log_start: bounds.log_start, values }
+    fn rows(&self, partition: &Arc<Partition>) -> FoundRows {
+        let Bounds { log_start, durable, stable, end } = partition.bounds();
+        assert_eq!(durable, end);
+        let rows = self.read(partition, log_start, end);
+        let aborted = self.log.aborted(partition, log_start, end).expect("it is known");
+        FoundRows { log_start, end, stable, rows, aborted }
     }
 
-    fn values(&self, partition: &Partition, from: u64, to: u64) -> Vec<u64> {
-        let mut values = Vec::new();
+    fn read(&self, partition: &Partition, from: u64, to: u64) -> BTreeMap<u64, Row> {
+        let mut rows = BTreeMap::new();
         let mut next = from;
         while next < to {
             let bytes_max = (self.next_value as usize * 37) % 4_000 + 1;
             let batches = self.log.read(partition, next, bytes_max, Bound::End).expect("it is kept");
-            assert!(!batches.is_empty(), "nothing at {next} of {:?}", partition.bounds());
-            for found in batches.iter().flat_map(|batch| batch.records(self.log.limits()).expect("a batch")) {
-                let (offset, record) = found.expect("a record");
-                if offset >= next && offset < to {
-                    assert_eq!(offset, next, "offsets are dense");
-                    let value = record.value.expect("a value");
-                    values.push(u64::from_be_bytes(value[..8].try_into().expect("8 bytes")));
-                    next += 1;
+            // What was compacted away leaves a gap, also at the end of what there is.
+            let Some(last) = batches.last() else { break };
+            next = last.last_offset + 1;
+            for batch in &batches {
+                let header = batch.header().expect("a batch");
+                for found in batch.records(self.log.limits()).expect("a batch") {
+                    let (offset, record) = found.expect("a record");
+                    let stamp = record.timestamp_ms as u64;
+                    if let Some(value) = record.value.as_ref().filter(|_| !header.is_control()) {
+                        assert_eq!(value[..8], stamp.to_be_bytes());
+                    }
+                    let what = match read_marker(batch.body()) {
+                        Some(outcome) => What::Marker(outcome),
+                        None => What::Value { key: record.key.expect("a key")[0], is_deletion: record.value.is_none() },
+                    };
+                    if (from..to).contains(&offset) {
+                        let row = Row { stamp, producer: header.producer_id, batch: batch.base_offset, what };
+                        assert_eq!(rows.insert(offset, row), None, "an offset is there twice");
+                    }
                 }
             }
         }
-        values
+        rows
     }
 
-    /// Reads a random stretch, and looks a time up.
+    /// Reads a random stretch, looks times up, and sends a producer's newest batch again.
     fn look(&mut self) {
-        let Some((text, rows)) = self.model.topics.iter().next() else { return };
-        let index = self.random.random_range(0..rows.len());
-        let rows = &rows[index];
-        let partition = self.log.topic(&name(text)).and_then(|topic| topic.partition(index as u32)).expect("it is there");
-        let end = rows.values.len() as u64;
+        let Some((text, index)) = self.any_partition() else { return };
+        let partition = partition(&self.log, text, index);
+        let rows = &self.model.topics[text][index];
+        let end = rows.rows.len() as u64;
         assert_eq!((partition.bounds().log_start, partition.bounds().end), (rows.log_start, end));
         let from = self.random.random_range(rows.log_start..=end);
-        assert_eq!(self.values(&partition, from, end), rows.values[from as usize..]);
-        if from < partition.bounds().durable {
-            let value = rows.values[from as usize] as i64;
-            let found = self.log.offset_for_time(&partition, value, Bound::Durable).expect("it reads");
-            assert_eq!(found, Some((from, value)));
+        let all = self.read(&partition, rows.log_start, end);
+        let part = self.read(&partition, from, end);
+        assert!(part.iter().eq(all.range(from..)), "{part:?} of {all:?} from {from}");
+        let durable = partition.bounds().durable;
+        let stamp = self.random.random_range(0..=self.next_value + 1);
+        let found = self.log.offset_for_time(&partition, stamp as i64, Bound::Durable).expect("it reads");
+        let expected = all.range(..durable).find(|(_, row)| row.stamp >= stamp);
+        assert_eq!(found, expected.map(|(offset, row)| (*offset, row.stamp as i64)), "time {stamp} in {all:?}");
+        for producer in 0..PRODUCERS {
+            let Some((base_offset, count)) = rows.newest_batch(producer) else { continue };
+            let record = Record { key: None, value: None, headers: Vec::new(), timestamp_ms: 0 };
+            let mut header = BatchHeader::parse(&record::batch_of_one(&record)).expect("a batch");
+            header.attributes |= 0x10;
+            (header.producer_id, header.producer_epoch) = (producer, 0);
+            header.base_sequence = rows.sequence(producer, base_offset);
+            header.last_offset_delta = count as i32 - 1;
+            let verdict = self.log.reserve(&partition, &header, now_ms()).expect("it is known");
+            assert_eq!(verdict, (Verdict::Duplicate(base_offset), base_offset));
         }
     }
+}
+
+/// A producer that was silent for a day is forgotten.
+fn now_ms() -> i64 {
+    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970");
+    i64::try_from(since.as_millis()).expect("not so late")
+}
+
+fn partition(log: &Log, text: &str, index: usize) -> Arc<Partition> {
+    log.topic(&name(text)).and_then(|topic| topic.partition(index as u32)).expect("it is there")
 }
 
 #[test]

@@ -54,10 +54,20 @@ impl StoredBatch {
 
     /// Writes it as Kafka's readers expect it, with its base offset and leader epoch 0.
     pub fn put_into(&self, out: &mut BytesMut) {
+        self.put_head_into(out);
+        out.put_slice(self.rest());
+    }
+
+    /// As [`Self::put_into`], but only what may differ from what was sent; [`Self::rest`] follows.
+    pub(crate) fn put_head_into(&self, out: &mut BytesMut) {
         out.put_u64(self.base_offset);
         out.put_slice(self.bytes.get(8..12).unwrap_or_default());
         out.put_u32(0);
-        out.put_slice(self.bytes.get(16..).unwrap_or_default());
+    }
+
+    /// What is behind its head, as it was sent.
+    pub(crate) fn rest(&self) -> &[u8] {
+        self.bytes.get(16..).unwrap_or_default()
     }
 
     /// The header as it was sent.

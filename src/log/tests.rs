@@ -1,4 +1,4 @@
-//! The log over real files: what survives a cut or a damaged journal, and what a reader may see.
+//! What survives a cut or a damaged journal, and what a reader may see.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,7 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::smallvec;
 
+use super::embedded::disk::Open;
 use super::record::{BatchBuilder, Record};
+use super::simulated::Simulated;
 use super::*;
 
 fn settings(directory: &Path) -> LogSettings {
@@ -91,19 +93,26 @@ fn three_entries() -> (Vec<u8>, Vec<usize>) {
     (bytes, ends.map(|end| usize::try_from(end.synced().0 - 8 + 64).expect("small")).to_vec())
 }
 
-fn open_with(bytes: &[u8]) -> (tempfile::TempDir, Result<Log, OpenError>) {
-    let directory = tempfile::tempdir().expect("a directory");
-    std::fs::create_dir_all(directory.path().join("journal")).expect("a directory");
-    std::fs::write(directory.path().join("journal/00000000000000000008.journal"), bytes).expect("a file");
-    let log = Log::open(settings(directory.path()));
-    (directory, log)
+/// A log on a disk in memory, which costs no sync.
+fn open_on(disk: &Simulated) -> Result<Log, OpenError> {
+    Log::open(LogSettings { disk: disk.disk(), ..settings(Path::new("/")) })
+}
+
+/// What a start makes of a journal that is these bytes.
+fn open_with(bytes: &[u8]) -> (Simulated, Result<Log, OpenError>) {
+    let disk = Simulated::new(1);
+    disk.disk().create_directory(Path::new("/journal")).expect("made");
+    let file = disk.disk().open(Path::new("/journal/00000000000000000008.journal"), Open::CreateNew).expect("made");
+    file.write_all_at(bytes, 0).expect("written");
+    let log = open_on(&disk);
+    (disk, log)
 }
 
 #[test]
 fn a_journal_cut_anywhere_keeps_every_entry_before_the_cut_and_goes_on() {
     let (bytes, ends) = three_entries();
     for cut in ends[0]..bytes.len() {
-        let (directory, log) = open_with(&bytes[..cut]);
+        let (disk, log) = open_with(&bytes[..cut]);
         let log = log.expect("a torn tail is cut");
         let found = values(&log);
         let whole = ends.iter().filter(|end| **end <= cut).count();
@@ -114,7 +123,7 @@ fn a_journal_cut_anywhere_keeps_every_entry_before_the_cut_and_goes_on() {
         append(&log, &log.topic(&name()).expect("the topic"), &["after"]);
         log.close();
         drop(log);
-        let log = open(directory.path());
+        let log = open_on(&disk).expect("the log opens");
         assert_eq!(values(&log).last().map(String::as_str), Some("after"));
         log.close();
     }
@@ -126,7 +135,7 @@ fn a_flipped_bit_in_what_was_synced_stops_the_start_and_names_the_place() {
     for at in (64..ends[1]).step_by(3) {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x10;
-        let (_directory, log) = open_with(&damaged);
+        let (_, log) = open_with(&damaged);
         match log {
             // Padding between entries is covered by no checksum and holds nothing.
             Ok(log) => {
@@ -149,7 +158,7 @@ fn a_journal_of_another_version_is_refused() {
     other[8] = 9;
     let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &other[..32]) as u32;
     other[32..36].copy_from_slice(&crc.to_le_bytes());
-    let (_directory, log) = open_with(&other);
+    let (_, log) = open_with(&other);
     assert!(matches!(log, Err(OpenError::Version { found: 9, .. })));
 }
 

@@ -15,6 +15,9 @@ use super::name::TopicName;
 pub struct TopicId(pub u128);
 
 impl TopicId {
+    /// The length of its text.
+    pub const BASE64_BYTES: usize = 22;
+
     /// As Kafka writes it: base64 for URLs, without padding.
     pub fn to_base64(self) -> String {
         const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

@@ -1,8 +1,7 @@
 //! Files as a crash leaves them half-way, and steps of two threads that meet at the wrong moment.
 
 use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
@@ -10,13 +9,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use smallvec::smallvec;
 
+use super::embedded::disk::Open;
 use super::record::{BatchBuilder, Record};
+use super::simulated::{Keep, Simulated};
 use super::*;
 
 /// Journal files so small that each entry gets its own.
 fn open(directory: &Path) -> Log {
+    open_on(directory, LogSettings::default().disk)
+}
+
+fn open_on(directory: &Path, disk: super::embedded::disk::Disk) -> Log {
     let settings = LogSettings {
         directory: directory.to_owned(),
+        disk,
         journal_file_bytes: 1,
         journal_retain_bytes: u64::MAX,
         memory_tail_bytes: 0,
@@ -85,38 +91,60 @@ fn retire_some(log: &Log) {
     }
 }
 
-fn add_to(path: &Path, bytes: &[u8]) {
-    OpenOptions::new().append(true).open(path).and_then(|mut file| file.write_all(bytes)).expect("a file");
+fn add_to(disk: &Simulated, path: &Path, bytes: &[u8]) {
+    disk.disk().open(path, Open::Append).and_then(|file| file.append(bytes)).expect("a file");
+}
+
+/// What a power cut leaves while the oldest journal file is being retired, right before anything of it is in its segment.
+fn cut_while_retiring(whole: &Simulated, segment: &Path) -> Simulated {
+    let before = whole.disk().read(segment).expect("a segment");
+    let mut left = None;
+    for changes in 0..500 {
+        let disk = whole.copy();
+        let log = open_on(Path::new("/"), disk.disk());
+        disk.cut_after(changes, Keep::Nothing);
+        let retired = log.retire_oldest();
+        let after = disk.cut(Keep::Nothing);
+        log.close();
+        let is_unchanged = after.disk().read(segment).expect("a segment") == before;
+        match retired {
+            Err(_) if is_unchanged => left = Some(after),
+            _ => break,
+        }
+    }
+    left.expect("it was cut")
 }
 
 #[test]
 fn an_index_entry_without_its_batch_hides_nothing() {
+    let (root, segment) = (Path::new("/"), PathBuf::from("/topics/orders-0/00000000000000000000.log"));
+    let whole = Simulated::new(1);
+    let log = open_on(root, whole.disk());
+    make_topic(&log);
+    for letter in ["a", "b", "c", "d"] {
+        append(&log, &partition(&log), &letter.repeat(5_000));
+    }
+    append(&log, &partition(&log), "e");
+    append(&log, &partition(&log), "f");
+    // The oldest journal file is then the one that holds "f".
+    while partition(&log).with(|state| state.segments.next_offset()) < 5 {
+        log.retire_oldest().expect("it retires");
+    }
+    log.close();
+    let left = cut_while_retiring(&whole, &segment);
     // What a crash may leave of the batch behind the index entry: nothing of it, or its beginning.
     for torn in [0, 70] {
-        let directory = tempfile::tempdir().expect("a directory");
-        let log = open(directory.path());
-        let topic = make_topic(&log);
-        for letter in ["a", "b", "c", "d"] {
-            append(&log, &partition(&log), &letter.repeat(5_000));
-        }
-        append(&log, &partition(&log), "e");
-        append(&log, &partition(&log), "f");
-        // The oldest journal file is then the one that holds "f", which a crash would have torn.
-        while partition(&log).with(|state| state.segments.next_offset()) < 5 {
-            log.retire_oldest().expect("it retires");
-        }
-        drop(topic);
-        log.close();
-        drop(log);
-        let segment = directory.path().join("topics/orders-0/00000000000000000000.log");
-        let length = std::fs::metadata(&segment).expect("a segment").len();
-        let batch = std::fs::read(&segment).expect("a segment");
-        add_to(&segment, &batch[..torn]);
-        let position = u32::try_from(length).expect("small").to_be_bytes();
-        add_to(&segment.with_extension("index"), &[9_u32.to_be_bytes(), position].concat());
-        add_to(&segment.with_extension("timeindex"), &[&99_i64.to_be_bytes()[..], &9_u32.to_be_bytes()].concat());
-        let log = open(directory.path());
-        assert!(values(&log).starts_with("abcde"), "{}", values(&log));
+        let disk = left.copy();
+        let batch = disk.disk().read(&segment).expect("a segment");
+        let mut beginning = batch[..torn].to_vec();
+        // It says which offset it was to be.
+        beginning.iter_mut().take(8).zip(5_u64.to_be_bytes()).for_each(|(byte, offset)| *byte = offset);
+        add_to(&disk, &segment, &beginning);
+        let position = u32::try_from(batch.len()).expect("small").to_be_bytes();
+        add_to(&disk, &segment.with_extension("index"), &[9_u32.to_be_bytes(), position].concat());
+        add_to(&disk, &segment.with_extension("timeindex"), &[&99_i64.to_be_bytes()[..], &9_u32.to_be_bytes()].concat());
+        let log = open_on(root, disk.disk());
+        assert_eq!(values(&log), "abcdef");
         append(&log, &partition(&log), &"g".repeat(5_000));
         append(&log, &partition(&log), "h");
         retire_some(&log);

@@ -26,7 +26,7 @@ pub struct Aborted {
 pub struct Transactions {
     /// The first offset of each transaction, and of its marker once it has one; forgotten when that is durable.
     undecided: BTreeMap<u64, Option<u64>>,
-    /// Aborted ones whose marker lies in the journal, by its offset.
+    /// Aborted ones of which something may be kept, by the offset of their marker.
     aborted: VecDeque<Aborted>,
     /// Markers, and records of aborted transactions.
     void: RunSet,
@@ -87,21 +87,37 @@ impl Transactions {
         began.max().map_or(offset, |marker| marker.max(offset))
     }
 
-    /// Aborted transactions whose marker lies in the journal, of records in `from..to`.
-    pub fn aborted_in(&self, from: u64, to: u64) -> impl Iterator<Item = Aborted> {
-        self.aborted.iter().filter(move |aborted| aborted.last_offset >= from && aborted.first_offset < to).copied()
-    }
-
-    /// Aborted transactions whose marker lies before an offset.
-    pub fn aborted_before(&self, offset: u64) -> Vec<Aborted> {
-        self.aborted.iter().take_while(|aborted| aborted.last_offset < offset).copied().collect()
-    }
-
-    /// The journal begins here: who was aborted before stands in segments.
-    pub fn journal_from(&mut self, offset: u64) {
-        while self.aborted.front().is_some_and(|aborted| aborted.last_offset < offset) {
-            self.aborted.pop_front();
+    /// Aborted transactions with records in `from..to`, in the order of their markers.
+    pub fn aborted_in(&self, from: u64, to: u64) -> Vec<Aborted> {
+        let mut found = Vec::new();
+        for aborted in self.aborted.range(self.ending_before(from)..) {
+            if aborted.first_offset < to {
+                found.push(*aborted);
+            }
+            // Before this everything was decided: nobody who ends later began earlier.
+            if aborted.last_stable_offset >= to {
+                break;
+            }
         }
+        found
+    }
+
+    /// Aborted transactions whose marker lies in a range.
+    pub fn aborted_ending(&self, range: std::ops::Range<u64>) -> Vec<Aborted> {
+        self.aborted
+            .range(self.ending_before(range.start)..)
+            .take_while(|aborted| aborted.last_offset < range.end)
+            .copied()
+            .collect()
+    }
+
+    fn ending_before(&self, offset: u64) -> usize {
+        self.aborted.partition_point(|aborted| aborted.last_offset < offset)
+    }
+
+    /// Nothing is left of these, their markers included.
+    pub fn forget_aborted(&mut self, gone: &[Aborted]) {
+        self.aborted.retain(|aborted| !gone.contains(aborted));
     }
 
     /// Offsets that hold no record for anybody.
@@ -112,6 +128,7 @@ impl Transactions {
     /// Nothing before this is kept.
     pub fn log_starts_at(&mut self, offset: u64) {
         self.void.remove_below(offset);
+        self.aborted.drain(..self.ending_before(offset));
     }
 
     /// What must survive a restart.
@@ -159,10 +176,15 @@ mod tests {
         all.began(5);
         all.ended(7, &runs(&[3, 4]), 9, Outcome::Abort);
         let aborted = Aborted { producer_id: 7, first_offset: 3, last_offset: 9, last_stable_offset: 5 };
-        assert_eq!(all.aborted_in(0, 4).collect::<Vec<_>>(), [aborted]);
-        assert_eq!(all.aborted_in(9, 20).collect::<Vec<_>>(), [aborted]);
-        assert_eq!(all.aborted_in(0, 3).count() + all.aborted_in(10, 20).count(), 0);
+        assert_eq!(all.aborted_in(0, 4), [aborted]);
+        assert_eq!(all.aborted_in(9, 20), [aborted]);
+        assert_eq!(all.aborted_in(0, 3).len() + all.aborted_in(10, 20).len(), 0);
         assert_eq!(all.void().iter().collect::<Vec<_>>(), [3..5, 9..10]);
+        assert_eq!((all.aborted_ending(0..9), all.aborted_ending(9..10)), (vec![], vec![aborted]));
+        all.log_starts_at(9);
+        assert_eq!(all.aborted_in(9, 20), [aborted], "a part of it may be kept");
+        all.log_starts_at(10);
+        assert_eq!(all.aborted_in(0, 20), []);
     }
 
     #[test]
@@ -170,7 +192,7 @@ mod tests {
         let mut all = Transactions::default();
         all.ended(7, &RunSet::new(), 4, Outcome::Abort);
         assert_eq!(all.stable(0, 5), 5);
-        assert_eq!(all.aborted_in(0, 9).count(), 0);
+        assert_eq!(all.aborted_in(0, 9), []);
         assert!(all.void().contains(4));
     }
 }

@@ -23,7 +23,9 @@ fn commit<C: ConsumerContext>(consumer: &impl Consumer<C>, topics: &[&str], offs
 fn committed(config: &ClientConfig, topics: [&str; 2]) -> [Option<i64>; 2] {
     let consumer: BaseConsumer = config.create().unwrap();
     let mut asked = TopicPartitionList::new();
-    topics.iter().for_each(|topic| drop(asked.add_partition(topic, 0)));
+    for topic in topics {
+        asked.add_partition(topic, 0);
+    }
     let found = consumer.committed_offsets(asked, CALL).unwrap();
     topics.map(|topic| match found.find_partition(topic, 0).unwrap().offset() {
         Offset::Offset(offset) => Some(offset),

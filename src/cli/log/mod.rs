@@ -160,6 +160,7 @@ impl Place {
 fn absent(path: &Path, error: &std::io::Error) -> Failure {
     let below = path.join("data");
     let hint = match Inspector::open(&below, false) {
+        _ if error.kind() == std::io::ErrorKind::PermissionDenied => "; run this as the user that the gateway runs as".to_owned(),
         Ok(_) => format!("; {} does: name it with --data-dir", below.display()),
         Err(_) => "; name the data directory with --data-dir".to_owned(),
     };

@@ -12,7 +12,6 @@ fn an_idle_view_takes_little() {
         ("a partition of a view", size_of::<Lane>(), 168),
     ];
     for (what, bytes, most) in sizes {
-        println!("{what}: {bytes} bytes");
         assert!(bytes <= most, "{what} takes {bytes} bytes, and was to take {most} at most");
     }
 }

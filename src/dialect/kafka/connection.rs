@@ -153,7 +153,9 @@ impl Connection {
                 Answer::Later(waiting) => self.blocked = Some(waiting),
                 Answer::Silent => {}
                 Answer::Paused(reply, pause) => {
-                    reply.into_iter().for_each(|reply| self.push(reply));
+                    if let Some(reply) = reply {
+                        self.push(reply);
+                    }
                     self.paused_until = Some(Instant::now() + pause);
                 }
                 Answer::Close(reason) => return Err(self.violation(reason.to_owned())),

@@ -3,9 +3,6 @@
 //! An entry is 34 bytes, big-endian: version 0 (2), producer id (8), the offset of its first record (8), the offset of its
 //! marker (8), and the last stable offset when it had ended (8). Entries rise by the offset of the marker.
 
-use std::io;
-use std::path::Path;
-
 use crate::log::transactions::Aborted;
 
 /// How the name of the file ends.
@@ -26,10 +23,14 @@ pub fn encode(aborted: &Aborted) -> [u8; ENTRY_BYTES as usize] {
     entry
 }
 
-/// All entries of a file's bytes.
-pub fn decode_all(bytes: &[u8], path: &Path) -> io::Result<Vec<Aborted>> {
-    let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged", path.display()));
-    bytes.chunks(ENTRY_BYTES as usize).map(|entry| decode(entry).ok_or_else(damaged)).collect()
+/// The bytes of a file with these entries.
+pub fn encode_all(all: &[Aborted]) -> Vec<u8> {
+    all.iter().flat_map(encode).collect()
+}
+
+/// All entries of a file's bytes; none if there is something else among them.
+pub fn decode_all(bytes: &[u8]) -> Option<Vec<Aborted>> {
+    bytes.chunks(ENTRY_BYTES as usize).map(decode).collect()
 }
 
 /// An entry; none if it is not one.

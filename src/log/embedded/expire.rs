@@ -28,7 +28,7 @@ pub struct Stretch {
     pub from: u64,
     pub to: u64,
     pub max_timestamp_ms: i64,
-    /// Whether it says how a transaction ended, and something before it may stay.
+    /// Whether it says how a transaction ended, and something before it stays.
     pub is_outcome: bool,
 }
 
@@ -48,11 +48,11 @@ impl Policy {
         if stretch.to <= self.log_start {
             return Some(Removal::Trimmed);
         }
-        let cleanup = self.settings.cleanup;
-        // It stays as long as anything before it may: readers of its records go by it.
-        if stretch.is_outcome && (cleanup != Cleanup::Consumed || stretch.to > self.needs.floor) {
+        // It stays as long as anything before it does: readers of its records go by it.
+        if stretch.is_outcome {
             return None;
         }
+        let cleanup = self.settings.cleanup;
         if cleanup == Cleanup::Consumed {
             return Some(Removal::Consumed);
         }
@@ -80,8 +80,8 @@ impl Engine {
     /// What is to stay of a partition.
     pub(super) fn policy(&self, topic: &Topic, partition: &Partition) -> Policy {
         let settings = topic.settings();
-        // Age and size remove what a group has not read; a view that hands records out one by one holds them.
-        let holders = if settings.cleanup.deletes() { Holders::Queues } else { Holders::All };
+        // Age, size and newer records of a key remove what a group has not read; a view that hands records out one by one holds them.
+        let holders = if settings.cleanup == Cleanup::Consumed { Holders::All } else { Holders::Queues };
         let needs = match self.keeper.read().as_ref() {
             Some(keeper) => keeper.needs(partition, holders),
             None => Needs::default(),
@@ -144,8 +144,11 @@ impl Engine {
                 partition.set_segments(state, segments);
             }
             let passed = if reaches_journal { self.expire_journal(state, &policy, excess) } else { 0 };
+            if let Some(last) = removed.last() {
+                state.log_start = state.log_start.max(last.next_offset);
+            }
             if !removed.is_empty() || passed > 0 {
-                advance_log_start(state, true);
+                advance_log_start(state, !policy.settings.cleanup.compacts());
             }
             passed
         });
@@ -198,9 +201,8 @@ pub fn advance_log_start(state: &mut PartitionState, was_removed: bool) {
         state.log_start = state.log_start.max(first);
     }
     state.broadcast.remove_below(state.log_start);
-    let (log_start, end) = (state.log_start, state.end);
+    let log_start = state.log_start;
     if let Some(rare) = state.rare_mut() {
         rare.transactions.log_starts_at(log_start);
-        rare.transactions.journal_from(in_journal.unwrap_or(end));
     }
 }

@@ -6,6 +6,7 @@
 //! recovery can tell a torn tail from damage. Knows nothing of what the bodies mean.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use smallvec::SmallVec;
 
 use crate::log::runs::OFFSET_MAX;
 
@@ -17,6 +18,9 @@ pub const TARGET_BYTES: usize = 16;
 pub const WRITE_BYTES: usize = 12;
 /// Entries begin at multiples of this.
 pub const ALIGNMENT_BYTES: usize = 8;
+/// Bodies of this size are not copied into the write buffer: it costs more than a write of their own. What a body was cut out of
+/// stays in memory as long as it does, so that a small one could keep far more than its size. In bytes.
+pub const SHARED_BYTES_MIN: usize = 256 << 10;
 /// Set on a target whose records were written for listeners and are no part of a list of elements.
 pub const FLAG_BROADCAST: u32 = 1;
 
@@ -83,11 +87,16 @@ pub const fn align(bytes: usize) -> usize {
     bytes.next_multiple_of(ALIGNMENT_BYTES)
 }
 
-/// Writes the entry's bytes piece by piece. Large bodies are handed on as they are, small ones are copied.
+/// Writes the entry's bytes piece by piece. Bodies are copied, or taken as they are and put between stretches of the buffer.
 pub struct Encoder<'a> {
     buffer: &'a mut BytesMut,
     start: usize,
+    shared: Shared,
+    shared_bytes: usize,
 }
+
+/// Bodies that were not copied, and where in the buffer each belongs.
+pub type Shared = SmallVec<[(usize, Bytes); 1]>;
 
 impl<'a> Encoder<'a> {
     /// Begins an entry with the [mark](Salt::mark) of its position. The buffer may hold earlier entries.
@@ -98,12 +107,26 @@ impl<'a> Encoder<'a> {
         buffer.put_u64_le(mark);
         buffer.put_u64_le(synced);
         buffer.put_u32_le(u32::try_from(writes).unwrap_or(u32::MAX));
-        Self { buffer, start }
+        Self { buffer, start, shared: Shared::new(), shared_bytes: 0 }
     }
 
     /// Adds one write and returns where its body begins, in bytes from the start of the entry.
     pub fn write(&mut self, targets: impl ExactSizeIterator<Item = Target>, span: u32, body: &[u8]) -> usize {
-        self.buffer.put_u32_le(u32::try_from(body.len()).unwrap_or(u32::MAX));
+        let at = self.begin_write(targets, span, body.len());
+        self.buffer.put_slice(body);
+        at
+    }
+
+    /// As [`Self::write`], without a copy of the body.
+    pub fn share(&mut self, targets: impl ExactSizeIterator<Item = Target>, span: u32, body: Bytes) -> usize {
+        let at = self.begin_write(targets, span, body.len());
+        self.shared_bytes += body.len();
+        self.shared.push((self.buffer.len(), body));
+        at
+    }
+
+    fn begin_write(&mut self, targets: impl ExactSizeIterator<Item = Target>, span: u32, body_bytes: usize) -> usize {
+        self.buffer.put_u32_le(u32::try_from(body_bytes).unwrap_or(u32::MAX));
         self.buffer.put_u32_le(u32::try_from(targets.len()).unwrap_or(u32::MAX));
         self.buffer.put_u32_le(span);
         for target in targets {
@@ -111,28 +134,54 @@ impl<'a> Encoder<'a> {
             self.buffer.put_u32_le(target.flags);
             self.buffer.put_u64_le(target.base_offset);
         }
-        let at = self.buffer.len() - self.start;
-        self.buffer.put_slice(body);
-        at
+        self.bytes()
     }
 
-    /// Fills in length and checksum, pads, and returns the entry's length with padding.
-    pub fn finish(self) -> usize {
-        let entry = &mut self.buffer[self.start..];
-        let length = u32::try_from(entry.len() - 8).unwrap_or(u32::MAX);
-        entry[0..4].copy_from_slice(&length.to_le_bytes());
-        let crc = checksum(&entry[8..]);
-        entry[4..8].copy_from_slice(&crc.to_le_bytes());
-        let bytes = entry.len();
+    fn bytes(&self) -> usize {
+        self.buffer.len() - self.start + self.shared_bytes
+    }
+
+    /// Fills in length and checksum, pads, and returns the entry's length with padding, and what is to be put into the buffer.
+    pub fn finish(self) -> (usize, Shared) {
+        let bytes = self.bytes();
+        let crc = checksum_between(&self.buffer[self.start + 8..], self.start + 8, &self.shared);
+        let length = u32::try_from(bytes - 8).unwrap_or(u32::MAX);
+        let header = &mut self.buffer[self.start..];
+        header[0..4].copy_from_slice(&length.to_le_bytes());
+        header[4..8].copy_from_slice(&crc.to_le_bytes());
         let padded = align(bytes);
         self.buffer.put_bytes(0, padded - bytes);
-        padded
+        (padded, self.shared)
     }
 }
 
+/// The checksum of a stretch of a buffer from `start` on with bodies put between.
+fn checksum_between(stretch: &[u8], start: usize, shared: &Shared) -> u32 {
+    if shared.is_empty() {
+        return checksum(stretch);
+    }
+    let (mut digest, mut from) = (crc_fast::Digest::new(CRC), start);
+    for (at, body) in shared {
+        digest.update(stretch.get(from - start..at - start).unwrap_or_default());
+        digest.update(body);
+        from = *at;
+    }
+    digest.update(stretch.get(from - start..).unwrap_or_default());
+    digest.finalize() as u32
+}
+
+/// How many bytes of an entry are copied that has writes with so many targets and so long bodies, padding included.
+pub fn copied_bytes(writes: impl Iterator<Item = (usize, usize)>) -> usize {
+    let copied =
+        |(targets, body): (usize, usize)| WRITE_BYTES + targets * TARGET_BYTES + if body < SHARED_BYTES_MIN { body } else { 0 };
+    HEADER_BYTES + ALIGNMENT_BYTES + writes.map(copied).sum::<usize>()
+}
+
+const CRC: crc_fast::CrcAlgorithm = crc_fast::CrcAlgorithm::Crc32Iscsi;
+
 /// CRC-32C.
 pub fn checksum(bytes: &[u8]) -> u32 {
-    crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes) as u32
+    crc_fast::checksum(CRC, bytes) as u32
 }
 
 /// How long the entry at the start of `bytes` says it is, with padding, when it has this mark.
@@ -235,6 +284,35 @@ mod tests {
     #[test]
     fn an_entry_of_another_journal_is_no_entry() {
         assert!(decode(&sample(4096, &[b"one"]), Salt(SALT.0 ^ 1), 4096).is_none());
+    }
+
+    #[test]
+    fn a_body_that_is_not_copied_gives_the_same_bytes() {
+        let bodies = [&b"first"[..], b"second, shared", b"", b"third, shared", b"last"];
+        let mut pieces = (BytesMut::from(&b"before!!"[..]), Vec::new());
+        let mut encoder = Encoder::begin(&mut pieces.0, SALT.mark(8), 7, bodies.len());
+        let target = Target { partition: 3, flags: 0, base_offset: 40 };
+        let mut positions = Vec::new();
+        for (index, body) in bodies.iter().enumerate() {
+            positions.push(match index {
+                1 | 3 => encoder.share([target].into_iter(), 3, Bytes::from_static(body)),
+                _ => encoder.write([target].into_iter(), 3, body),
+            });
+        }
+        let (length, shared) = encoder.finish();
+        let mut cut = 0;
+        for (at, body) in shared {
+            pieces.1.push(pieces.0.split_to(at - cut).freeze());
+            pieces.1.push(body);
+            cut = at;
+        }
+        pieces.1.push(pieces.0.freeze());
+        let whole = Bytes::from(pieces.1.concat()).slice(8..);
+        assert_eq!(whole.len(), length);
+        let frame = decode(&whole, SALT, 8).expect("a whole entry");
+        for ((write, body), at) in frame.writes.iter().zip(bodies).zip(positions) {
+            assert_eq!((&write.body[..], write.position), (body, 8 + at as u64));
+        }
     }
 
     #[test]

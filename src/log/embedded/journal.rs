@@ -12,21 +12,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::LogSettings;
 use super::disk::{Disk, File};
 use super::files::{self, JOURNAL_HEADER_BYTES};
-use super::frame::{Encoder, Salt, Target};
+use super::frame::{Encoder, SHARED_BYTES_MIN, Salt, Target};
 use super::pressure::Pressure;
 use super::recovery::journal_directory;
+use super::tail::{Pending, Recent};
 use crate::log::error::Refused;
 use crate::log::lsn::{Barrier, Durability, Durable, Lsn};
 use crate::log::stats::JournalStats;
 
-/// New room for entries is made in steps of this.
-const CHUNK_BYTES: usize = 1 << 20;
 /// The position of the first entry ever: positive, so that [`Lsn::NONE`] lies before it.
 pub const FIRST_POSITION: u64 = 8;
 
@@ -37,7 +36,7 @@ pub struct Body<'a, I> {
     /// How many offsets it takes.
     pub span: u32,
     /// Its bytes.
-    pub bytes: &'a [u8],
+    pub bytes: &'a Bytes,
 }
 
 /// A file of the journal.
@@ -118,55 +117,6 @@ impl Spares {
     }
 }
 
-/// What waits to be written.
-struct Pending {
-    buffer: BytesMut,
-    sealed: Vec<Bytes>,
-    start: u64,
-    next: u64,
-    /// The most that an entry in it asks for.
-    durability: Durability,
-    stop: bool,
-}
-
-/// The newest written bytes, in pieces by ascending position without gaps.
-#[derive(Default)]
-struct Recent {
-    pieces: VecDeque<(u64, Bytes)>,
-    bytes: usize,
-}
-
-impl Pending {
-    fn seal(&mut self) {
-        if !self.buffer.is_empty() {
-            self.sealed.push(self.buffer.split().freeze());
-        }
-    }
-}
-
-impl Recent {
-    fn push(&mut self, position: u64, piece: Bytes) {
-        self.bytes += piece.len();
-        self.pieces.push_back((position, piece));
-    }
-
-    /// Lets the oldest go. Only what is in its file may.
-    fn trim(&mut self, budget: usize) {
-        while self.bytes > budget && self.pieces.len() > 1 {
-            if let Some((_, dropped)) = self.pieces.pop_front() {
-                self.bytes -= dropped.len();
-            }
-        }
-    }
-
-    fn get(&self, position: u64, length: usize) -> Option<Bytes> {
-        let index = self.pieces.partition_point(|(start, _)| *start <= position).checked_sub(1)?;
-        let (start, piece) = self.pieces.get(index)?;
-        let at = usize::try_from(position - start).ok()?;
-        (at + length <= piece.len()).then(|| piece.slice(at..at + length))
-    }
-}
-
 impl Journal {
     /// Takes over the files that recovery found and goes on at `next`, with the salt of the files. `files` must hold at least one.
     pub fn new(
@@ -184,14 +134,7 @@ impl Journal {
             tail_bytes: settings.memory_tail_bytes,
             in_flight_bytes_max: settings.in_flight_bytes_max,
             sync_interval: Duration::from_millis(settings.sync_interval_ms),
-            pending: Mutex::new(Pending {
-                buffer: BytesMut::new(),
-                sealed: Vec::new(),
-                start: next,
-                next,
-                durability: Durability::Os,
-                stop: false,
-            }),
+            pending: Mutex::new(Pending::new(next)),
             landed: Condvar::new(),
             writer: Mutex::default(),
             recent: Mutex::new(Recent::default()),
@@ -226,11 +169,12 @@ impl Journal {
         synced.and(Barrier::at(self.end(), Durability::Os))
     }
 
-    /// Appends one atomic entry. Calls `placed` with each body's index and position, before anything else can be
-    /// appended, and returns the position that must be durable for the entry to be.
+    /// Appends one atomic entry, of which `copied_bytes` are copied. Calls `placed` with each body's index and position, before
+    /// anything else can be appended, and returns the position that must be durable for the entry to be.
     pub fn append<'a, I>(
         &self,
         bodies: impl ExactSizeIterator<Item = Body<'a, I>>,
+        copied_bytes: usize,
         durability: Durability,
         mut placed: impl FnMut(usize, u64, Lsn),
     ) -> Result<Lsn, Refused>
@@ -247,17 +191,20 @@ impl Journal {
             return Err(Refused::ShuttingDown);
         }
         let position = pending.next;
-        if pending.buffer.capacity() - pending.buffer.len() < 4096 {
-            pending.seal();
-            pending.buffer = BytesMut::with_capacity(CHUNK_BYTES);
-        }
+        pending.make_room(copied_bytes);
         let mut positions = smallvec::SmallVec::<[u64; 4]>::new();
         let mut encoder = Encoder::begin(&mut pending.buffer, self.salt.mark(position), synced, bodies.len());
         for body in bodies {
-            let at = encoder.write(body.targets, body.span, body.bytes);
+            let at = if body.bytes.len() < SHARED_BYTES_MIN {
+                encoder.write(body.targets, body.span, body.bytes)
+            } else {
+                encoder.share(body.targets, body.span, body.bytes.clone())
+            };
             positions.push(position + at as u64);
         }
-        let next = position + encoder.finish() as u64;
+        let (length, shared) = encoder.finish();
+        pending.share(shared);
+        let next = position + length as u64;
         for (index, at) in positions.into_iter().enumerate() {
             placed(index, at, Lsn(next));
         }
@@ -294,21 +241,24 @@ impl Journal {
 
     /// The bytes at a position: from memory where they are recent, else from their file.
     pub fn read(&self, position: u64, length: usize) -> io::Result<Bytes> {
-        if let Some(bytes) = self.recent.lock().get(position, length) {
-            return Ok(bytes);
-        }
-        if let Some(bytes) = self.read_pending(position, length) {
-            return Ok(bytes);
-        }
+        self.in_memory(position, length).map_or_else(|| self.in_file(position, length), Ok)
+    }
+
+    /// The bytes at a position, if they are recent.
+    pub fn in_memory(&self, position: u64, length: usize) -> Option<Bytes> {
+        let recent = self.recent.lock().get(position, length);
+        recent.or_else(|| self.read_pending(position, length))
+    }
+
+    /// The bytes at a position, which were written, as their file has them.
+    pub fn in_file(&self, position: u64, length: usize) -> io::Result<Bytes> {
         let file = {
             let files = self.files.lock();
             let index = files.partition_point(|file| file.start <= position).checked_sub(1);
             index.and_then(|index| files.get(index).cloned())
         };
         let file = file.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the journal file was retired"))?;
-        let mut bytes = BytesMut::zeroed(length);
-        file.file.read_exact_at(&mut bytes, JOURNAL_HEADER_BYTES + position - file.start)?;
-        Ok(bytes.freeze())
+        file.file.read_at(length, JOURNAL_HEADER_BYTES + position - file.start)
     }
 
     fn read_pending(&self, position: u64, length: usize) -> Option<Bytes> {
@@ -318,17 +268,7 @@ impl Journal {
             drop(pending);
             return self.recent.lock().get(position, length);
         }
-        pending.seal();
-        let mut start = pending.start;
-        for piece in &pending.sealed {
-            let end = start + piece.len() as u64;
-            if position < end {
-                let at = usize::try_from(position - start).ok()?;
-                return piece.get(at..at + length).map(|_| piece.slice(at..at + length));
-            }
-            start = end;
-        }
-        None
+        pending.get(position, length)
     }
 
     /// Writes and syncs until [`Journal::stop`] is called and nothing is left. Runs on a thread of its own.
@@ -446,10 +386,8 @@ impl Journal {
         if pending.next == pending.start {
             return None;
         }
-        pending.seal();
         let start = pending.start;
-        let pieces = std::mem::take(&mut pending.sealed);
-        pending.start = pending.next;
+        let pieces = pending.take();
         let mut recent = self.recent.lock();
         let mut position = start;
         for piece in &pieces {
@@ -496,7 +434,7 @@ impl Journal {
     fn trim_recent(&self) {
         let mut recent = self.recent.lock();
         recent.trim(self.tail_bytes);
-        self.stats.tail_bytes.store(recent.bytes as u64, Ordering::Relaxed);
+        self.stats.tail_bytes.store(recent.bytes() as u64, Ordering::Relaxed);
     }
 
     /// The newest file, or a new one where this would make it too large.

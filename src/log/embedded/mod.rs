@@ -7,6 +7,8 @@ mod aborted;
 mod alike;
 mod catalog;
 mod clean;
+#[cfg(test)]
+mod damage_tests;
 pub(crate) mod disk;
 mod expire;
 mod files;
@@ -18,8 +20,12 @@ pub mod inspect;
 mod journal;
 mod partition;
 mod pressure;
+#[cfg(test)]
+mod read_tests;
 mod recovery;
 mod refs;
+#[cfg(test)]
+mod removal_tests;
 mod removed;
 mod retire;
 #[cfg(test)]
@@ -28,6 +34,7 @@ mod scan;
 mod segment;
 #[cfg(test)]
 mod size_tests;
+mod tail;
 #[cfg(test)]
 mod testing;
 mod watched;
@@ -62,7 +69,7 @@ use clean::Cleaning;
 use disk::Disk;
 #[cfg(test)]
 pub(crate) use disk::simulated;
-use frame::{FLAG_BROADCAST, Target};
+use frame::{FLAG_BROADCAST, Target, copied_bytes};
 use journal::{Body, Journal};
 use partition::BatchRef;
 use pressure::Pressure;
@@ -186,6 +193,7 @@ impl Engine {
         });
         let threads = [
             ("journal", Self::run_journal as fn(&Self)),
+            ("waker", Self::run_waker),
             ("maintenance", Self::run_maintenance),
             ("cleaning", Self::run_cleaning),
         ]
@@ -202,6 +210,11 @@ impl Engine {
 
     fn run_journal(&self) {
         self.journal.run();
+        self.durable().end_waker();
+    }
+
+    fn run_waker(&self) {
+        self.durable().run_waker();
     }
 
     fn run_maintenance(&self) {
@@ -317,8 +330,9 @@ impl Engine {
         }
         let bodies =
             entry.writes.iter().map(|write| Body { targets: targets(write).into_iter(), span: write.span, bytes: &write.batch });
+        let copied_bytes = copied_bytes(entry.writes.iter().map(|write| (write.targets.len(), write.batch.len())));
         let durability = entry.durability();
-        let lsn = self.journal.append(bodies, durability, |index, position, lsn| {
+        let lsn = self.journal.append(bodies, copied_bytes, durability, |index, position, lsn| {
             if let Some(write) = entry.writes.get(index) {
                 place(write, position, Barrier::at(lsn, durability), entry.now_ms());
             }
@@ -382,28 +396,32 @@ impl Engine {
     fn read_refs(&self, partition: &Partition, refs: &[BatchRef]) -> Result<Vec<StoredBatch>, ReadError> {
         let mut found = Vec::with_capacity(refs.len());
         for batch in refs {
-            let bytes = self.journal.read(batch.position, batch.bytes as usize)?;
-            found.push(StoredBatch::new(batch.base_offset, batch.span, bytes));
+            let (position, length) = (batch.position, batch.bytes as usize);
+            let stored = |bytes| StoredBatch::new(batch.base_offset, batch.span, bytes);
+            found.push(match self.journal.in_memory(position, length) {
+                Some(bytes) => stored(bytes),
+                None => intact(partition, stored(self.journal.in_file(position, length)?))?,
+            });
         }
-        intact(partition, found)
-    }
-
-    /// The aborted transactions of a partition that had records in `from..to`, in the order of their markers.
-    pub fn aborted(&self, partition: &Partition, from: u64, to: u64) -> Result<Vec<Aborted>, ReadError> {
-        let (segments, in_journal) = partition.with(|state| (Arc::clone(&state.segments), state.aborted_in(from, to)));
-        let mut found = segments.aborted(from, to)?;
-        found.extend(in_journal);
         Ok(found)
     }
 
-    /// The first batch that holds a record of this time or later.
-    pub fn find_time(&self, partition: &Partition, timestamp_ms: i64) -> Result<Option<StoredBatch>, ReadError> {
-        let segments = partition.with(|state| Arc::clone(&state.segments));
-        if let Some(batch) = segments.find_time(timestamp_ms)? {
+    /// The aborted transactions of a partition that had records in `from..to`, in the order of their markers.
+    pub fn aborted(&self, partition: &Partition, from: u64, to: u64) -> Vec<Aborted> {
+        partition.with(|state| state.aborted_in(from, to))
+    }
+
+    /// The first batch that reaches an offset and says that it holds a record of this time or later.
+    pub fn find_time(&self, partition: &Partition, timestamp_ms: i64, from: u64) -> Result<Option<StoredBatch>, ReadError> {
+        let (segments, in_journal) = partition.with(|state| {
+            let mut batches = state.refs.range(state.refs.index_beyond(from)..);
+            (Arc::clone(&state.segments), batches.find(|batch| batch.max_timestamp_ms >= timestamp_ms).copied())
+        });
+        if let Some(batch) = segments.find_time(timestamp_ms, from)? {
             return Ok(Some(batch));
         }
-        let found = partition.with(|state| state.refs.iter().find(|batch| batch.max_timestamp_ms >= timestamp_ms).copied());
-        Ok(self.read_refs(partition, found.as_slice())?.pop())
+        let Some(found) = in_journal else { return Ok(None) };
+        Ok(self.read(partition, found.base_offset, 1, found.next_offset())?.into_iter().next())
     }
 
     /// The topic of a name.
@@ -535,16 +553,17 @@ impl Engine {
     }
 }
 
-/// What has been damaged on disk is named and never served. A checksum costs a fraction of what reading the bytes costs.
-fn intact(partition: &Partition, batches: Vec<StoredBatch>) -> Result<Vec<StoredBatch>, ReadError> {
-    match batches.iter().find(|batch| !batch.is_intact()) {
-        None => Ok(batches),
-        Some(damaged) => Err(ReadError::Corrupt {
-            partition: format!("{}-{}", partition.topic_name(), partition.index()),
-            offset: damaged.base_offset,
-            reason: "the checksum is not that of the bytes".to_owned(),
-        }),
+/// What has been damaged on disk is named and never served. What was checked as it came in and is in memory still is not
+/// checked again: it costs as much as the copy into a response.
+fn intact(partition: &Partition, batch: StoredBatch) -> Result<StoredBatch, ReadError> {
+    if batch.is_intact() {
+        return Ok(batch);
     }
+    Err(ReadError::Corrupt {
+        partition: format!("{}-{}", partition.topic_name(), partition.index()),
+        offset: batch.base_offset,
+        reason: "the checksum is not that of the bytes".to_owned(),
+    })
 }
 
 fn targets(write: &Write) -> Targets {

@@ -410,9 +410,14 @@ impl PartitionState {
         self.rare_mut()?.latest.as_mut()
     }
 
-    /// Aborted transactions whose marker lies in the journal, of records in `from..to`.
+    /// Aborted transactions whose marker lies in a range.
+    pub fn aborted_ending(&self, range: std::ops::Range<u64>) -> Vec<Aborted> {
+        self.rare().map_or_else(Vec::new, |rare| rare.transactions.aborted_ending(range))
+    }
+
+    /// Aborted transactions of records in `from..to`.
     pub fn aborted_in(&self, from: u64, to: u64) -> Vec<Aborted> {
-        self.rare().map_or_else(Vec::new, |rare| rare.transactions.aborted_in(from, to).collect())
+        self.rare().map_or_else(Vec::new, |rare| rare.transactions.aborted_in(from, to))
     }
 
     fn stable(&mut self, log_start: u64, durable: u64) -> u64 {
@@ -438,7 +443,7 @@ impl PartitionState {
     /// A marker was placed at an offset. The records that it decides on.
     pub fn note_marker(&mut self, producer_id: i64, epoch: i16, outcome: Outcome, offset: u64, now_ms: i64) -> RunSet {
         let rare = self.make_rare();
-        let runs = rare.producers.ended(producer_id, epoch, now_ms);
+        let runs = rare.producers.ended(producer_id, epoch, offset, now_ms);
         rare.transactions.ended(producer_id, &runs, offset, outcome);
         runs
     }

@@ -19,7 +19,7 @@ use super::journal::{FIRST_POSITION, JournalFile};
 use super::partition::{BatchRef, Compacted, Partition, Shared};
 use super::retire::now_ms;
 use super::scan::EntryScan;
-use super::segment::{OpenFiles, Segments};
+use super::segment::{End, OpenFiles, Segments};
 use crate::log::error::OpenError;
 use crate::log::lsn::{Barrier, Durability, Durable, Lsn};
 use crate::log::name::TopicName;
@@ -74,12 +74,15 @@ pub fn recover(settings: &LogSettings, segment_files: &OpenFiles) -> Result<Reco
         snapshots: HashMap::new(),
         salt: None,
         retired_to: 0,
+        deleted: HashSet::new(),
         now_ms: now_ms(),
     };
     let present = directory_names(disk, &topics).map_err(OpenError::io("listing", topics.clone()))?;
     replay.load_tables(&present)?;
     let (mut files, next) = replay.read_journal(&journal, settings.journal_file_bytes)?;
-    replay.attach_segments(&topics, &present, files.get(1).map(|second| second.start))?;
+    replay.attach_segments(&present, retiring(&files, replay.retired_to))?;
+    replay.check_beginning(&journal, files.front())?;
+    replay.remove_unclaimed(&topics, &present)?;
     let salt = replay.salt.unwrap_or_else(Salt::draw);
     if files.is_empty() {
         let first = files::create_first_file(disk, &journal, (next, salt), settings.journal_file_bytes)
@@ -97,7 +100,17 @@ pub fn replay_any(entries: &[u8]) -> Result<u64, String> {
     let segment_files = OpenFiles::new(disk.clone(), 1);
     let catalog = Catalog::new(PathBuf::new(), Shared::new(durable, segment_files.clone()), Durability::Fsync, 1000);
     let (limits, snapshots) = (Limits::default(), HashMap::new());
-    let mut replay = Replay { disk, segment_files, catalog, limits, snapshots, salt: None, retired_to: 0, now_ms: now_ms() };
+    let mut replay = Replay {
+        disk,
+        segment_files,
+        catalog,
+        limits,
+        snapshots,
+        salt: None,
+        retired_to: 0,
+        deleted: HashSet::new(),
+        now_ms: now_ms(),
+    };
     let entries = Bytes::copy_from_slice(entries);
     // The first entry is one of some journal, whichever that is.
     let salt = Salt::of_mark(frame::mark_of(&entries).unwrap_or(0), FIRST_POSITION);
@@ -123,6 +136,8 @@ struct Replay {
     salt: Option<Salt>,
     /// The position before which journal files were retired, as was last written down.
     retired_to: u64,
+    /// The names of topics that were deleted, as directories have them.
+    deleted: HashSet<String>,
     /// A producer's silence is counted from the start: the times in its records are its own affair.
     now_ms: i64,
 }
@@ -138,7 +153,7 @@ impl Replay {
             }
             let segments = self
                 // Whether the journal holds what may be torn off is known once it was read, which needs these tables.
-                .open_segments(partition.topic_name(), directory.clone(), true)
+                .open_segments(partition.topic_name(), directory.clone(), End::Unknown)
                 .map_err(OpenError::io("opening the segments in", directory.clone()))?;
             each_batch(&segments, &directory, |batch| self.apply_table(number, batch, true))?;
         }
@@ -164,14 +179,19 @@ impl Replay {
             let capacity_bytes = files::capacity_of(length, file_bytes);
             files.push_back(JournalFile { start: *start, path, file, capacity_bytes });
         }
-        let first = starts.first().copied();
-        if first.unwrap_or(u64::MAX) > self.retired_to.max(FIRST_POSITION) && (first.is_some() || self.retired_to > 0) {
-            let from = first.map_or("there is no journal".to_owned(), |first| format!("the journal begins at position {first}"));
-            let reason = format!("{from}, and was retired up to {} only: a file is missing", self.retired_to.max(FIRST_POSITION));
-            let path = files.front().map_or(directory.to_owned(), |file: &JournalFile| file.path.clone());
-            return Err(damaged(&path, 0, &reason));
-        }
         Ok((files, next))
+    }
+
+    /// The journal must begin where it was retired to, or before.
+    fn check_beginning(&self, directory: &Path, first: Option<&JournalFile>) -> Result<(), OpenError> {
+        let retired_to = self.retired_to.max(FIRST_POSITION);
+        let from = match first {
+            Some(file) if file.start > retired_to => format!("the journal begins at position {}", file.start),
+            None if self.retired_to > 0 => "there is no journal".to_owned(),
+            _ => return Ok(()),
+        };
+        let reason = format!("{from}, and was retired up to {retired_to} only: a file is missing");
+        Err(damaged(first.map_or(directory, |file| file.path.as_path()), 0, &reason))
     }
 
     /// Replays one file and returns the position behind its last entry.
@@ -276,6 +296,9 @@ impl Replay {
                 self.retired_to = self.retired_to.max(retired_to(&change).unwrap_or(0));
             } else if number == 0 {
                 self.catalog.apply(&key, &change)?;
+                if let Some(name) = TopicName::new(key.clone()).ok().filter(|_| change == Change::Delete) {
+                    self.deleted.insert(name.to_file_stem());
+                }
                 self.restore_known(&key);
             } else if let (Some(id), Change::Put(body)) = (key.first_chunk::<4>(), &change) {
                 self.restore_partition(u32::from_be_bytes(*id), body)?;
@@ -309,39 +332,63 @@ impl Replay {
         Ok(())
     }
 
-    /// Finds the segments of all partitions, and removes directories that belong to none.
-    fn attach_segments(&mut self, root: &Path, present: &HashSet<String>, oldest_ends: Option<u64>) -> Result<(), OpenError> {
-        let mut unclaimed = present.clone();
-        for partition in self.catalog.partitions() {
+    /// Finds the segments of all partitions.
+    fn attach_segments(&mut self, present: &HashSet<String>, retiring: Option<u64>) -> Result<(), OpenError> {
+        let mut partitions = self.catalog.partitions();
+        // The tables first: where they are damaged, nothing else is what it seems.
+        partitions.sort_unstable_by_key(|partition| partition.id());
+        for partition in partitions {
             let directory = self.catalog.directory_of(&partition);
-            let name = directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            if unclaimed.remove(&name) {
-                self.attach(&partition, directory, oldest_ends)?;
+            if present.contains(&*directory_name(&directory)) {
+                self.attach(&partition, directory, retiring)?;
             }
             let compacts = self.catalog.topic(partition.topic_name()).is_some_and(|topic| topic.settings().cleanup.compacts());
             settle_bounds(&partition, compacts);
             partition.note_change();
         }
-        for name in unclaimed {
+        Ok(())
+    }
+
+    /// Removes what is left of deleted topics. What belongs to no topic that is known is none of that.
+    fn remove_unclaimed(&self, root: &Path, present: &HashSet<String>) -> Result<(), OpenError> {
+        let partitions = self.catalog.partitions();
+        let claimed: HashSet<String> =
+            partitions.iter().map(|partition| directory_name(&self.catalog.directory_of(partition))).collect();
+        for name in present.difference(&claimed) {
             let path = root.join(name);
+            let is_of_deleted = name.rsplit_once('-').is_some_and(|(stem, _)| self.deleted.contains(stem));
+            let holds_segments = || self.disk.names(&path).map(|names| names.iter().any(|name| name.name.ends_with(".log")));
+            if !(name.ends_with(".deleted") || is_of_deleted) && holds_segments().map_err(OpenError::io("listing", &path))? {
+                let reason = "no topic of the catalog has this directory, and none that had it was deleted";
+                return Err(damaged(&path, 0, reason));
+            }
             self.disk.remove_directory(&path).map_err(OpenError::io("removing", &path))?;
         }
         Ok(())
     }
 
-    fn open_segments(&self, topic: &TopicName, directory: PathBuf, may_be_torn: bool) -> std::io::Result<Segments> {
+    fn open_segments(&self, topic: &TopicName, directory: PathBuf, end: End) -> std::io::Result<Segments> {
         let identity = self.catalog.topic(topic).map_or(TopicId(0), |topic| topic.id());
-        Segments::open(self.segment_files.clone(), directory, identity, may_be_torn)
+        Segments::open(self.segment_files.clone(), directory, identity, end)
     }
 
-    /// Segments are torn by a crash only while the oldest journal file is retired, which ends at `oldest_ends`: what was to be
-    /// in them is in that file then.
-    fn attach(&self, partition: &Partition, directory: PathBuf, oldest_ends: Option<u64>) -> Result<(), OpenError> {
-        let first = partition.with(|state| state.refs.front().map(|batch| batch.position));
-        let may_be_torn = first.zip(oldest_ends).is_some_and(|(first, end)| first < end);
-        let segments = self
-            .open_segments(partition.topic_name(), directory.clone(), may_be_torn)
+    /// Segments are torn by a crash only while the oldest journal file is being retired, up to `retiring`: what was to be in
+    /// them is in that file then. Without that, they end before the journal begins.
+    fn attach(&self, partition: &Partition, directory: PathBuf, retiring: Option<u64>) -> Result<(), OpenError> {
+        let first = partition.with(|state| state.refs.front().map(|batch| (batch.position, batch.base_offset)));
+        let in_retiring = first.filter(|(position, _)| retiring.is_some_and(|end| *position < end));
+        let end = in_retiring.map_or(End::Last, |(_, offset)| End::MayBeTorn(offset));
+        let mut segments = self
+            .open_segments(partition.topic_name(), directory.clone(), end)
             .map_err(OpenError::io("opening the segments in", directory.clone()))?;
+        if let Some((_, offset)) = first.filter(|(_, offset)| end == End::Last && segments.next_offset() > *offset) {
+            let reason = format!("it reaches offset {}, and the journal goes on at {offset}", segments.next_offset());
+            let path = segments.list().last().map_or(&*directory, |last| last.paths()[0]);
+            return Err(damaged(path, 0, &reason));
+        }
+        partition
+            .with(|state| segments.mend_aborted(state.log_start, |range| state.aborted_ending(range)))
+            .map_err(OpenError::io("mending the indexes in", directory.clone()))?;
         if partition.topic_name().is_internal() && partition.id() > 1 {
             each_batch(&segments, &directory, |batch| note_keys(partition, batch, &self.limits, true))?;
         }
@@ -352,13 +399,19 @@ impl Replay {
                 state.refs.pop_front();
             }
             partition.set_segments(state, segments);
-            let from = state.refs.front().map_or(state.end, |first| first.base_offset);
-            if let Some(rare) = state.rare_mut() {
-                rare.transactions.journal_from(from);
-            }
         });
         Ok(())
     }
+}
+
+/// Where the file ends that was being retired when the log ended, if one was.
+fn retiring(files: &VecDeque<JournalFile>, retired_to: u64) -> Option<u64> {
+    let (oldest, next) = (files.front()?, files.get(1)?);
+    (oldest.start < retired_to).then_some(next.start)
+}
+
+fn directory_name(directory: &Path) -> String {
+    directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// Gives all batches of segments, with a piece of them in memory at a time.

@@ -4,7 +4,7 @@
 //! put it back. A start deletes what still waits.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -96,15 +96,19 @@ impl Removed {
     /// Takes the files of deleted topics out of the way, and deletes what has waited long enough.
     pub fn delete_due(&self, disk: &Disk, synced: Lsn, now_ms: i64) -> io::Result<()> {
         let due: Vec<_> = self.topics.lock().extract_if(.., |topic| topic.after <= synced).collect();
+        let mut parent = None;
         for DeletedPartition { segments, delay_ms, .. } in due {
             // A new topic of that name may have taken the directory over, and removed what was in it.
             if segments.is_own() {
                 self.count(Removal::Deleted, segments.list().iter().filter_map(|segment| segment.record_count().ok()).sum());
                 let renamed = segments.directory_of_deleted();
                 disk.rename(segments.directory(), &renamed)?;
+                parent = renamed.parent().map(Path::to_owned);
                 self.wait(renamed, true, delay_ms, now_ms);
             }
         }
+        // The journal is about to forget that they were deleted.
+        parent.map_or(Ok(()), |parent| disk.sync_directory(&parent))?;
         let due: Vec<_> = self.waiting.lock().extract_if(.., |waiting| waiting.due_ms <= now_ms).collect();
         for Waiting { path, is_directory, .. } in due {
             if is_directory { disk.clear_directory(&path)? } else { disk.clear_file(&path)? }

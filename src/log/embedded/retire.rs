@@ -19,13 +19,24 @@ use super::segment::Roll;
 use crate::log::lsn::Lsn;
 use crate::log::record::{Limits, Record, batch_of_one};
 use crate::log::state::TOPICS;
+use crate::log::stats::Removal;
 use crate::log::stored::StoredBatch;
 use crate::log::topic::{Topic, TopicSettings};
 
 /// So much is moved to segments between two waits for the disk, in bytes.
 const MOVED_BYTES_AT_ONCE: usize = 16 << 20;
+/// So many batches are looked at while a partition's writers wait.
+const REFS_AT_ONCE: usize = 1_024;
 /// So many partitions are written down in one step; others may write between two steps.
 const PUTS_AT_ONCE: usize = 256;
+
+/// What becomes of a partition's batches in a journal file.
+#[derive(Default)]
+struct Decision {
+    kept: Vec<StoredBatch>,
+    /// Why others go, and how many records that is.
+    gone: Vec<(Removal, u64)>,
+}
 
 impl Engine {
     /// Retires journal files while there are too many, and deletes files whose time has come.
@@ -64,6 +75,8 @@ impl Engine {
         self.append_state(&[retired_put(before.0)]).map_err(io::Error::other)?;
         self.settle()?;
         self.move_to_segments(&touched, before)?;
+        // A start knows by the journal that a directory without a topic is of one that was deleted.
+        self.removed.delete_due(&self.settings.disk, self.durable().synced(), now_ms())?;
         self.journal.retire(&file)?;
         self.stats.retired.fetch_add(1, Ordering::Relaxed);
         Ok(true)
@@ -130,9 +143,9 @@ impl Engine {
         for partition in partitions {
             // Its topic may have been deleted meanwhile.
             let Some(topic) = self.topic(partition.topic_name()) else { continue };
-            let kept = self.kept_batches(&topic, partition, before)?;
-            bytes += kept.iter().map(StoredBatch::len).sum::<usize>();
-            decided.push((topic, partition, kept));
+            let decision = self.decide(&topic, partition, before)?;
+            bytes += decision.kept.iter().map(StoredBatch::len).sum::<usize>();
+            decided.push((topic, partition, decision));
             if bytes > MOVED_BYTES_AT_ONCE || decided.len() >= PUTS_AT_ONCE {
                 self.write_segments(&mut decided, before)?;
                 bytes = 0;
@@ -141,33 +154,32 @@ impl Engine {
         self.write_segments(&mut decided, before)
     }
 
-    fn kept_batches(&self, topic: &Topic, partition: &Partition, before: Lsn) -> io::Result<Vec<StoredBatch>> {
-        let due: Vec<BatchRef> =
-            partition.with(|state| state.refs.iter().take_while(|batch| batch.position < before.0).copied().collect());
+    fn decide(&self, topic: &Topic, partition: &Partition, before: Lsn) -> io::Result<Decision> {
+        let due = due_batches(partition, before);
         if topic.is_internal() { self.newest_changes(partition, &due) } else { self.needed_batches(topic, partition, &due) }
     }
 
-    fn write_segments(&self, decided: &mut Vec<(Arc<Topic>, &Arc<Partition>, Vec<StoredBatch>)>, before: Lsn) -> io::Result<()> {
+    fn write_segments(&self, decided: &mut Vec<(Arc<Topic>, &Arc<Partition>, Decision)>, before: Lsn) -> io::Result<()> {
         self.settle()?;
-        for (topic, partition, kept) in decided.drain(..) {
+        for (topic, partition, Decision { kept, gone }) in decided.drain(..) {
             let mut segments = self.catalog.read().segments_of(&topic, partition);
-            let until = kept.last().map_or(0, |last| last.last_offset + 1);
-            let aborted =
-                partition.with(|state| state.rare().map_or_else(Vec::new, |rare| rare.transactions.aborted_before(until)));
+            let range = kept.first().map_or(0, |first| first.base_offset)..kept.last().map_or(0, |last| last.last_offset + 1);
+            let aborted = partition.with(|state| state.aborted_ending(range));
             let written = segments.append(&kept, &aborted, self.roll(&topic.settings()))?;
             self.stats.segment_bytes.fetch_add(written, Ordering::Relaxed);
             // Also where it fails half-way, what it has replaced is what is there.
             let cleaned = if topic.is_internal() { self.clean_table(partition, &mut segments) } else { Ok(()) };
+            // Until they are forgotten there, readers find the same batches in the journal.
             partition.with(|state| {
                 if !segments.list().is_empty() || !state.segments.list().is_empty() {
                     partition.set_segments(state, segments);
                 }
-                while state.refs.front().is_some_and(|batch| batch.position < before.0) {
-                    state.refs.pop_front();
-                }
-                advance_log_start(state, !topic.settings().cleanup.compacts());
             });
+            forget_batches(partition, before);
+            partition.with(|state| advance_log_start(state, !topic.settings().cleanup.compacts()));
             partition.note_change();
+            // Not before: where it finds no room, it is decided again.
+            gone.into_iter().for_each(|(why, records)| self.removed.count(why, records));
             cleaned?;
         }
         Ok(())
@@ -182,28 +194,29 @@ impl Engine {
         }
     }
 
-    fn needed_batches(&self, topic: &Topic, partition: &Partition, due: &[BatchRef]) -> io::Result<Vec<StoredBatch>> {
+    fn needed_batches(&self, topic: &Topic, partition: &Partition, due: &[BatchRef]) -> io::Result<Decision> {
         let policy = self.policy(topic, partition);
-        let stored_until = partition.with(|state| state.segments.next_offset());
-        let mut kept = Vec::new();
+        let (stored_until, is_stored) = partition.with(|state| (state.segments.next_offset(), !state.segments.list().is_empty()));
+        let Decision { mut kept, mut gone } = Decision::default();
         for batch in due.iter().filter(|batch| batch.base_offset >= stored_until) {
             let (from, to, max_timestamp_ms) = (batch.base_offset, batch.next_offset(), batch.max_timestamp_ms);
-            match policy.removal(Stretch { from, to, max_timestamp_ms, is_outcome: batch.is_control }) {
+            let is_outcome = batch.is_control && (is_stored || !kept.is_empty());
+            match policy.removal(Stretch { from, to, max_timestamp_ms, is_outcome }) {
                 None => {
                     let bytes = self.journal.read(batch.position, batch.bytes as usize)?;
                     kept.push(StoredBatch::new(batch.base_offset, batch.span, bytes));
                 }
-                Some(why) => self.removed.count(why, batch.span.into()),
+                Some(why) => gone.push((why, u64::from(batch.span))),
             }
         }
-        Ok(kept)
+        Ok(Decision { kept, gone })
     }
 
     /// Of a table of state only the newest change of each key is kept, each as a batch of its own at its offset.
     ///
     /// Of the catalog it is the newest of those that are due: until a newer one is read, the journal speaks of the topic as
     /// it was before, and its records would belong to nobody.
-    fn newest_changes(&self, partition: &Partition, due: &[BatchRef]) -> io::Result<Vec<StoredBatch>> {
+    fn newest_changes(&self, partition: &Partition, due: &[BatchRef]) -> io::Result<Decision> {
         let stored_until = partition.with(|state| state.segments.next_offset());
         let mut changes = Vec::new();
         // A crash in the middle of a retirement may have left the first changes of a batch in segments and not the rest.
@@ -224,8 +237,38 @@ impl Engine {
             })
         };
         let kept = changes.iter().filter(|change| stays(change));
-        Ok(kept.map(|(offset, record)| StoredBatch::new(*offset, 1, batch_of_one(record))).collect())
+        let kept = kept.map(|(offset, record)| StoredBatch::new(*offset, 1, batch_of_one(record))).collect();
+        Ok(Decision { kept, gone: Vec::new() })
     }
+}
+
+/// The batches of the journal before a position. Taken a few at a time, as the partition's writers wait meanwhile.
+fn due_batches(partition: &Partition, before: Lsn) -> Vec<BatchRef> {
+    let mut due: Vec<BatchRef> = Vec::new();
+    loop {
+        let known = due.len();
+        partition.with(|state| {
+            let from = due.last().map_or(0, |last| state.refs.index_beyond(last.next_offset()));
+            let more = state.refs.range(from..).take(REFS_AT_ONCE).take_while(|batch| batch.position < before.0);
+            due.extend(more.copied());
+        });
+        if due.len() < known + REFS_AT_ONCE {
+            return due;
+        }
+    }
+}
+
+/// Takes the batches before a position out of what is known to lie in the journal, a few at a time.
+fn forget_batches(partition: &Partition, before: Lsn) {
+    let is_due = |state: &mut PartitionState| state.refs.front().is_some_and(|batch| batch.position < before.0);
+    while partition.with(|state| {
+        for _ in 0..REFS_AT_ONCE {
+            if is_due(state) {
+                state.refs.pop_front();
+            }
+        }
+        is_due(state)
+    }) {}
 }
 
 /// Whether a table is the one that says which topics there are.

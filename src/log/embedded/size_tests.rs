@@ -19,7 +19,6 @@ fn a_topic_and_its_partition_take_little() {
         ("segments", size_of::<Segments>(), 80),
     ];
     for (what, bytes, most) in sizes {
-        println!("{what}: {bytes} bytes");
         assert!(bytes <= most, "{what} takes {bytes} bytes, and was to take {most} at most");
     }
 }

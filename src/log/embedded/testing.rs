@@ -103,7 +103,7 @@ impl Place {
         self.place(marker_batch(producer_id, 0, outcome, 7), base_offset, 1, 7);
     }
 
-    fn place(&self, batch: Bytes, base_offset: u64, span: u32, max_timestamp_ms: i64) {
+    pub fn place(&self, batch: Bytes, base_offset: u64, span: u32, max_timestamp_ms: i64) {
         let mut entry = Entry::default();
         let targets = smallvec![Placement { partition: Arc::clone(&self.partition), base_offset }];
         entry.add(Write { targets, span, batch, max_timestamp_ms, is_broadcast: false });

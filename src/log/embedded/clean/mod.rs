@@ -166,7 +166,8 @@ impl Engine {
     ) -> io::Result<Swapped> {
         let directory = segments.directory();
         let old_bytes: u64 = group.iter().map(|segment| segment.bytes).sum();
-        let mut rewriter = Rewriter::new(segments, group)?;
+        let aborted = partition.with(|state| state.aborted_ending(Rewriter::range(&group)));
+        let mut rewriter = Rewriter::new(segments, group, aborted);
         let mut moved = |bytes| self.paced(bytes, pace);
         let written = rewrite(&mut rewriter, directory, judge, &mut Course { horizon_ms, moved: &mut moved });
         let outcome = match written {
@@ -198,6 +199,16 @@ impl Engine {
 
     /// Puts the new segment in the place of the old ones, on disk and for readers. False: they are not there any more.
     fn swap(&self, partition: &Arc<Partition>, segments: &Segments, rewriter: &Rewriter, outcome: &Outcome) -> io::Result<bool> {
+        // Records of these went in an earlier pass. A reader that was told of one whose end is gone would wait for that end.
+        let gone = rewriter.gone_aborted();
+        if !gone.is_empty() {
+            partition.with(|state| {
+                if let Some(rare) = state.rare_mut() {
+                    rare.transactions.forget_aborted(&gone);
+                }
+            });
+            self.put_partitions(std::slice::from_ref(partition))?;
+        }
         // What a view said it needs no more is on disk before it goes because of that.
         self.settle()?;
         let Some(_held) = self.wait_to_hold()? else { return Ok(false) };
@@ -240,7 +251,7 @@ impl Engine {
             false => ByTable::new(partition),
         };
         for group in groups(segments.list(), u64::MAX >> 1) {
-            let mut rewriter = Rewriter::new(segments, group)?;
+            let mut rewriter = Rewriter::new(segments, group, Vec::new());
             let mut course = Course { horizon_ms: 0, moved: &mut |_| true };
             let directory = segments.directory().to_owned();
             let Some(outcome) = rewrite(&mut rewriter, &directory, &mut judge, &mut course)? else {

@@ -15,7 +15,7 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 pub use whole::{Hold, copy_file, link_file};
 
@@ -99,6 +99,18 @@ pub trait FileSystem: Debug + Send + Sync {
 pub trait OpenFile: Debug + Send + Sync {
     /// Fills `bytes` from a position; fails if the file ends before.
     fn read_exact_at(&self, bytes: &mut [u8], at: u64) -> io::Result<()>;
+
+    /// So many bytes from a position on; fails if the file ends before.
+    fn read_at(&self, length: usize, at: u64) -> io::Result<Bytes> {
+        let mut bytes = BytesMut::zeroed(length);
+        self.read_exact_at(&mut bytes, at)?;
+        Ok(bytes.freeze())
+    }
+
+    /// So many bytes from a position on will be read soon. Only a hint.
+    fn will_read(&self, at: u64, bytes: usize) {
+        let _ = (at, bytes);
+    }
 
     /// Writes all of `bytes` at a position.
     fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()>;

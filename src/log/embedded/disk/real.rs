@@ -2,10 +2,15 @@
 
 use std::fs::{File as SystemFile, OpenOptions};
 use std::io::{self, Write};
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+
+use bytes::Bytes;
+use rustix::buffer::spare_capacity;
+use rustix::fs::Advice;
 
 use super::{File, FileSystem, Hold, Name, Open, OpenFile, Space};
 
@@ -76,6 +81,25 @@ impl FileSystem for Real {
 impl OpenFile for SystemFile {
     fn read_exact_at(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
         FileExt::read_exact_at(self, bytes, at)
+    }
+
+    /// Into memory that was not filled with zeros before.
+    fn read_at(&self, length: usize, at: u64) -> io::Result<Bytes> {
+        let mut bytes = Vec::with_capacity(length);
+        while bytes.len() < length {
+            let from = at + bytes.len() as u64;
+            match rustix::io::pread(self, spare_capacity(&mut bytes), from) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        bytes.truncate(length);
+        Ok(bytes.into())
+    }
+
+    fn will_read(&self, at: u64, bytes: usize) {
+        let _ = rustix::fs::fadvise(self, at, NonZeroU64::new(bytes as u64), Advice::WillNeed);
     }
 
     fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {

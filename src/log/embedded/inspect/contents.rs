@@ -9,8 +9,11 @@ use super::super::catalog::{PartitionPut, RETIRED_KEY, TopicPut, retired_to, tab
 use super::super::files::partition_directory;
 use super::super::frame::{Frame, FrameWrite, Salt, Target};
 use crate::log::name::TopicName;
+use crate::log::producers::Producers;
+use crate::log::record::{BatchHeader, read_marker};
 use crate::log::state::{Change, PARTITIONS, TOPICS};
 use crate::log::topic::{TopicId, TopicSettings};
+use crate::log::transactions::Transactions;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -51,11 +54,6 @@ pub struct JournalContents {
 }
 
 impl JournalContents {
-    /// The position at which the oldest file ends, if it is not the only one.
-    pub(super) fn oldest_end(&self) -> u64 {
-        self.files.get(1).map_or(u64::MAX, |(_, start, _)| *start)
-    }
-
     /// The size of the entries, in bytes.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|(_, start, end)| end.saturating_sub(*start)).sum()
@@ -77,6 +75,9 @@ pub struct PartitionContents {
     pub journal_first: Option<u64>,
     /// Its segments, oldest first.
     pub segments: Vec<SegmentContents>,
+    /// Its transactions, and the producers that have one open.
+    pub(super) transactions: Transactions,
+    producers: Producers,
     /// The end that was last written down.
     pub(super) put_end: u64,
     /// Where its first batch lies in the journal.
@@ -98,6 +99,16 @@ impl PartitionContents {
     pub fn first(&self) -> u64 {
         let first = self.segments.first().map(|segment| segment.base_offset).or(self.journal_first).unwrap_or(self.end);
         self.log_start.max(first)
+    }
+
+    fn note_transaction(&mut self, write: &FrameWrite, offset: u64) {
+        let Some(header) = BatchHeader::parse(&write.body).ok().filter(BatchHeader::is_transactional) else { return };
+        if let Some(outcome) = read_marker(&write.body) {
+            let runs = self.producers.ended(header.producer_id, header.producer_epoch, offset, 0);
+            self.transactions.ended(header.producer_id, &runs, offset, outcome);
+        } else if self.producers.wrote(&header, offset, 0) {
+            self.transactions.began(offset);
+        }
     }
 
     /// One past the last offset that segments hold.
@@ -134,6 +145,12 @@ impl Contents {
     /// The partition of a number.
     pub fn partition(&self, number: u32) -> PartitionContents {
         self.by_number.get(&number).cloned().unwrap_or_default()
+    }
+
+    /// Where the journal file ends that was being retired when the log ended, if one was.
+    pub(super) fn retiring(&self) -> Option<u64> {
+        let ((_, oldest, _), (_, next, _)) = (self.journal.files.first()?, self.journal.files.get(1)?);
+        (*oldest < self.retired_to).then_some(*next)
     }
 
     /// The topics in the order of their names.
@@ -220,6 +237,8 @@ impl Contents {
                 partition.log_start = partition.log_start.max(put.log_start);
                 partition.end = partition.end.max(put.end);
                 partition.put_end = partition.put_end.max(put.end);
+                partition.transactions.restore(put.transactions, put.producers.open());
+                partition.producers = put.producers;
                 Ok(())
             }
         }
@@ -245,6 +264,7 @@ impl Contents {
         partition.end = partition.end.max(next);
         partition.journal_batches += 1;
         partition.journal_bytes += write.body.len() as u64;
+        partition.note_transaction(write, target.base_offset);
         if gap.expected == gap.found { Ok(()) } else { Err(gap) }
     }
 }

@@ -107,9 +107,15 @@ impl Inspector {
     /// A directory that must hold a log. `is_live`: a gateway may be writing to it.
     pub fn open(directory: &Path, is_live: bool) -> io::Result<Self> {
         let disk = Disk::real();
+        let shown = directory.display();
+        let no_log = |why| io::Error::new(io::ErrorKind::NotFound, format!("{shown} holds no log: {why}"));
+        match disk.names(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(no_log("there is no such directory")),
+            Err(error) => return Err(io::Error::new(error.kind(), format!("{shown} cannot be read: {error}"))),
+            Ok(_) => {}
+        }
         if !disk.exists(&journal_directory(directory)) && !disk.exists(&topics_directory(directory)) {
-            let what = format!("{} holds no log: there is neither `journal` nor `topics` in it", directory.display());
-            return Err(io::Error::new(io::ErrorKind::NotFound, what));
+            return Err(no_log("there is neither `journal` nor `topics` in it"));
         }
         Ok(Self { disk, directory: directory.to_owned(), is_live })
     }

@@ -13,8 +13,9 @@ use super::super::files::{JOURNAL_HEADER_BYTES, encode_header};
 use super::super::frame::{Encoder, HEADER_BYTES, Salt, WRITE_BYTES, align};
 use super::super::scan::BatchScan;
 use super::super::segment::{OpenFiles, Roll, Segments};
-use super::segments::check_batch;
+use super::segments::{check_batch, good_batch};
 use super::{Finding, Inspector};
+use crate::log::stored::StoredBatch;
 use crate::log::topic::TopicId;
 
 /// The longest entry that takes the place of others, in bytes.
@@ -35,11 +36,13 @@ pub(super) enum Repair {
     WriteHeader { path: PathBuf, start: u64, salt: Salt },
     /// Makes a journal file without content in the place of those that are missing.
     MakeJournal { path: PathBuf, start: u64, salt: Salt, to: u64 },
-    /// Writes a segment and its indexes anew, with what is good of it.
-    RewriteSegment { log: PathBuf, id: TopicId },
+    /// Writes a segment and its indexes anew, with what is good of it and lies below an offset.
+    RewriteSegment { log: PathBuf, id: TopicId, below: u64 },
+    /// Writes an index of aborted transactions anew; it goes if there are none.
+    WriteAborted { path: PathBuf, bytes: Vec<u8> },
     /// Says again which topic a directory belongs to.
     WriteMetadata { path: PathBuf, text: String },
-    /// Moves a file out of the way.
+    /// Moves a file or directory out of the way.
     SetAside { path: PathBuf },
 }
 
@@ -57,8 +60,9 @@ impl Repair {
             }
             Self::WriteHeader { .. } => "write the header anew".to_owned(),
             Self::RewriteSegment { .. } => "write the segment and its indexes anew, without what is damaged".to_owned(),
+            Self::WriteAborted { .. } => "write it anew, as the tables of state have it".to_owned(),
             Self::WriteMetadata { .. } => "write it anew, as the catalog has it".to_owned(),
-            Self::SetAside { .. } => "move the file out of the way".to_owned(),
+            Self::SetAside { .. } => "move it out of the way".to_owned(),
         }
     }
 }
@@ -125,21 +129,27 @@ impl Inspector {
                 self.sync_parent(path)?;
                 Ok((path.clone(), None))
             }
-            Repair::RewriteSegment { log, id } => self.rewrite_segment(log, *id, side),
-            Repair::WriteMetadata { path, text } => {
-                let aside = if self.disk.exists(path) { Some(self.set_aside(path, side)?) } else { None };
-                let file = self.disk.open(path, Open::CreateNew)?;
-                file.write_all_at(text.as_bytes(), 0)?;
-                file.sync_all()?;
-                self.sync_parent(path)?;
-                Ok((path.clone(), aside))
-            }
+            Repair::RewriteSegment { log, id, below } => self.rewrite_segment(log, *id, *below, side),
+            Repair::WriteMetadata { path, text } => self.write_anew(path, text.as_bytes(), side),
+            Repair::WriteAborted { path, bytes } => self.write_anew(path, bytes, side),
             Repair::SetAside { path } => {
                 let aside = self.set_aside(path, side)?;
                 self.sync_parent(path)?;
                 Ok((path.clone(), Some(aside)))
             }
         }
+    }
+
+    /// Puts a file with this content in the place of what is there; nothing if it has none.
+    fn write_anew(&self, path: &Path, content: &[u8], side: &Path) -> io::Result<(PathBuf, Option<PathBuf>)> {
+        let aside = if self.disk.exists(path) { Some(self.set_aside(path, side)?) } else { None };
+        if !content.is_empty() {
+            let file = self.disk.open(path, Open::CreateNew)?;
+            file.write_all_at(content, 0)?;
+            file.sync_all()?;
+        }
+        self.sync_parent(path)?;
+        Ok((path.to_owned(), aside))
     }
 
     /// Copies bytes of a file into the side directory, as far as the file has them.
@@ -166,11 +176,15 @@ impl Inspector {
         Ok(Some(aside))
     }
 
-    fn rewrite_segment(&self, log: &Path, id: TopicId, side: &Path) -> io::Result<(PathBuf, Option<PathBuf>)> {
+    fn rewrite_segment(&self, log: &Path, id: TopicId, below: u64, side: &Path) -> io::Result<(PathBuf, Option<PathBuf>)> {
         let staging = side.join("unfinished");
         self.disk.clear_directory(&staging)?;
-        let written =
-            copy_good_batches(&self.disk, log, Segments::empty(OpenFiles::new(self.disk.clone(), 1), staging.clone(), id))?;
+        let written = copy_good_batches(
+            &self.disk,
+            log,
+            below,
+            Segments::empty(OpenFiles::new(self.disk.clone(), 1), staging.clone(), id),
+        )?;
         let mut aside = None;
         for extension in ["log", "index", "timeindex"] {
             let path = log.with_extension(extension);
@@ -218,17 +232,17 @@ impl Inspector {
     }
 }
 
-fn copy_good_batches(disk: &Disk, log: &Path, mut to: Segments) -> io::Result<Segments> {
+fn copy_good_batches(disk: &Disk, log: &Path, below: u64, mut to: Segments) -> io::Result<Segments> {
     let mut scan = BatchScan::open(disk, log, 0)?;
     let (mut next, mut bytes, mut batches) = (0, 0, Vec::new());
     while scan.at() < scan.file_bytes() {
         let at = scan.at();
-        let found = scan.batch()?.filter(|batch| batch.base_offset >= next && check_batch(batch).is_ok());
-        let found = match found {
-            Some(batch) => Some(batch),
-            None => scan.next_batch(at, |batch| batch.base_offset >= next && check_batch(batch).is_ok())?,
+        let Some(batch) = good_batch(&mut scan, (next, below))? else {
+            let fits = |batch: &StoredBatch| batch.base_offset >= next && batch.last_offset < below && check_batch(batch).is_ok();
+            let Some(found) = scan.next_batch(at, fits)? else { break };
+            scan.seek(scan.at() - found.len() as u64);
+            continue;
         };
-        let Some(batch) = found else { break };
         next = batch.last_offset + 1;
         bytes += batch.len();
         batches.push(batch);

@@ -8,13 +8,14 @@ use super::super::aborted;
 use super::super::disk::Disk;
 use super::super::frame::checksum;
 use super::super::scan::BatchScan;
-use super::super::segment::{METADATA_FILE, metadata_text};
+use super::super::segment::{Identity, METADATA_FILE, identity_of, metadata_text};
 use super::contents::SegmentContents;
 use super::repair::Repair;
 use super::{Finding, Inspector, Watch};
 use crate::log::record::{BATCH_HEADER_BYTES, Limits};
 use crate::log::stored::StoredBatch;
 use crate::log::topic::TopicId;
+use crate::log::transactions::Transactions;
 
 const INDEX_ENTRY_BYTES: usize = 8;
 const TIME_ENTRY_BYTES: usize = 12;
@@ -33,9 +34,11 @@ pub(super) enum Depth {
 /// What the rest of the directory says of a partition.
 pub(super) struct Owner {
     pub id: TopicId,
-    /// Whether the oldest journal file holds batches of it: a crash while that was retired may have torn its segments.
-    pub in_oldest_file: bool,
+    /// Whether a journal file was being retired that holds batches of it: a crash may have torn its segments.
+    pub may_be_torn: bool,
     pub journal_first: Option<u64>,
+    pub log_start: u64,
+    pub transactions: Transactions,
 }
 
 /// Checks what a stored batch is made of. Compaction leaves gaps in its offsets.
@@ -54,6 +57,23 @@ pub(super) fn check_batch(batch: &StoredBatch) -> Result<(), String> {
         count += 1;
     }
     if count == header.record_count { Ok(()) } else { Err(format!("it holds {count} records of {}", header.record_count)) }
+}
+
+/// The batch here, if it is a good one: in its place between `next` and `below`, and before what follows it. The scan then stands
+/// behind it, and stays otherwise.
+pub(super) fn good_batch(scan: &mut BatchScan, (next, below): (u64, u64)) -> io::Result<Option<StoredBatch>> {
+    let at = scan.at();
+    let fits = |batch: &StoredBatch| batch.base_offset >= next && batch.last_offset < below && check_batch(batch).is_ok();
+    let found = scan.batch()?.filter(fits);
+    let behind = scan.at();
+    if let Some(batch) = found {
+        // A base offset is under no checksum: of two that overlap, the first is wrong if the second is in its place without it.
+        let is_wrong = scan.batch()?.is_some_and(|other| fits(&other) && other.base_offset <= batch.last_offset);
+        scan.seek(if is_wrong { at } else { behind });
+        return Ok(Some(batch).filter(|_| !is_wrong));
+    }
+    scan.seek(at);
+    Ok(None)
 }
 
 /// The log files in a partition's directory with the offsets that name them, in order.
@@ -89,7 +109,7 @@ impl Inspector {
             Err(_) if self.has_moved(&path) => return Ok(Vec::new()),
             found => found?,
         };
-        if !self.check_identity(&path, owner, watch)? {
+        if !self.check_identity(&path, owner, !logs.is_empty(), watch)? {
             return Ok(Vec::new());
         }
         self.check_strays(&path, &logs, owner, watch)?;
@@ -97,7 +117,9 @@ impl Inspector {
         for (index, (log, base)) in logs.iter().enumerate() {
             let from = segments.last().map_or(0, |before| before.next_offset);
             let is_last = index + 1 == logs.len();
-            let look = Look { inspector: self, owner, watch: &mut *watch, path: log, base: *base, is_last };
+            let behind = if owner.may_be_torn { None } else { owner.journal_first };
+            let below = logs.get(index + 1).map(|(_, base)| *base).or(behind).unwrap_or(u64::MAX);
+            let look = Look { inspector: self, owner, watch: &mut *watch, path: log, base: *base, below, is_last };
             let found = match depth {
                 Depth::Bounds => look.bounds(),
                 Depth::Whole => look.whole(from),
@@ -111,25 +133,27 @@ impl Inspector {
     }
 
     /// Whether the directory belongs to the topic; one that does not is removed by the next start.
-    fn check_identity(&self, directory: &Path, owner: &Owner, watch: &mut dyn Watch) -> io::Result<bool> {
+    fn check_identity(&self, directory: &Path, owner: &Owner, is_used: bool, watch: &mut dyn Watch) -> io::Result<bool> {
         let path = directory.join(METADATA_FILE);
-        let expected = metadata_text(owner.id);
         let found = if self.disk.exists(&path) { self.disk.read(&path)? } else { Vec::new() };
-        if found == expected.as_bytes() || self.has_moved(directory) {
-            return Ok(true);
+        match identity_of(&found, owner.id) {
+            Identity::Own => {}
+            _ if self.has_moved(directory) => {}
+            Identity::Another => {
+                let what = "the directory belongs to an earlier topic of this name";
+                watch.found(Finding::note(path, 0, what, "the next start removes it"));
+                return Ok(false);
+            }
+            Identity::Unclear if !is_used => {
+                watch.found(Finding::note(path, 0, "a directory without segments", "the next start removes it"));
+                return Ok(false);
+            }
+            Identity::Unclear => {
+                let what = "it does not say which topic the directory belongs to";
+                let repair = Repair::WriteMetadata { path: path.clone(), text: metadata_text(owner.id) };
+                watch.found(Finding::damage(path, 0, what, repair));
+            }
         }
-        let names_another = std::str::from_utf8(&found).is_ok_and(|text| {
-            let mut lines = text.lines();
-            lines.next() == Some("version: 0") && lines.next().is_some_and(|line| line.len() == "topic_id: ".len() + 22)
-        });
-        if names_another {
-            let what = "the directory belongs to an earlier topic of this name";
-            watch.found(Finding::note(path, 0, what, "the next start removes it"));
-            return Ok(false);
-        }
-        let what = "it does not say which topic the directory belongs to: the next start would remove the directory";
-        let repair = Repair::WriteMetadata { path: path.clone(), text: expected };
-        watch.found(Finding::damage(path, 0, what, repair));
         Ok(true)
     }
 
@@ -141,7 +165,7 @@ impl Inspector {
             if !is_index || logs.iter().any(|(known, _)| *known == log) || self.is_live {
                 continue;
             }
-            if self.disk.read(&path)?.is_empty() && owner.in_oldest_file {
+            if self.disk.read(&path)?.is_empty() && owner.may_be_torn {
                 continue;
             }
             let what = "the segment that this index is of is missing";
@@ -158,6 +182,8 @@ struct Look<'a> {
     watch: &'a mut dyn Watch,
     path: &'a Path,
     base: u64,
+    /// What comes after it begins here.
+    below: u64,
     is_last: bool,
 }
 
@@ -194,9 +220,7 @@ impl Look<'_> {
         let (mut end, mut told) = (0, 0);
         while scan.at() < scan.file_bytes() {
             let at = scan.at();
-            let fits = |batch: &StoredBatch, next: u64| batch.base_offset >= next && check_batch(batch).is_ok();
-            let found = scan.batch()?;
-            match found.filter(|batch| fits(batch, next)) {
+            match good_batch(&mut scan, (next, self.below))? {
                 Some(batch) => {
                     indexes.batch(at, batch.last_offset - self.base.min(batch.last_offset), batch.max_timestamp_ms());
                     next = batch.last_offset + 1;
@@ -218,34 +242,41 @@ impl Look<'_> {
             self.watch.progress(scan.at() - told);
             told = scan.at();
         }
-        if let Some(what) = indexes.finish(end, self.is_last && self.owner.in_oldest_file).filter(|_| !self.inspector.is_live) {
-            let repair = Repair::RewriteSegment { log: self.path.to_owned(), id: self.owner.id };
-            self.watch.found(Finding::damage(self.path.with_extension("index"), 0, what, repair));
+        let wrong = indexes.finish(end, self.is_last && self.owner.may_be_torn).filter(|_| !self.inspector.is_live);
+        if let Some((extension, what)) = wrong {
+            let repair = self.rewrite();
+            self.watch.found(Finding::damage(self.path.with_extension(extension), 0, what, repair));
         }
         self.aborted(next)?;
         Ok(self.contents(next, end))
     }
 
-    /// The index of aborted transactions, which cannot be made again from the segment alone.
+    /// The index of aborted transactions must say what is known of them.
     fn aborted(&mut self, next: u64) -> io::Result<()> {
         let path = self.path.with_extension(aborted::EXTENSION);
-        if !self.inspector.disk.exists(&path) || self.inspector.is_live {
+        // A crash may have kept away what its last entries are of.
+        if self.inspector.is_live || (self.is_last && self.owner.may_be_torn) {
             return Ok(());
         }
-        let found = aborted::decode_all(&self.inspector.disk.read(&path)?, &path);
-        let is_right = found.is_ok_and(|found| found.iter().all(|aborted| aborted.last_offset < next));
-        // A crash may have kept away what its last entries are of.
-        let may_be_ahead = self.is_last && self.owner.in_oldest_file;
-        if !(is_right || may_be_ahead) {
-            let what = "the index of aborted transactions is damaged: readers of committed records would be shown others too";
-            self.watch.found(Finding::lost(path, 0, what, "restore the file from a backup"));
+        let disk = &self.inspector.disk;
+        let bytes = if disk.exists(&path) { disk.read(&path)? } else { Vec::new() };
+        let log_start = self.owner.log_start;
+        let known = self.owner.transactions.aborted_ending(self.base.max(log_start)..next);
+        let is_right = aborted::decode_all(&bytes).is_some_and(|mut found| {
+            found.retain(|aborted| aborted.last_offset >= log_start);
+            found == known
+        });
+        if !is_right {
+            let (what, bytes) = ("the index of aborted transactions is not what is known of them", aborted::encode_all(&known));
+            self.watch.found(Finding::damage(path.clone(), 0, what, Repair::WriteAborted { path, bytes }));
         }
         Ok(())
     }
 
     /// Where the next good batch begins behind a bad one at `at`; the scan stands there.
     fn resume(&self, scan: &mut BatchScan, at: u64, next: u64) -> io::Result<Option<u64>> {
-        let fits = |batch: &StoredBatch| batch.base_offset >= next && check_batch(batch).is_ok();
+        let below = self.below;
+        let fits = |batch: &StoredBatch| batch.base_offset >= next && batch.last_offset < below && check_batch(batch).is_ok();
         // Its length may be right.
         scan.seek(at);
         if scan.batch()?.is_some() {
@@ -273,7 +304,7 @@ impl Look<'_> {
             return;
         }
         let in_journal = claimed.is_none_or(|offset| self.owner.journal_first.is_some_and(|first| first <= offset));
-        if self.is_last && self.owner.in_oldest_file && in_journal {
+        if self.is_last && self.owner.may_be_torn && in_journal {
             let what =
                 format!("the last {} bytes are no whole batch; the journal still holds what they were to be", file_bytes - at);
             self.watch.found(Finding::note(self.path, at, what, "the next start cuts them off and writes them again"));
@@ -286,9 +317,13 @@ impl Look<'_> {
 
     fn report(&mut self, at: u64, what: String) {
         if !self.inspector.has_moved(self.path) {
-            let repair = Repair::RewriteSegment { log: self.path.to_owned(), id: self.owner.id };
+            let repair = self.rewrite();
             self.watch.found(Finding::damage(self.path, at, what, repair));
         }
+    }
+
+    fn rewrite(&self) -> Repair {
+        Repair::RewriteSegment { log: self.path.to_owned(), id: self.owner.id, below: self.below }
     }
 }
 
@@ -299,27 +334,29 @@ struct Indexes {
     next_offset: usize,
     next_time: usize,
     newest_ms: i64,
-    wrong: Option<String>,
+    newest_relative: u64,
+    /// What is wrong, and in which of the files.
+    wrong: Option<(&'static str, String)>,
     is_damaged: bool,
 }
 
 impl Indexes {
     fn read(disk: &Disk, log: &Path) -> io::Result<Self> {
         let mut wrong = None;
-        let mut read = |extension: &str, entry_bytes: usize| -> io::Result<Vec<u8>> {
+        let mut read = |extension: &'static str, entry_bytes: usize| -> io::Result<Vec<u8>> {
             let path = log.with_extension(extension);
             if !disk.exists(&path) {
-                wrong = Some(format!("the .{extension} file is missing"));
+                wrong = Some((extension, "the file is missing".to_owned()));
                 return Ok(Vec::new());
             }
             let bytes = disk.read(&path)?;
             if bytes.len() % entry_bytes != 0 {
-                wrong = Some(format!("the .{extension} file ends within an entry"));
+                wrong = Some((extension, "the file ends within an entry".to_owned()));
             }
             Ok(bytes)
         };
         let (offsets, times) = (read("index", INDEX_ENTRY_BYTES)?, read("timeindex", TIME_ENTRY_BYTES)?);
-        Ok(Self { offsets, times, next_offset: 0, next_time: 0, newest_ms: -1, wrong, is_damaged: false })
+        Ok(Self { offsets, times, next_offset: 0, next_time: 0, newest_ms: -1, newest_relative: 0, wrong, is_damaged: false })
     }
 
     /// A batch at a byte of the segment whose last offset is `relative` from the segment's own.
@@ -328,14 +365,12 @@ impl Indexes {
             if u64::from(be_u32(entry, 8)) >= relative {
                 break;
             }
-            let newest = entry.first_chunk::<8>().map_or(-1, |raw| i64::from_be_bytes(*raw));
-            if newest < self.newest_ms {
-                self.wrong
-                    .get_or_insert_with(|| format!("entry {} of the .timeindex file is older than a record", self.next_time));
-            }
-            self.next_time += 1;
+            let is_right = self.is_newest(entry);
+            self.check_time(is_right);
         }
-        self.newest_ms = self.newest_ms.max(max_timestamp_ms);
+        if max_timestamp_ms > self.newest_ms {
+            (self.newest_ms, self.newest_relative) = (max_timestamp_ms, relative);
+        }
         while let Some(entry) = self.offsets.chunks_exact(INDEX_ENTRY_BYTES).nth(self.next_offset) {
             let (offset, position) = (u64::from(be_u32(entry, 0)), u64::from(be_u32(entry, 4)));
             if position > at {
@@ -343,21 +378,40 @@ impl Indexes {
             }
             if position < at || offset != relative {
                 let which = self.next_offset;
-                self.wrong.get_or_insert_with(|| format!("entry {which} of the .index file points to no batch of its offset"));
+                self.wrong.get_or_insert_with(|| ("index", format!("entry {which} points to no batch of its offset")));
             }
             self.next_offset += 1;
         }
     }
 
-    /// What is wrong. Entries of batches that a crash kept from being written may be left (`may_be_ahead`).
-    fn finish(self, end: u64, may_be_ahead: bool) -> Option<String> {
+    /// Whether an entry of the time index says which batch so far has the newest time.
+    fn is_newest(&self, entry: &[u8]) -> bool {
+        let newest_ms = entry.first_chunk::<8>().map(|raw| i64::from_be_bytes(*raw));
+        newest_ms == Some(self.newest_ms) && u64::from(be_u32(entry, 8)) == self.newest_relative
+    }
+
+    fn check_time(&mut self, is_right: bool) {
+        let which = self.next_time;
+        self.next_time += 1;
+        if !is_right {
+            self.wrong.get_or_insert_with(|| ("timeindex", format!("entry {which} does not say what the newest time was")));
+        }
+    }
+
+    /// What is wrong, and in which file. Entries of batches that a crash kept from being written may be left (`may_be_ahead`).
+    fn finish(mut self, end: u64, may_be_ahead: bool) -> Option<(&'static str, String)> {
+        while let Some(entry) = self.times.chunks_exact(TIME_ENTRY_BYTES).nth(self.next_time).filter(|_| !may_be_ahead) {
+            let is_right = self.is_newest(entry);
+            self.check_time(is_right);
+        }
         if self.wrong.is_some() || self.is_damaged {
             // A damaged segment has been reported, and its indexes go with it.
             return self.wrong.filter(|_| !self.is_damaged);
         }
         let rest = self.offsets.chunks_exact(INDEX_ENTRY_BYTES).skip(self.next_offset);
         let beyond = rest.filter(|_| !may_be_ahead).map(|entry| u64::from(be_u32(entry, 4))).next();
-        beyond.map(|position| format!("the index points to byte {position}, and the segment ends at byte {end}: it was cut"))
+        let what = |position| format!("it points to byte {position}, and the segment ends at byte {end}: one of them was cut");
+        beyond.map(|position| ("index", what(position)))
     }
 }
 

@@ -135,9 +135,11 @@ impl<'a> Survey<'a> {
                     let in_journal = self.contents.partition(*number);
                     let owner = Owner {
                         id,
-                        in_oldest_file: in_journal.journal_first.is_some()
-                            && in_journal.journal_position < self.contents.journal.oldest_end(),
+                        may_be_torn: in_journal.journal_first.is_some()
+                            && self.contents.retiring().is_some_and(|end| in_journal.journal_position < end),
                         journal_first: in_journal.journal_first,
+                        log_start: in_journal.log_start,
+                        transactions: in_journal.transactions,
                     };
                     let segments = self.inspector.partition(directory, &owner, self.depth, self.watch)?;
                     let partition = self.contents.partition_mut(*number);
@@ -157,10 +159,8 @@ impl<'a> Survey<'a> {
             let what = "what is left of a deleted topic";
             self.watch.found(Finding::note(path, 0, what, "the next start removes it"));
         } else {
-            let what = "no topic of the catalog has this directory: the next start would remove it";
-            let way_out = "move it away before the next start if it is needed, and restore `topics/__topics-0` and the journal \
-                           from a backup";
-            self.watch.found(Finding::lost(path, 0, what, way_out));
+            let what = "no topic of the catalog has this directory, and none that had it was deleted";
+            self.watch.found(Finding::damage(path.clone(), 0, what, Repair::SetAside { path }));
         }
     }
 

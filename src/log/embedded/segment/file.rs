@@ -10,7 +10,8 @@ use std::sync::{Arc, OnceLock};
 
 use super::index::{self, Entries, Indexing, OffsetEntry, TimeEntry};
 use super::open_files::{Handle, OpenFiles};
-use super::scan::{Found, SCAN_BYTES, Scan};
+use super::places::Places;
+use super::scan::{Found, SCAN_BYTES, Scan, header_at};
 use crate::log::embedded::aborted;
 use crate::log::embedded::disk::{File, Open};
 use crate::log::record::BatchHeader;
@@ -24,13 +25,15 @@ const LOOK_BYTES: usize = 64 << 10;
 
 /// How a segment ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub enum End {
     /// Another one follows.
     Sealed,
     /// It is the last.
     Last,
-    /// It is the last, and a crash may have torn it.
-    MayBeTorn,
+    /// It is the last, and a crash may have torn what was moved to it; what lies from this offset on is in the journal, too.
+    MayBeTorn(u64),
+    /// It is the last, and whether a crash may have torn it is not known yet: what is whole is read, and nothing is changed.
+    Unknown,
 }
 
 /// One file of a partition's log and its two indexes. Clones share what is open.
@@ -56,6 +59,8 @@ pub struct Segment {
     /// How many records it has, once they were counted. Another count for each state of the file.
     pub(super) records: Arc<OnceLock<u64>>,
     pub(super) suspect: Arc<AtomicBool>,
+    /// Where readers left off.
+    pub(super) places: Arc<Places>,
     /// How many of its records were needed when a rewrite left nothing out, and one.
     pub(super) futile: Arc<AtomicU64>,
 }
@@ -78,22 +83,19 @@ impl Segment {
             has_aborted: false,
             records: Arc::new(OnceLock::from(0)),
             suspect: Arc::default(),
+            places: Arc::default(),
             futile: Arc::default(),
         }
     }
 
     /// Finds out what is in a segment's files, and mends its indexes.
     pub(super) fn open(files: &OpenFiles, directory: &Path, base_offset: u64, end: End) -> io::Result<Self> {
-        let is_last = end != End::Sealed;
         let mut segment = Self { records: Arc::default(), ..Self::new(files, directory, base_offset) };
         let log = segment.log.get()?;
         segment.bytes = log.length()?;
         segment.first_timestamp_ms = Scan::new(&*log, 0, segment.bytes, LOOK_BYTES).skip()?.map(|header| header.max_timestamp);
         segment.mend(&log, end)?;
         segment.has_aborted = segment.log.disk().exists(segment.aborted.path());
-        if segment.has_aborted && is_last {
-            segment.cut_aborted()?;
-        }
         Ok(segment)
     }
 
@@ -120,8 +122,12 @@ impl Segment {
                     self.next_offset = batch.last_offset + 1;
                 }
                 Found::End => break,
-                Found::Batch(_) | Found::Damaged if end == End::Last => return Err(self.damaged(at)),
-                Found::Batch(_) | Found::Damaged if end == End::MayBeTorn => {
+                Found::Batch(_) | Found::Damaged if end == End::Unknown => {
+                    self.bytes = at;
+                    break;
+                }
+                Found::Batch(_) | Found::Damaged if is_last && !self.is_torn(log, at, end)? => return Err(self.damaged(at)),
+                Found::Batch(_) | Found::Damaged if is_last => {
                     tracing::warn!(file = %self.log.path().display(), from = at, to = self.bytes, "cut a torn end off a segment");
                     disk.open(self.log.path(), Open::Write)?.set_length(at)?;
                     self.bytes = at;
@@ -135,8 +141,22 @@ impl Segment {
                 }
             }
         }
+        if !is_last {
+            self.indexing.end(&mut entries);
+        }
         offsets.append(&entries.offsets)?;
         times.append(&entries.times)
+    }
+
+    /// Whether what is no whole batch may be what a crash left of one that is in the journal, too.
+    fn is_torn(&self, log: &File, at: u64, end: End) -> io::Result<bool> {
+        let End::MayBeTorn(in_journal_from) = end else { return Ok(false) };
+        let mut claimed = [0; 8];
+        if at + 8 > self.bytes {
+            return Ok(true);
+        }
+        log.read_exact_at(&mut claimed, at)?;
+        Ok(!(self.next_offset..in_journal_from).contains(&u64::from_be_bytes(claimed)))
     }
 
     /// Forgets aborted transactions whose end is not there.
@@ -145,15 +165,27 @@ impl Segment {
         index::cut(&*file, |entry: &Aborted| entry.last_offset < self.next_offset)
     }
 
-    /// The aborted transactions that end in it, in the order of their ends.
-    pub(super) fn aborted(&self) -> io::Result<Vec<Aborted>> {
-        if !self.has_aborted {
-            return Ok(Vec::new());
+    /// Writes the index of aborted transactions anew unless it says what is known of those from the start of the log on. Whether
+    /// it did. Nothing is ever read from it: it is there for Kafka's tools.
+    pub(super) fn mend_aborted(&mut self, known: &[Aborted], log_start: u64) -> io::Result<bool> {
+        let (disk, path) = (self.log.disk().clone(), self.aborted.path().to_owned());
+        let found = if self.has_aborted { aborted::decode_all(&disk.read(&path)?) } else { Some(Vec::new()) };
+        let is_right = found.is_some_and(|mut found| {
+            found.retain(|aborted| aborted.last_offset >= log_start);
+            found == known
+        });
+        if is_right {
+            return Ok(false);
         }
-        let file = self.aborted.get()?;
-        let mut bytes = vec![0; usize::try_from(file.length()?).map_err(io::Error::other)?];
-        file.read_exact_at(&mut bytes, 0)?;
-        aborted::decode_all(&bytes, self.aborted.path())
+        tracing::warn!(file = %path.display(), "an index of aborted transactions is built anew");
+        disk.clear_file(&path)?;
+        self.has_aborted = !known.is_empty();
+        if self.has_aborted {
+            let file = disk.open(&path, Open::CreateNew)?;
+            file.write_all_at(&aborted::encode_all(known), 0)?;
+            file.sync_all()?;
+        }
+        Ok(true)
     }
 
     /// The last entry of the offset index up to which both indexes can be trusted.
@@ -244,7 +276,7 @@ impl Segment {
         loop {
             let at = scan.position();
             match scan.next()? {
-                Found::Batch(batch) if !self.follows(&batch, &mut expected) => return Err(self.damaged(at)),
+                Found::Batch(batch) if !self.is_in_place(&batch, &mut expected, &mut scan)? => return Err(self.damaged(at)),
                 Found::Batch(batch) if batch.last_offset < from => {}
                 Found::Batch(batch) => {
                     if !each(batch)? {
@@ -260,35 +292,49 @@ impl Segment {
     /// Adds the batches from the one that holds `from` on while there is room. False: there is none left.
     pub(super) fn read(&self, from: u64, room: &mut usize, found: &mut Vec<StoredBatch>) -> io::Result<bool> {
         let log = self.log.get()?;
-        let mut scan = Scan::new(&*log, self.offset_floor(&log, from)?, self.bytes, *room);
-        let mut expected = self.base_offset;
+        let (at, mut expected) = match self.places.take(from) {
+            Some(at) => {
+                // Somebody reads on: what they will ask for next is fetched from the disk while they work on this.
+                log.will_read(at + *room as u64, *room);
+                (at, from)
+            }
+            None => (self.offset_floor(&log, from)?, self.base_offset),
+        };
+        let mut scan = Scan::new(&*log, at, self.bytes, *room);
         loop {
             let at = scan.position();
+            if !found.is_empty() && at < self.bytes && scan.next_bytes()?.is_some_and(|bytes| bytes > *room) {
+                self.left_off(found, at);
+                return Ok(false);
+            }
             let batch = match scan.next()? {
-                Found::Batch(batch) if self.follows(&batch, &mut expected) => batch,
+                Found::Batch(batch) if self.is_in_place(&batch, &mut expected, &mut scan)? => batch,
                 Found::End => return Ok(true),
                 Found::Batch(_) | Found::Damaged => return Err(self.damaged(at)),
             };
             if batch.last_offset < from {
                 continue;
             }
-            if batch.len() > *room && !found.is_empty() {
-                return Ok(false);
-            }
             *room = room.saturating_sub(batch.len());
             found.push(batch);
             if *room == 0 {
+                self.left_off(found, scan.position());
                 return Ok(false);
             }
         }
     }
 
-    /// The first batch whose newest timestamp is at or after the given one.
-    pub(super) fn find_time(&self, timestamp_ms: i64) -> io::Result<Option<StoredBatch>> {
-        let times = self.times.get()?;
-        let (_, before) = index::search(&*times, |entry: &TimeEntry| entry.timestamp_ms < timestamp_ms)?;
+    /// Whoever reads on behind what was found begins at a position.
+    fn left_off(&self, found: &[StoredBatch], position: u64) {
+        if let Some(last) = found.last() {
+            self.places.put(last.last_offset + 1, position);
+        }
+    }
+
+    /// The first batch that reaches an offset and whose newest timestamp is at or after the given one.
+    pub(super) fn find_time(&self, timestamp_ms: i64, from: u64) -> io::Result<Option<StoredBatch>> {
         let mut found = None;
-        self.each_batch(before.map_or(0, |entry| self.base_offset + u64::from(entry.relative)), |batch| {
+        self.each_batch(self.time_floor(timestamp_ms)?.max(from), |batch| {
             if batch.max_timestamp_ms() < timestamp_ms {
                 return Ok(true);
             }
@@ -296,6 +342,19 @@ impl Segment {
             Ok(false)
         })?;
         Ok(found)
+    }
+
+    /// The offset from which on to look for a time. An entry that was damaged since the index was opened must not hide records: it
+    /// is only believed where a batch says the same.
+    fn time_floor(&self, timestamp_ms: i64) -> io::Result<u64> {
+        let times = self.times.get()?;
+        let (_, before) = index::search(&*times, |entry: &TimeEntry| entry.timestamp_ms < timestamp_ms)?;
+        let Some(entry) = before else { return Ok(0) };
+        if self.has_time(&self.log.get()?, &self.offsets.get()?, entry)? {
+            return Ok(self.base_offset + u64::from(entry.relative));
+        }
+        tracing::warn!(file = %self.times.path().display(), "a time index is damaged: the segment is read from its beginning");
+        Ok(0)
     }
 
     /// Where to begin to look for an offset: the position of the last indexed batch that ends at or before it.
@@ -308,7 +367,7 @@ impl Segment {
         let (_, entry) = index::search(&*offsets, |entry: &OffsetEntry| u64::from(entry.relative) <= relative)?;
         let Some(entry) = entry else { return Ok(0) };
         // An index that was damaged since it was opened must not hide records: it is only believed where a batch says the same.
-        let header = Scan::new(&**log, entry.position.into(), self.bytes, LOOK_BYTES).skip()?;
+        let header = header_at(&**log, entry.position.into(), self.bytes)?;
         let ends_at = header.map(|header| header.base_offset + i64::from(header.last_offset_delta));
         if ends_at == i64::try_from(self.base_offset + u64::from(entry.relative)).ok() {
             return Ok(entry.position.into());
@@ -318,11 +377,15 @@ impl Segment {
         Ok(0)
     }
 
-    /// Whether a batch lies behind those before it, and in this segment: its base offset is under no checksum.
-    fn follows(&self, batch: &StoredBatch, expected: &mut u64) -> bool {
-        let follows = batch.base_offset >= *expected && batch.last_offset < self.next_offset;
+    /// Whether a batch lies behind those before it, before the one that follows, and in this segment: its base offset is under no
+    /// checksum.
+    fn is_in_place(&self, batch: &StoredBatch, expected: &mut u64, scan: &mut Scan<'_>) -> io::Result<bool> {
+        let following = scan.peek()?.map_or(u64::MAX, |header| header.base_offset.unsigned_abs());
+        // What goes back to before this batch is itself what is wrong.
+        let overlaps = (*expected..=batch.last_offset).contains(&following);
+        let is_in_place = batch.base_offset >= *expected && batch.last_offset < self.next_offset && !overlaps;
         *expected = batch.last_offset.saturating_add(1);
-        follows
+        Ok(is_in_place)
     }
 
     fn damaged(&self, at: u64) -> io::Error {

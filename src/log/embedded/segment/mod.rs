@@ -8,6 +8,7 @@
 mod file;
 mod index;
 mod open_files;
+mod places;
 mod scan;
 mod swap;
 mod writer;
@@ -18,8 +19,7 @@ mod tests;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use file::End;
-pub use file::{EXTENSIONS, Segment, path};
+pub use file::{EXTENSIONS, End, Segment, path};
 pub use open_files::OpenFiles;
 pub use swap::Rewriter;
 pub use writer::Roll;
@@ -32,6 +32,20 @@ use writer::Writer;
 
 /// Says which topic a directory belongs to, in Kafka's format.
 pub const METADATA_FILE: &str = "partition.metadata";
+
+/// Whose a partition's directory is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// The topic's.
+    Own,
+    /// Another one's that had the same name.
+    Another,
+    /// It does not say, or not in a way that can be believed.
+    Unclear,
+}
+
+/// The id of another topic differs from that of a topic in more places than damage does.
+const DIFFERENT_BYTES_MIN: usize = 4;
 
 /// All segments of a partition, oldest first.
 #[derive(Debug, Clone)]
@@ -49,28 +63,26 @@ impl Segments {
     }
 
     /// Finds the segments in a directory, and ends what a crash interrupted. A directory that belongs to an earlier topic of
-    /// the same name is emptied. `may_be_torn`: the journal still holds what was last moved here, so that an end which is no
-    /// whole batch is cut; without that it is damage, and an error.
-    pub fn open(files: OpenFiles, directory: PathBuf, identity: TopicId, may_be_torn: bool) -> io::Result<Self> {
+    /// the same name is emptied. `end`: how the last one may end.
+    pub fn open(files: OpenFiles, directory: PathBuf, identity: TopicId, end: End) -> io::Result<Self> {
         let mut segments = Self::empty(files, directory, identity);
         let disk = segments.disk().clone();
-        if !segments.is_own() {
-            disk.clear_directory(&segments.directory)?;
-            return Ok(segments);
+        match segments.identity() {
+            Identity::Own => swap::settle(&disk, &segments.directory)?,
+            _ if end == End::Unknown => return Ok(segments),
+            whose => {
+                if whose == Identity::Unclear && segments.holds_only_here(end)? {
+                    return Err(segments.unclear());
+                }
+                disk.clear_directory(&segments.directory)?;
+                return Ok(segments);
+            }
         }
-        swap::settle(&disk, &segments.directory)?;
-        let names = disk.names(&segments.directory)?;
-        let mut bases: Vec<u64> =
-            names.iter().filter_map(|name| name.name.strip_suffix(".log")).filter_map(|stem| stem.parse().ok()).collect();
-        bases.sort_unstable();
+        let bases = segments.bases()?;
         for (index, base) in bases.iter().enumerate() {
             let following = bases.get(index + 1).copied();
             let mut segment = {
-                let end = match following {
-                    Some(_) => End::Sealed,
-                    None if may_be_torn => End::MayBeTorn,
-                    None => End::Last,
-                };
+                let end = if following.is_some() { End::Sealed } else { end };
                 Segment::open(&segments.files, &segments.directory, *base, end)?
             };
             segment.is_sealed = following.is_some();
@@ -78,6 +90,28 @@ impl Segments {
             segments.list.extend(Some(segment).filter(|segment| segment.bytes > 0));
         }
         Ok(segments)
+    }
+
+    /// The offsets that name the files in the directory, in order.
+    fn bases(&self) -> io::Result<Vec<u64>> {
+        let names = self.disk().names(&self.directory)?;
+        let stems = names.iter().filter_map(|name| name.name.strip_suffix(".log"));
+        let mut bases: Vec<u64> = stems.filter_map(|stem| stem.parse().ok()).collect();
+        bases.sort_unstable();
+        Ok(bases)
+    }
+
+    /// Whether there is something in the directory that is not in the journal, too: a crash while it was made leaves no such thing.
+    fn holds_only_here(&self, end: End) -> io::Result<bool> {
+        let in_journal_from = if let End::MayBeTorn(from) = end { from } else { u64::MAX };
+        Ok(self.bases()?.first().is_some_and(|first| *first < in_journal_from))
+    }
+
+    fn unclear(&self) -> io::Error {
+        let path = self.directory.join(METADATA_FILE);
+        let what = "is missing or damaged, and there are segments beside it. Restore it from a backup, or let `trunkline log \
+                    repair` write it anew";
+        io::Error::new(io::ErrorKind::InvalidData, format!("{} {what}", path.display()))
     }
 
     /// The directory that they lie in.
@@ -183,32 +217,25 @@ impl Segments {
         Ok(found)
     }
 
-    /// The first batch whose newest timestamp is at or after the given one.
-    pub fn find_time(&self, timestamp_ms: i64) -> io::Result<Option<StoredBatch>> {
-        for segment in self.list.iter().filter(|segment| segment.max_timestamp_ms() >= timestamp_ms) {
-            if let Some(batch) = segment.find_time(timestamp_ms)? {
+    /// The first batch that reaches an offset and whose newest timestamp is at or after the given one.
+    pub fn find_time(&self, timestamp_ms: i64, from: u64) -> io::Result<Option<StoredBatch>> {
+        let holds = |segment: &&Segment| segment.next_offset > from && segment.max_timestamp_ms() >= timestamp_ms;
+        for segment in self.list.iter().filter(holds) {
+            if let Some(batch) = segment.find_time(timestamp_ms, from)? {
                 return Ok(Some(batch));
             }
         }
         Ok(None)
     }
 
-    /// Aborted transactions that had records in `from..to`, in the order of their markers.
-    pub fn aborted(&self, from: u64, to: u64) -> io::Result<Vec<Aborted>> {
-        let mut found = Vec::new();
-        let first = self.list.partition_point(|segment| segment.next_offset <= from);
-        for segment in self.list.iter().skip(first) {
-            for entry in segment.aborted()? {
-                if entry.last_offset >= from && entry.first_offset < to {
-                    found.push(entry);
-                }
-                // Before this everything was decided: nobody who ends later began earlier.
-                if entry.last_stable_offset >= to {
-                    return Ok(found);
-                }
-            }
+    /// Makes the indexes of aborted transactions say what is known: `ending` gives those whose markers lie in a range.
+    pub fn mend_aborted(&mut self, log_start: u64, ending: impl Fn(std::ops::Range<u64>) -> Vec<Aborted>) -> io::Result<()> {
+        let mut is_mended = false;
+        for segment in &mut self.list {
+            let known = ending(segment.base_offset.max(log_start)..segment.next_offset);
+            is_mended |= segment.mend_aborted(&known, log_start)?;
         }
-        Ok(found)
+        if is_mended { self.files.disk().sync_directory(&self.directory) } else { Ok(()) }
     }
 
     /// Takes the oldest segments out while `goes` says so. Their files are the caller's to delete, once readers see the rest.
@@ -232,8 +259,12 @@ impl Segments {
 
     /// Whether the directory is there and belongs to the topic.
     pub fn is_own(&self) -> bool {
+        self.identity() == Identity::Own
+    }
+
+    fn identity(&self) -> Identity {
         let metadata = self.disk().read(&self.directory.join(METADATA_FILE));
-        metadata.is_ok_and(|metadata| metadata == metadata_text(self.identity).as_bytes())
+        metadata.map_or(Identity::Unclear, |metadata| identity_of(&metadata, self.identity))
     }
 
     /// Makes the directory anew: what lies there belongs to an earlier topic of the same name.
@@ -252,6 +283,20 @@ impl Segments {
         let mut name = self.directory.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.deleted", self.identity.to_base64()));
         self.directory.with_file_name(name)
+    }
+}
+
+/// Whose directory it is that this metadata lies in, to a topic.
+pub fn identity_of(metadata: &[u8], topic: TopicId) -> Identity {
+    let expected = metadata_text(topic);
+    let prefix_bytes = expected.len() - TopicId::BASE64_BYTES - 1;
+    let of_form = metadata.len() == expected.len()
+        && metadata.get(..prefix_bytes) == expected.as_bytes().get(..prefix_bytes)
+        && metadata.ends_with(b"\n");
+    match metadata.iter().zip(expected.as_bytes()).filter(|(found, expected)| found != expected).count() {
+        0 if of_form => Identity::Own,
+        different if of_form && different >= DIFFERENT_BYTES_MIN => Identity::Another,
+        _ => Identity::Unclear,
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::io;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::log::embedded::disk::OpenFile;
 use crate::log::record::{BATCH_HEADER_BYTES, BatchHeader, check_batch};
@@ -13,7 +13,7 @@ use crate::log::stored::StoredBatch;
 /// How much is read at a time by those who read a whole file, in bytes.
 pub const SCAN_BYTES: usize = 1 << 20;
 /// The least that is read at a time, in bytes.
-const READ_BYTES_MIN: usize = 64 << 10;
+const READ_BYTES_MIN: usize = 4 << 10;
 
 /// A position in a log file.
 pub struct Scan<'a> {
@@ -51,8 +51,7 @@ impl<'a> Scan<'a> {
         if self.at >= self.end {
             return Ok(Found::End);
         }
-        let Some(header) = self.header()? else { return Ok(Found::Damaged) };
-        let length = header.total_bytes();
+        let Some(length) = self.next_bytes()? else { return Ok(Found::Damaged) };
         if length as u64 > self.end - self.at {
             return Ok(Found::Damaged);
         }
@@ -63,6 +62,17 @@ impl<'a> Scan<'a> {
         let Some(batch) = StoredBatch::parse(&self.chunk) else { return Ok(Found::Damaged) };
         self.pass(length);
         Ok(Found::Batch(batch))
+    }
+
+    /// How long the next batch says it is. Where nothing was read ahead its header is read alone, so that what follows is read
+    /// once and not in part before.
+    pub fn next_bytes(&mut self) -> io::Result<Option<usize>> {
+        let header = if self.chunk.len() < BATCH_HEADER_BYTES {
+            header_at(self.file, self.at, self.end)?
+        } else {
+            BatchHeader::parse(&self.chunk).ok()
+        };
+        Ok(header.map(|header| header.total_bytes()))
     }
 
     /// The next header. `None`: there is no whole batch.
@@ -96,9 +106,7 @@ impl<'a> Scan<'a> {
             return Ok(());
         }
         let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
-        let mut bytes = BytesMut::zeroed(needed.max(self.ahead_bytes).min(left));
-        self.file.read_exact_at(&mut bytes, self.at)?;
-        self.chunk = bytes.freeze();
+        self.chunk = self.file.read_at(needed.max(self.ahead_bytes).min(left), self.at)?;
         Ok(())
     }
 
@@ -106,4 +114,14 @@ impl<'a> Scan<'a> {
         self.at += length as u64;
         self.chunk = if length < self.chunk.len() { self.chunk.slice(length..) } else { Bytes::new() };
     }
+}
+
+/// The header of the batch at a position of a file that ends at `end`. `None`: there is none.
+pub fn header_at(file: &dyn OpenFile, at: u64, end: u64) -> io::Result<Option<BatchHeader>> {
+    let mut raw = [0; BATCH_HEADER_BYTES];
+    if end.saturating_sub(at) < raw.len() as u64 {
+        return Ok(None);
+    }
+    file.read_exact_at(&mut raw, at)?;
+    Ok(BatchHeader::parse(&raw).ok())
 }

@@ -13,6 +13,7 @@ use super::open_files::OpenFiles;
 use super::writer::{Roll, Writer};
 use crate::log::embedded::aborted;
 use crate::log::embedded::disk::{Disk, Open};
+use crate::log::embedded::frame::checksum;
 use crate::log::stored::StoredBatch;
 use crate::log::transactions::Aborted;
 
@@ -32,17 +33,26 @@ pub struct Rewriter {
     old: Vec<Segment>,
     writer: Option<Writer>,
     roll: Roll,
+    /// The aborted transactions that end in them, and those of these whose end was written again.
     aborted: Vec<Aborted>,
+    ended: Vec<Aborted>,
 }
 
 impl Rewriter {
-    /// Of segments that follow each other, and are sealed.
-    pub fn new(segments: &Segments, old: Vec<Segment>) -> io::Result<Self> {
-        let mut aborted = Vec::new();
-        for segment in &old {
-            aborted.extend(segment.aborted()?);
-        }
-        Ok(Self { files: segments.files.clone(), old, writer: None, roll: Roll { bytes: u64::MAX, age_ms: None }, aborted })
+    /// Of segments that follow each other, and are sealed; `aborted` are the transactions that end in them.
+    pub fn new(segments: &Segments, old: Vec<Segment>, aborted: Vec<Aborted>) -> Self {
+        let roll = Roll { bytes: u64::MAX, age_ms: None };
+        Self { files: segments.files.clone(), old, writer: None, roll, aborted, ended: Vec::new() }
+    }
+
+    /// The offsets that segments that follow each other span.
+    pub fn range(old: &[Segment]) -> std::ops::Range<u64> {
+        old.first().map_or(0, |first| first.base_offset)..old.last().map_or(0, |last| last.next_offset)
+    }
+
+    /// The aborted transactions whose end was left out.
+    pub fn gone_aborted(&self) -> Vec<Aborted> {
+        self.aborted.iter().filter(|aborted| !self.ended.contains(aborted)).copied().collect()
     }
 
     /// Whether one segment can hold what lies from the first to the last.
@@ -65,6 +75,8 @@ impl Rewriter {
         if writer.is_full(batch, self.roll) {
             return Ok(false);
         }
+        let ends = self.aborted.partition_point(|aborted| aborted.last_offset < batch.base_offset);
+        self.ended.extend(self.aborted.get(ends).filter(|aborted| aborted.last_offset == batch.base_offset));
         writer.push(batch, &self.aborted).map(|_| true)
     }
 
@@ -93,7 +105,7 @@ impl Rewriter {
             Some(new) if new.has_aborted => SEGMENT_WITH_ABORTED,
             Some(_) => SEGMENT,
         };
-        file.write_all_at(format!("{kind} {}\n", old.join(" ")).as_bytes(), 0)?;
+        file.write_all_at(sealed(&format!("{kind} {}", old.join(" "))).as_bytes(), 0)?;
         file.sync_all()?;
         disk.rename(&part, &path(directory, base, SWAP))?;
         // From here on there is no way back, so this is no failure after which to go on as before, whatever its kind.
@@ -125,10 +137,25 @@ impl Segment {
     }
 }
 
+/// A line with its checksum.
+fn sealed(text: &str) -> String {
+    format!("{text} {:08x}\n", checksum(text.as_bytes()))
+}
+
+/// The line, if that is what was written.
+fn unsealed(bytes: Vec<u8>) -> Option<String> {
+    let text = String::from_utf8(bytes).ok()?;
+    let (line, _) = text.rsplit_once(' ')?;
+    (sealed(line) == text).then(|| line.to_owned())
+}
+
 /// Does what a `BASE.swap` file says. Doing it again changes nothing.
 fn complete(disk: &Disk, directory: &Path, base: u64) -> io::Result<()> {
     let swap = path(directory, base, SWAP);
-    let text = String::from_utf8(disk.read(&swap)?).map_err(io::Error::other)?;
+    let text = unsealed(disk.read(&swap)?).ok_or_else(|| {
+        let what = "is damaged: it says which segments are to be replaced. Restore the directory from a backup";
+        io::Error::new(io::ErrorKind::InvalidData, format!("{} {what}", swap.display()))
+    })?;
     let mut words = text.split_whitespace();
     let kind = words.next();
     let is_empty = kind == Some(NOTHING);
@@ -166,4 +193,20 @@ pub fn settle(disk: &Disk, directory: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_in_which_a_bit_was_flipped_is_not_believed() {
+        let whole = sealed("segment 0 40 700").into_bytes();
+        assert_eq!(unsealed(whole.clone()).as_deref(), Some("segment 0 40 700"));
+        for bit in 0..whole.len() * 8 {
+            let mut damaged = whole.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(unsealed(damaged), None, "bit {bit}");
+        }
+    }
 }

@@ -14,6 +14,8 @@ use crate::log::transactions::Aborted;
 
 /// So much is gathered before it is written, in bytes.
 const GATHERED_BYTES: usize = 1 << 20;
+/// A batch of this size is not copied to what is gathered but written by itself, in bytes.
+const WRITTEN_ALONE_BYTES: usize = 128 << 10;
 /// Indexes hold distances of offsets and positions in 31 bits, as Kafka reads them.
 pub const INDEXED_MAX: u64 = (u32::MAX >> 1) as u64;
 
@@ -91,7 +93,12 @@ impl Writer {
         let max_timestamp_ms = batch.max_timestamp_ms();
         segment.first_timestamp_ms.get_or_insert(max_timestamp_ms);
         segment.indexing.add(segment.bytes, batch.len(), batch.last_offset, max_timestamp_ms, &mut self.entries);
-        batch.put_into(&mut self.gathered);
+        let is_alone = batch.len() >= WRITTEN_ALONE_BYTES;
+        if is_alone {
+            batch.put_head_into(&mut self.gathered);
+        } else {
+            batch.put_into(&mut self.gathered);
+        }
         segment.bytes += batch.len() as u64;
         segment.next_offset = batch.last_offset + 1;
         let count = batch.header().map_or(0, |header| u64::from(header.record_count.unsigned_abs()));
@@ -100,8 +107,11 @@ impl Writer {
         if let Some(aborted) = aborted.get(ends).filter(|aborted| aborted.last_offset == batch.base_offset) {
             self.aborted.extend_from_slice(&aborted::encode(aborted));
         }
-        if self.gathered.len() >= GATHERED_BYTES {
+        if is_alone || self.gathered.len() >= GATHERED_BYTES {
             self.write()?;
+        }
+        if is_alone {
+            self.log.append(batch.rest())?;
         }
         Ok(batch.len() as u64)
     }

@@ -33,6 +33,8 @@ struct State {
     root: Directory,
     faults: Faults,
     capacity_bytes: u64,
+    /// What was read of all files until now.
+    read_bytes: u64,
     /// The power goes before the so-manieth change from now.
     cut_in: Option<(u32, Keep)>,
     /// What the cut has left.
@@ -59,6 +61,7 @@ impl Simulated {
             root,
             faults: Faults::default(),
             capacity_bytes: u64::MAX,
+            read_bytes: 0,
             cut_in: None,
             image: None,
             random: StdRng::seed_from_u64(seed),
@@ -78,6 +81,11 @@ impl Simulated {
     /// All files together may not grow beyond this.
     pub fn limit(&self, capacity_bytes: u64) {
         self.0.lock().capacity_bytes = capacity_bytes;
+    }
+
+    /// How many bytes were read until now.
+    pub fn read_bytes(&self) -> u64 {
+        self.0.lock().read_bytes
     }
 
     /// How many bytes all files have together.
@@ -291,7 +299,10 @@ impl Handle {
 
 impl OpenFile for Handle {
     fn read_exact_at(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
-        self.disk.0.lock().is_on()?;
+        let mut state = self.disk.0.lock();
+        state.is_on()?;
+        state.read_bytes += bytes.len() as u64;
+        drop(state);
         self.content.lock().read(bytes, at)
     }
 
