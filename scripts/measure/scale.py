@@ -3,8 +3,10 @@
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
+import urllib.request
 
 from . import load, plot
 from .install import say
@@ -13,7 +15,8 @@ from .process import cpu_seconds, resident_bytes
 from .servers import Trunkline
 
 SETTLE_S = 1.0
-SAMPLE_S = 0.1
+SAMPLE_S = 0.25
+PROGRESS_S = 15
 
 # Full sizes, and those of --quick.
 SIZES = {
@@ -23,19 +26,26 @@ SIZES = {
     "records": (100_000_000, 100_000),
     "in_flight": (1_000_000, 10_000),
     "megabytes": (10_240, 64),
+    "flood_s": (60, 5),
 }
+
+# Of the gateway that is flooded: what may be in flight and in the tail, and what a write of a megabyte takes.
+FLOOD_BYTES = 16 << 20
+FLOOD_WRITE_US = 50_000
+FLOOD_PRODUCERS = 8
 
 
 class Watcher:
-    """Samples resident memory and open files until it is stopped."""
+    """Samples resident memory, open files and a level of the caller's until it is stopped, and says now and then how far it is."""
 
-    def __init__(self, server, level=lambda: 0):
-        self.server, self.level = server, level
+    def __init__(self, server, level=lambda: 0, what=None):
+        self.server, self.level, self.what = server, level, what
         self.memory, self.levels, self.files_max = [], [], 0
         self.began, self.done = time.monotonic(), threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self):
+        said = 0
         while not self.done.wait(SAMPLE_S):
             at = time.monotonic() - self.began
             try:
@@ -44,6 +54,14 @@ class Watcher:
             except (FileNotFoundError, ProcessLookupError):
                 return
             self.levels.append((at, self.level()))
+            if self.what and at - said >= PROGRESS_S:
+                said = at
+                say(f"{at:.0f} s: {short(self.levels[-1][1])} {self.what}, {size(self.memory[-1][1])}")
+
+    def rows(self, *names):
+        """Everything sampled, as the lines of a CSV file: seconds, resident bytes, level."""
+        lines = (f"{at:.2f},{bytes_},{level}" for (at, bytes_), (_, level) in zip(self.memory, self.levels))
+        return "\n".join([",".join(names), *lines]) + "\n"
 
     def __enter__(self):
         self.thread.start()
@@ -73,6 +91,14 @@ def files_below(directory):
     return files, directories, total
 
 
+def draw(run, name, title, rows, label):
+    """Keeps a CSV of seconds, resident bytes and a level, and draws it; returns how the page names the plot."""
+    run.plot(name + ".csv", rows)
+    points = [[float(field) for field in line.split(",")] for line in rows.splitlines()[1:]]
+    memory = ("resident memory (MiB)", [(at, bytes_ / (1 << 20)) for at, bytes_, _ in points])
+    return run.plot(name + ".svg", plot.two_curves(title, "seconds", memory, (label, [(at, level) for at, _, level in points])))
+
+
 def names(run):
     """A million idle names: a third topics, a third queues, a third lists of one element."""
     section = Section(
@@ -95,6 +121,7 @@ def names(run):
             took, cpu = time.monotonic() - began, cpu_seconds(server.pid) - cpu
             time.sleep(SETTLE_S)
             grown = (resident_bytes(server.pid) - before) / third
+            say(f"{what}: {size(grown)} a name")
             rows.append([what, short(third), f"{size(grown)}", f"{short(third / took)}/s", f"{cpu / third * 1e6:.0f} us"])
         say("settling")
         cpu, began = cpu_seconds(server.pid), time.monotonic()
@@ -102,6 +129,7 @@ def names(run):
         idle_cpu = (cpu_seconds(server.pid) - cpu) / (time.monotonic() - began) * 100
         live = resident_bytes(server.pid)
         for how in ("in order", "killed"):
+            say(f"to be ended {how}")
             begun = time.monotonic()
             server.end(signal.SIGTERM if how == "in order" else signal.SIGKILL)
             ended = time.monotonic() - begun
@@ -154,7 +182,7 @@ def backlog(run):
     def change(by):
         left[0] += by
 
-    with Trunkline(run) as server, Watcher(server, lambda: left[0]) as watcher:
+    with Trunkline(run) as server, Watcher(server, lambda: left[0], "records left") as watcher:
         kafka, data = load.Kafka(server), load.batch(per_batch, 20)
         kafka.create([b"scale-backlog"])
         began = time.monotonic()
@@ -167,12 +195,8 @@ def backlog(run):
         drained = time.monotonic() - began
         time.sleep(SETTLE_S)
         empty = resident_bytes(server.pid)
-    curve = plot.two_curves(
-        f"{short(records)} records in one queue, drained in random order",
-        "seconds",
-        ("resident memory (MiB)", [(at, bytes_ / (1 << 20)) for at, bytes_ in watcher.memory]),
-        ("records left", watcher.levels),
-    )
+    title = f"{short(records)} records in one queue, drained in random order"
+    drawn = draw(run, "scale-backlog", title, watcher.rows("seconds", "resident_bytes", "records_left"), "records left")
     section.table(
         ["what", "figure"],
         [
@@ -184,7 +208,7 @@ def backlog(run):
             ["open files, most", watcher.files_max],
         ],
     )
-    section.note(f"![memory and backlog]({run.plot('scale-backlog.svg', curve)})")
+    section.note(f"![memory and backlog]({drawn})")
     return section
 
 
@@ -220,4 +244,69 @@ def restart(run):
     return section
 
 
-PARTS = {"names": names, "active": active, "backlog": backlog, "restart": restart}
+def metric(server, name):
+    """The value of a metric without labels."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.ports['http']}/metrics", timeout=30) as answer:
+        for line in answer.read().decode().splitlines():
+            if line.startswith(name + " "):
+                return float(line.split()[1])
+    raise RuntimeError(f"there is no metric {name}")
+
+
+def produce_until(server, topic, data, until, counts):
+    """One producer with 16 requests on their way, each a megabyte."""
+    kafka = load.Kafka(server)
+    while time.monotonic() < until:
+        kafka.produce(topic, 32, data, 1000, on_answer=lambda _: counts.append(1), in_flight=16)
+
+
+def flood(run):
+    """Producers that are faster than the disk: memory stays flat."""
+    section = Section(
+        "Producers faster than the disk",
+        f"{FLOOD_PRODUCERS} producers with 16 requests of 1 MB each on their way, acks=all, against a disk on which each write takes "
+        f"{FLOOD_WRITE_US / 1000:.0f} ms more (pwrite64 delayed from outside by strace); `log.in_flight_bytes` and `log.memory_tail_bytes` "
+        f"are {size(FLOOD_BYTES)} each.",
+    )
+    settings = {"log__in_flight_bytes": FLOOD_BYTES, "log__memory_tail_bytes": FLOOD_BYTES}
+    with Trunkline(run, **settings) as server:
+        data, counts = load.batch(1000, 1000), []
+        load.Kafka(server).create([b"scale-flood"], partitions=FLOOD_PRODUCERS)
+        inject = ["-e", "trace=pwrite64", "-e", f"inject=pwrite64:delay_enter={FLOOD_WRITE_US}"]
+        try:
+            tracer = subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", *inject, "-p", str(server.pid)])
+        except FileNotFoundError:
+            section.note("Skipped: there is no strace, which makes the disk slow.")
+            return section
+        try:
+            time.sleep(SETTLE_S)
+            with Watcher(server, lambda: metric(server, "trunkline_log_in_flight_bytes") / (1 << 20), "MiB in flight") as watcher:
+                began = time.monotonic()
+                arguments = (server, b"scale-flood", data, began + run.args.flood_s, counts)
+                producers = [threading.Thread(target=produce_until, args=arguments) for _ in range(FLOOD_PRODUCERS)]
+                for producer in producers:
+                    producer.start()
+                for producer in producers:
+                    producer.join()
+                took = time.monotonic() - began
+        finally:
+            tracer.terminate()
+            tracer.wait()
+        held_back = metric(server, "trunkline_log_held_back_total")
+    later = [bytes_ for at, bytes_ in watcher.memory if at > took / 3]
+    title = "Producers faster than the disk"
+    drawn = draw(run, "scale-flood", title, watcher.rows("seconds", "resident_bytes", "in_flight_mib"), "in flight (MiB)")
+    section.table(
+        ["what", "figure"],
+        [
+            ["taken", f"{size(len(counts) * len(data) / took)}/s for {took:.0f} s"],
+            ["in flight, most", f"{max(level for _, level in watcher.levels):.1f} MiB"],
+            ["appends that waited", short(held_back)],
+            ["memory in the last two thirds: least, most", f"{size(min(later))}, {size(max(later))}"],
+        ],
+    )
+    section.note(f"![memory and what is in flight]({drawn})")
+    return section
+
+
+PARTS = {"names": names, "active": active, "backlog": backlog, "restart": restart, "flood": flood}

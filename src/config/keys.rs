@@ -158,6 +158,13 @@ pub const KEYS: &[Key] = &[
     number("log.journal_file_bytes", "bytes", MIB, 4 * GIB, "Size at which the journal begins a new file."),
     number("log.journal_retain_bytes", "bytes", MIB, 1024 * GIB, "Journal kept before the oldest file moves to segments."),
     number("log.memory_tail_bytes", "bytes", MIB, 1024 * GIB, "Recent records kept in memory for live readers."),
+    number(
+        "log.in_flight_bytes",
+        "bytes",
+        MIB,
+        1024 * GIB,
+        "Appended and not yet written to the disk; while there is more, whoever writes waits.",
+    ),
     number("log.segment_bytes", "bytes", MIB, GIB, "Size at which a partition begins a new segment."),
     number(
         "log.segment_ms",

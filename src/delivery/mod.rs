@@ -46,7 +46,7 @@ pub use view::{QueueSpec, Start, view_name};
 
 use crate::log::record::varint::Input;
 use crate::log::{
-    Change, Holders, Keeper, Log, LogSettings, Lsn, Needs, OpenError, Partition, ReadError, Refused, Table, TopicName,
+    Change, Holders, Keeper, Log, LogSettings, Lsn, Needs, OpenError, Partition, ReadError, Refused, Signal, Table, TopicName,
 };
 use alarms::Alarms;
 use queue::StateOps;
@@ -84,6 +84,9 @@ struct Views {
     alarms: Alarms,
     /// Who waits to write to a topic until its queue views have room.
     rooms: HashMap<TopicName, Vec<Signal>>,
+    /// Views and series with operations since they were last written as a whole, and some that have been written since.
+    unsaved: Vec<TopicName>,
+    unsaved_series: Vec<TopicName>,
     steward: Option<Arc<dyn Steward>>,
     tails: Tails,
     transactions: Transactions,
@@ -142,6 +145,8 @@ impl Delivery {
             waiters: HashMap::new(),
             alarms: Alarms::default(),
             rooms: HashMap::new(),
+            unsaved: Vec::new(),
+            unsaved_series: Vec::new(),
             steward: None,
             tails: Tails::default(),
             transactions: load_transactions(&log)?,
@@ -150,6 +155,8 @@ impl Delivery {
             next_producer_id: taken,
             producer_ids_taken: taken,
         };
+        views.unsaved = views.queues.iter().filter(|(_, view)| view.has_ops).map(|(name, _)| name.clone()).collect();
+        views.unsaved_series = views.series.iter().filter(|(_, view)| view.changed).map(|(name, _)| name.clone()).collect();
         let names: Vec<_> = views.queues.names().cloned().collect();
         for name in &names {
             views.used(name, unit::now_ms());
@@ -252,16 +259,32 @@ impl Delivery {
     }
 }
 
+impl Views {
+    /// Queue views with operations since their last put, which is older than `before`; looks at no others. Before the end those
+    /// that have changed in any way: who has had a record before is no operation, and can be kept then.
+    fn unsaved_queues(&mut self, before: Lsn) -> Vec<TopicName> {
+        let queues = &self.queues;
+        if before == Lsn::MAX {
+            let changed = queues.iter().filter(|(_, view)| view.changed && view.spec.durable);
+            return changed.map(|(name, _)| name.clone()).collect();
+        }
+        self.unsaved.retain(|name| queues.get(name).is_some_and(|view| view.has_ops && view.spec.durable));
+        self.unsaved.iter().filter(|name| queues.get(name).is_some_and(|view| view.put_at < before)).cloned().collect()
+    }
+
+    /// The same of series.
+    fn unsaved_series(&mut self, before: Lsn) -> Vec<TopicName> {
+        let series = &self.series;
+        self.unsaved_series.retain(|name| series.get(name).is_some_and(|view| view.changed));
+        self.unsaved_series.iter().filter(|name| series.get(*name).is_some_and(|view| view.put_at < before)).cloned().collect()
+    }
+}
+
 impl Inner {
     /// Writes a put for every view that changed since its last one, which is older than `before`.
     fn checkpoint(&self, before: Lsn) {
         let mut views = self.views.lock();
-        let due: Vec<TopicName> = views
-            .queues
-            .iter()
-            .filter(|(_, view)| view.changed && view.spec.durable && view.put_at < before)
-            .map(|(name, _)| name.clone())
-            .collect();
+        let due = views.unsaved_queues(before);
         for names in due.chunks(256) {
             let mut unit = Unit::new(&self.log, views);
             for name in names {
@@ -270,8 +293,7 @@ impl Inner {
             unit.commit();
             views = self.views.lock();
         }
-        let due = views.series.iter().filter(|(_, view)| view.changed && view.put_at < before);
-        let due: Vec<TopicName> = due.map(|(name, _)| name.clone()).collect();
+        let due = views.unsaved_series(before);
         for names in due.chunks(256) {
             let mut unit = Unit::new(&self.log, views);
             names.iter().for_each(|name| unit.put_series(name));
@@ -378,7 +400,7 @@ fn apply(view: &mut View, body: &[u8]) -> Result<(), String> {
     for op in ops.iter() {
         view.state.apply(op).map_err(|error| error.to_string())?;
     }
-    view.changed = true;
+    (view.has_ops, view.changed) = (true, true);
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use crate::log::TopicName;
 /// The queue views.
 #[derive(Default)]
 pub(super) struct Queues {
-    views: HashMap<TopicName, View>,
+    views: HashMap<TopicName, Box<View>>,
     /// Topics that have named views, and the names of those.
     named: HashMap<TopicName, Vec<TopicName>>,
     /// Views that may refuse a record.
@@ -22,18 +22,19 @@ pub(super) struct Queues {
 
 impl Queues {
     pub fn get(&self, name: &TopicName) -> Option<&View> {
-        self.views.get(name)
+        self.views.get(name).map(|view| &**view)
     }
 
     pub fn get_mut(&mut self, name: &TopicName) -> Option<&mut View> {
-        self.views.get_mut(name)
+        self.views.get_mut(name).map(|view| &mut **view)
     }
 
     pub fn contains_key(&self, name: &TopicName) -> bool {
         self.views.contains_key(name)
     }
 
-    pub fn insert(&mut self, name: TopicName, view: View) {
+    pub fn insert(&mut self, name: TopicName, view: impl Into<Box<View>>) {
+        let view = view.into();
         self.remove(&name);
         if view.spec.topic != name {
             self.named.entry(view.spec.topic.clone()).or_default().push(name.clone());
@@ -43,7 +44,7 @@ impl Queues {
         self.views.insert(name, view);
     }
 
-    pub fn remove(&mut self, name: &TopicName) -> Option<View> {
+    pub fn remove(&mut self, name: &TopicName) -> Option<Box<View>> {
         let view = self.views.remove(name)?;
         self.refusing -= usize::from(view.may_refuse());
         self.remembering -= usize::from(view.remembers_ids());
@@ -79,7 +80,7 @@ impl Queues {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&TopicName, &View)> {
-        self.views.iter()
+        self.views.iter().map(|(name, view)| (name, &**view))
     }
 
     pub fn names(&self) -> impl Iterator<Item = &TopicName> {
@@ -94,7 +95,7 @@ impl Queues {
     /// The views of a topic.
     pub fn of_topic<'a>(&'a self, topic: &'a TopicName) -> impl Iterator<Item = &'a View> {
         let names = std::iter::once(topic).chain(self.named_views_of(topic));
-        names.filter_map(|name| self.views.get(name))
+        names.filter_map(|name| self.get(name))
     }
 
     /// Does something with every view of a topic.

@@ -33,7 +33,7 @@ impl Office {
     pub fn new(takers: u64, credit: i64, shared: i64) -> Self {
         let name = TopicName::internal("office");
         let partitions = vec![Arc::clone(Tide::new().partition())];
-        let topic = Arc::new(Topic::new(name.clone(), TopicId(1), partitions, TopicSettings::default()));
+        let topic = Arc::new(Topic::new(name.clone(), TopicId(1), partitions, Arc::new(TopicSettings::default())));
         let spec = QueueSpec::new(name.clone(), false);
         let mut view = View::with_state(topic, spec, QueueState::new(1));
         let shared = Credit::new(shared);

@@ -65,8 +65,9 @@ pub(super) struct View {
     pub ops: StateOps,
     /// Grows with every change that a reader could see.
     pub version: u64,
-    /// When its whole state was last written; operations since then, if `changed`.
+    /// When its whole state was last written; operations since then, if `has_ops`; anything at all, if `changed`.
     pub put_at: Lsn,
+    pub has_ops: bool,
     pub changed: bool,
     /// When it asked to be looked at.
     pub alarm_ms: Option<i64>,
@@ -109,6 +110,7 @@ impl View {
             ops: StateOps::default(),
             version: 0,
             put_at: Lsn::NONE,
+            has_ops: false,
             changed: false,
             alarm_ms: None,
             used_ms: 0,

@@ -111,7 +111,7 @@ impl World {
         let name = TopicName::internal("modelled");
         let count = random.random_range(1..=PARTITIONS_MAX);
         let partitions = (0..count).map(|_| Arc::clone(Tide::new().partition())).collect();
-        let topic = Arc::new(Topic::new(name.clone(), TopicId(1), partitions, TopicSettings::default()));
+        let topic = Arc::new(Topic::new(name.clone(), TopicId(1), partitions, TopicSettings::default().into()));
         let spec = QueueSpec { options: Some(Box::new(options.clone())), ..QueueSpec::new(name, true) };
         let view = View::with_state(topic, spec, QueueState::new(count));
         let checkpoint = view.state.snapshot();

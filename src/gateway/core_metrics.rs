@@ -36,6 +36,7 @@ fn log(samples: &mut Samples, stats: &LogStats) {
         ("trunkline_log_journal_retired_total", stats.journal_retired),
         ("trunkline_log_segment_written_bytes_total", stats.segment_written_bytes),
         ("trunkline_disk_refused_total", stats.disk_refused),
+        ("trunkline_log_held_back_total", stats.held_back),
     ] {
         samples.counter(name, &[], value as f64);
     }
@@ -45,6 +46,9 @@ fn log(samples: &mut Samples, stats: &LogStats) {
         ("trunkline_disk_available_bytes", stats.disk_available_bytes),
         ("trunkline_disk_room", stats.disk_room as u64),
         ("trunkline_log_memory_tail_bytes", stats.tail_bytes),
+        ("trunkline_log_memory_tail_max_bytes", stats.tail_bytes_max),
+        ("trunkline_log_in_flight_bytes", stats.in_flight_bytes),
+        ("trunkline_log_in_flight_max_bytes", stats.in_flight_bytes_max),
         ("trunkline_log_segment_files_open", stats.segment_files_open),
         ("trunkline_log_deleted_files_waiting", stats.segment_files_deleted),
         ("trunkline_topics", stats.topics),

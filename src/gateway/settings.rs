@@ -20,6 +20,7 @@ pub(super) fn log(config: &Config, directory: &Path) -> LogSettings {
         },
         sync_interval_ms: log.sync_interval_ms,
         memory_tail_bytes: size(log.memory_tail_bytes),
+        in_flight_bytes_max: log.in_flight_bytes,
         segment_bytes: log.segment_bytes,
         segment_ms: log.segment_ms,
         open_segment_files_max: size(log.open_segment_files),

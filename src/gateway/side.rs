@@ -10,7 +10,7 @@ use super::finish;
 use super::vitals::now_ms;
 use crate::admin::{self, Admin};
 use crate::delivery::Observer;
-use crate::log::{Room, Watermarks};
+use crate::log::{LogStats, Room, Watermarks};
 use crate::net::{ConnectionLimit, Listener, ShutdownTrigger};
 use crate::telemetry::Telemetry;
 
@@ -67,7 +67,8 @@ fn readiness(stage: &Stage) -> Result<String, String> {
         Stage::Recovering => Err("the log is being recovered".to_owned()),
         Stage::Serving(observer) => {
             let log = observer.delivery().log();
-            log.admit().map(|()| disk(log.room(), log.watermarks())).map_err(|refused| refused.to_string())
+            let state = || disk(log.room(), log.watermarks()) + &memory(&log.stats());
+            log.admit().map(|()| state()).map_err(|refused| refused.to_string())
         }
         Stage::Stopping => Err("shutting down".to_owned()),
     }
@@ -87,6 +88,14 @@ fn disk((room, available_bytes): (Room, u64), marks: Watermarks) -> String {
             marks.slow_below_bytes, marks.refuse_below_bytes
         ),
     }
+}
+
+/// What the log keeps in memory, and how much it may.
+fn memory(stats: &LogStats) -> String {
+    format!(
+        "the log has {} of {} bytes in flight, and the newest {} of {} in memory\n",
+        stats.in_flight_bytes, stats.in_flight_bytes_max, stats.tail_bytes, stats.tail_bytes_max
+    )
 }
 
 #[cfg(test)]

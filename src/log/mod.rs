@@ -387,6 +387,8 @@ fn corrupt(partition: &Partition, batch: &StoredBatch, error: &record::BatchErro
 #[cfg(test)]
 mod fault_tests;
 #[cfg(test)]
+mod in_flight_tests;
+#[cfg(test)]
 mod schedule_tests;
 #[cfg(test)]
 pub mod testing;

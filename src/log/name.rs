@@ -41,6 +41,11 @@ impl TopicName {
         self.0.clone()
     }
 
+    /// The same name in memory of its own: what it was a part of may go.
+    pub(crate) fn detached(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
+    }
+
     /// The name as text, where it is valid UTF-8.
     pub fn as_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()

@@ -91,8 +91,7 @@ pub struct Producers {
 
 impl Producers {
     /// Whether there are none.
-    #[cfg(test)]
-    fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.by_id.is_empty()
     }
 

@@ -131,6 +131,8 @@ pub struct JournalStats {
     pub segment_bytes: AtomicU64,
     /// Bytes in the memory tail.
     pub tail_bytes: AtomicU64,
+    /// Appends that waited because too much was in flight.
+    pub held_back: AtomicU64,
     /// Journal files in use.
     pub files: AtomicU64,
     /// Journal files retired.
@@ -228,6 +230,14 @@ pub struct LogStats {
     pub segment_written_bytes: u64,
     /// Bytes in the memory tail.
     pub tail_bytes: u64,
+    /// How many there may be.
+    pub tail_bytes_max: u64,
+    /// Bytes appended and not written yet.
+    pub in_flight_bytes: u64,
+    /// How many there may be before whoever writes more waits.
+    pub in_flight_bytes_max: u64,
+    /// Appends that waited because of that.
+    pub held_back: u64,
     /// Topics, internal ones left out.
     pub topics: u64,
     /// Records removed, by [`Removal`] in its order.

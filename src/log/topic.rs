@@ -57,7 +57,7 @@ impl Cleanup {
 }
 
 /// How segments are begun, cleaned and deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SegmentSettings {
     /// The size at which a new segment is begun, in bytes; none: as the log is configured.
@@ -137,7 +137,7 @@ impl Partitioner {
 }
 
 /// What a topic was made with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TopicSettings {
     /// What is removed.
     pub cleanup: Cleanup,
@@ -202,14 +202,15 @@ pub struct Topic {
     name: TopicName,
     id: TopicId,
     partitions: RwLock<Vec<Arc<Partition>>>,
-    settings: RwLock<TopicSettings>,
+    /// Shared by all topics that have the same.
+    settings: RwLock<Arc<TopicSettings>>,
     deleted: AtomicBool,
     /// What was spread over its partitions, in whatever its partitioner counts.
     spread: AtomicU64,
 }
 
 impl Topic {
-    pub(crate) fn new(name: TopicName, id: TopicId, partitions: Vec<Arc<Partition>>, settings: TopicSettings) -> Self {
+    pub(crate) fn new(name: TopicName, id: TopicId, partitions: Vec<Arc<Partition>>, settings: Arc<TopicSettings>) -> Self {
         let (partitions, settings) = (RwLock::new(partitions), RwLock::new(settings));
         Self { name, id, partitions, settings, deleted: AtomicBool::new(false), spread: AtomicU64::new(0) }
     }
@@ -222,6 +223,10 @@ impl Topic {
     /// Its identity.
     pub fn id(&self) -> TopicId {
         self.id
+    }
+
+    pub(crate) fn id_ref(&self) -> &TopicId {
+        &self.id
     }
 
     /// How many partitions it has.
@@ -245,8 +250,8 @@ impl Topic {
     }
 
     /// What it was made or last changed with.
-    pub fn settings(&self) -> TopicSettings {
-        self.settings.read().clone()
+    pub fn settings(&self) -> Arc<TopicSettings> {
+        Arc::clone(&self.settings.read())
     }
 
     /// The largest record batch, in bytes.
@@ -292,7 +297,7 @@ impl Topic {
         self.partitions.write().extend(more);
     }
 
-    pub(crate) fn change_settings(&self, settings: TopicSettings) {
+    pub(crate) fn change_settings(&self, settings: Arc<TopicSettings>) {
         *self.settings.write() = settings;
     }
 }

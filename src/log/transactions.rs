@@ -41,6 +41,13 @@ pub struct KeptTransactions {
     void: RunSet,
 }
 
+impl KeptTransactions {
+    /// Whether there is nothing to keep.
+    pub fn is_empty(&self) -> bool {
+        self.aborted.is_empty() && self.void.is_empty()
+    }
+}
+
 impl Transactions {
     /// A transaction has its first record here.
     pub fn began(&mut self, first: u64) {

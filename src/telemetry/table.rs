@@ -168,6 +168,10 @@ pub const METRICS: &[Metric] = &[
     ),
     plain("trunkline_disk_refused_total", Kind::Counter, "appends", "Appends refused because the disk was full."),
     plain("trunkline_log_memory_tail_bytes", Kind::Gauge, "bytes", "Recent records kept in memory."),
+    plain("trunkline_log_memory_tail_max_bytes", Kind::Gauge, "bytes", "How many there may be: `log.memory_tail_bytes`."),
+    plain("trunkline_log_in_flight_bytes", Kind::Gauge, "bytes", "Appended and not yet written to the disk."),
+    plain("trunkline_log_in_flight_max_bytes", Kind::Gauge, "bytes", "How many there may be: `log.in_flight_bytes`."),
+    plain("trunkline_log_held_back_total", Kind::Counter, "appends", "Appends that waited because too much was in flight."),
     Metric {
         name: "trunkline_log_removed_records_total",
         kind: Kind::Counter,

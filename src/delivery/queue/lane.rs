@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::place::Place;
 use super::placed::{Placed, PlacedRun};
+use super::seldom::Seldom;
 use super::traces::Traces;
 use super::{Class, End, Kind, RunSet};
 
@@ -44,7 +45,7 @@ pub(super) struct Lane {
     pub broadcast: RunSet,
     hidden: Option<Box<RunSet>>,
     /// What stands at an explicit place; broadcast records apart.
-    pub placed: [Placed; 2],
+    pub placed: [Seldom<Placed>; 2],
     pub in_flight: Traces,
     /// Traces of records that are ready.
     pub history: Traces,
@@ -74,7 +75,7 @@ impl Lane {
     /// What stands at an explicit place, as far as this class sees it.
     pub fn placed(&self, class: Class) -> impl Iterator<Item = &Placed> {
         let [plain, broadcast] = &self.placed;
-        [Some(plain), (class == Class::All).then_some(broadcast)].into_iter().flatten()
+        [Some(&**plain), (class == Class::All).then_some(&**broadcast)].into_iter().flatten()
     }
 
     /// Offset and place of the first or last of what stands at an explicit place.
@@ -145,7 +146,7 @@ impl Lane {
             self.broadcast.insert_range(part);
         }
         let [plain, broadcast] = &mut self.placed;
-        for run in plain.remove_range(range.clone()) {
+        for run in plain.if_any().map(|plain| plain.remove_range(range.clone())).unwrap_or_default() {
             if run.is_natural() {
                 broadcast.insert(run);
             } else {
@@ -284,7 +285,7 @@ impl Lane {
         }
         self.reach(range.end);
         self.take_fresh_range(range.clone());
-        for placed in &mut self.placed {
+        for placed in self.placed.iter_mut().filter_map(Seldom::if_any) {
             placed.remove_range(range.clone());
         }
         self.broadcast.remove_range(range.clone());
@@ -327,7 +328,7 @@ impl Lane {
 
     /// A placed record is no longer. False if it is not placed.
     pub fn take_placed(&mut self, offset: u64) -> bool {
-        self.placed.iter_mut().any(|placed| placed.remove(offset))
+        self.placed.iter_mut().filter_map(Seldom::if_any).any(|placed| placed.remove(offset))
     }
 
     /// What is fresh at or below a place is placed, where it is already, so that something can stand behind it.
@@ -351,7 +352,8 @@ impl Lane {
 
     /// What is placed of a range is no longer, and goes back to its places when it is ready again. Tells what that was.
     pub fn lift_placed(&mut self, range: &Range<u64>) -> Vec<Range<u64>> {
-        let lifted: Vec<_> = self.placed.iter_mut().flat_map(|placed| placed.remove_range(range.clone())).collect();
+        let lifted: Vec<_> =
+            self.placed.iter_mut().filter_map(Seldom::if_any).flat_map(|placed| placed.remove_range(range.clone())).collect();
         for run in &lifted {
             if run.is_natural() && self.history.is_empty() {
                 continue;

@@ -16,6 +16,7 @@ mod placed;
 mod ranks;
 mod runmap;
 mod seen;
+mod seldom;
 mod snapshot;
 mod state;
 mod timers;
@@ -39,6 +40,8 @@ mod held_tests;
 mod order_tests;
 #[cfg(test)]
 mod run_tests;
+#[cfg(test)]
+mod size_tests;
 #[cfg(test)]
 mod tests;
 

@@ -91,7 +91,7 @@ fn put_lane(out: &mut Vec<u8>, lane: &Lane) {
         out.push(u8::from(run.falling && run.count > 1));
         put_place(out, run.low);
     }
-    let mut traces: Vec<_> = lane.history.iter().chain(&lane.in_flight).collect();
+    let mut traces: Vec<_> = lane.history.iter().chain(lane.in_flight.iter()).collect();
     traces.sort_unstable_by_key(|(offset, _)| **offset);
     put_uvarint(out, traces.len() as u64);
     for (offset, trace) in traces {

@@ -148,7 +148,7 @@ impl QueueState {
     pub fn failures(&self) -> FailureSpread {
         let mut spread = FailureSpread::default();
         for traces in self.lanes.iter().flat_map(|lane| [&lane.history, &lane.in_flight]) {
-            spread.add(traces.spread());
+            spread.add(&traces.spread());
         }
         // Most records have never been taken, and nothing is remembered of them.
         let [never, failed @ ..] = &mut spread.0;

@@ -204,10 +204,14 @@ impl<'a> Unit<'a> {
     fn collect_ops(&mut self) {
         self.changed.sort_unstable();
         self.changed.dedup();
+        let views = &mut *self.views;
         for name in &self.changed {
-            let Some(view) = self.views.queues.get_mut(name) else { continue };
+            let Some(view) = views.queues.get_mut(name) else { continue };
             let mut ops = std::mem::take(&mut view.ops);
             if view.spec.durable && !ops.is_empty() {
+                if !std::mem::replace(&mut view.has_ops, true) {
+                    views.unsaved.push(name.clone());
+                }
                 self.entry.require(view.topic.durability());
                 self.encoded.clear();
                 ops.encode(&mut self.encoded);
@@ -215,7 +219,7 @@ impl<'a> Unit<'a> {
                 self.states.push(StateRecord { table: QUEUES, key: name.to_bytes(), change });
             }
             ops.clear();
-            self.views.memory.ops = ops;
+            views.memory.ops = ops;
         }
     }
 

@@ -38,7 +38,7 @@ impl Unit<'_> {
         let end = self.log.end();
         let Some(view) = self.views.queues.get_mut(name) else { return };
         view.put_at = Lsn(end.0 + 1);
-        view.changed = false;
+        (view.has_ops, view.changed) = (false, false);
         // They are in the put.
         view.ops.clear();
         let change = Change::Put(view.put());

@@ -228,10 +228,13 @@ impl Unit<'_> {
     pub(super) fn collect_series_ops(&mut self) {
         self.changed_series.sort_unstable();
         self.changed_series.dedup();
+        let views = &mut *self.views;
         for name in &self.changed_series {
-            let Some(view) = self.views.series.get_mut(name) else { continue };
+            let Some(view) = views.series.get_mut(name) else { continue };
             if let Some(body) = view.take_ops() {
-                view.changed = true;
+                if !std::mem::replace(&mut view.changed, true) {
+                    views.unsaved_series.push(name.clone());
+                }
                 let asked = view.topic.partition(0).map(|partition| partition.durability());
                 self.entry.require(asked.unwrap_or_default());
                 let change = Change::Operation(body);

@@ -1,17 +1,18 @@
 //! Which topics there are: names, identities, partitions. What it holds is also in the table `__topics`, one put a topic.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::alike::Alike;
 use super::files::partition_directory;
-use super::partition::Partition;
-use super::segment::{OpenFiles, Segments};
+use super::handles::Handles;
+use super::partition::{Partition, Shared};
+use super::segment::Segments;
 use crate::log::error::TopicError;
-use crate::log::lsn::{Durability, Durable};
+use crate::log::lsn::Durability;
 use crate::log::name::TopicName;
 use crate::log::producers::Producers;
 use crate::log::state::{Change, PARTITIONS, StateRecord, TOPICS, Table};
@@ -49,34 +50,37 @@ pub struct PartitionPut {
 /// The topics and partitions by name, identity and number.
 #[derive(Debug)]
 pub struct Catalog {
-    files: OpenFiles,
     root: PathBuf,
-    durable: Arc<Durable>,
+    shared: Arc<Shared>,
     topics_max: usize,
     /// For topics that do not say.
     durability: Durability,
     next_partition: u32,
     /// Grows with every topic or partition that comes or goes.
     version: u64,
-    by_name: HashMap<TopicName, Arc<Topic>>,
-    by_id: HashMap<TopicId, Arc<Topic>>,
-    partitions: HashMap<u32, Arc<Partition>>,
+    /// Topics that belong to the log itself.
+    internal: usize,
+    settings: Alike,
+    by_name: Handles<TopicName, Topic>,
+    by_id: Handles<TopicId, Topic>,
+    partitions: Handles<u32, Partition>,
 }
 
 impl Catalog {
     /// Only the two tables that the log itself needs.
-    pub fn new(files: OpenFiles, root: PathBuf, durable: Arc<Durable>, durability: Durability, topics_max: usize) -> Self {
+    pub fn new(root: PathBuf, shared: Arc<Shared>, durability: Durability, topics_max: usize) -> Self {
         let mut catalog = Self {
-            files,
             root,
-            durable,
+            shared,
             topics_max,
             durability,
             next_partition: 0,
             version: 0,
-            by_name: HashMap::new(),
-            by_id: HashMap::new(),
-            partitions: HashMap::new(),
+            internal: 0,
+            settings: Alike::default(),
+            by_name: Handles::new(Topic::name),
+            by_id: Handles::new(Topic::id_ref),
+            partitions: Handles::new(Partition::id_ref),
         };
         for (number, table) in [TOPICS, PARTITIONS].into_iter().enumerate() {
             let number = u32::try_from(number).unwrap_or(0);
@@ -98,7 +102,7 @@ impl Catalog {
 
     /// All topics.
     pub fn topics(&self) -> Vec<Arc<Topic>> {
-        self.by_name.values().cloned().collect()
+        self.by_name.iter().cloned().collect()
     }
 
     /// Differs from what it was as soon as a topic or partition came or went.
@@ -106,9 +110,14 @@ impl Catalog {
         self.version
     }
 
-    /// How many topics there are, internal ones included.
-    pub fn len(&self) -> usize {
-        self.by_name.len()
+    /// How many topics there are, internal ones left out.
+    pub fn public_count(&self) -> usize {
+        self.by_name.len() - self.internal
+    }
+
+    /// What all partitions have in common.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// The partition of a number.
@@ -123,7 +132,7 @@ impl Catalog {
 
     /// All partitions.
     pub fn partitions(&self) -> Vec<Arc<Partition>> {
-        self.partitions.values().cloned().collect()
+        self.partitions.iter().cloned().collect()
     }
 
     /// Makes a topic, and the record that makes it durable.
@@ -133,7 +142,7 @@ impl Catalog {
         partitions: u32,
         settings: TopicSettings,
     ) -> Result<(Arc<Topic>, StateRecord), TopicError> {
-        if self.by_name.contains_key(name) {
+        if self.by_name.get(name).is_some() {
             return Err(TopicError::Exists);
         }
         if partitions == 0 || partitions > PARTITIONS_MAX {
@@ -157,7 +166,7 @@ impl Catalog {
         }
         let numbers: Vec<u32> = (self.next_partition..).take((total - present) as usize).collect();
         let durability = self.durability_of(&topic.settings());
-        let more = self.install_partitions(name, topic.id(), present, &numbers, durability);
+        let more = self.install_partitions(topic.name(), present, &numbers, durability);
         topic.add_partitions(more);
         Ok(Self::put_of(&topic))
     }
@@ -169,11 +178,12 @@ impl Catalog {
         Ok(Self::put_of(&topic))
     }
 
-    fn change_settings(&self, topic: &Topic, settings: TopicSettings) {
+    fn change_settings(&mut self, topic: &Topic, settings: TopicSettings) {
         for partition in topic.partitions() {
             partition.set_durability(self.durability_of(&settings));
+            partition.note_change();
         }
-        topic.change_settings(settings);
+        topic.change_settings(self.settings.share(settings));
     }
 
     fn durability_of(&self, settings: &TopicSettings) -> Durability {
@@ -189,7 +199,7 @@ impl Catalog {
             let key = partition_key(partition.id());
             let known = tables
                 .as_ref()
-                .is_some_and(|table| table.with(|state| state.latest.as_ref().is_some_and(|latest| latest.contains_key(&key))));
+                .is_some_and(|table| table.with(|state| state.latest().is_some_and(|latest| latest.contains_key(&key[..]))));
             if known {
                 records.push(StateRecord { table: PARTITIONS, key, change: Change::Delete });
             }
@@ -213,7 +223,7 @@ impl Catalog {
                         self.change_settings(&topic, put.settings);
                         let present = topic.partition_count();
                         let more = put.partitions.get(present as usize..).unwrap_or_default();
-                        let more = self.install_partitions(&name, put.id, present, more, durability);
+                        let more = self.install_partitions(topic.name(), present, more, durability);
                         topic.add_partitions(more);
                     }
                     None => {
@@ -229,6 +239,7 @@ impl Catalog {
     fn remove(&mut self, name: &TopicName) -> Option<Arc<Topic>> {
         let topic = self.by_name.remove(name)?;
         self.version += 1;
+        self.internal -= usize::from(topic.is_internal());
         topic.mark_deleted();
         self.by_id.remove(&topic.id());
         for partition in topic.partitions() {
@@ -238,18 +249,20 @@ impl Catalog {
     }
 
     fn install(&mut self, name: TopicName, id: TopicId, numbers: &[u32], settings: TopicSettings) -> Arc<Topic> {
+        // A copy: what it was read out of must not live as long as the topic.
+        let name = name.detached();
         let durability = self.durability_of(&settings);
-        let partitions = self.install_partitions(&name, id, 0, numbers, durability);
-        let topic = Arc::new(Topic::new(name.clone(), id, partitions, settings));
-        self.by_name.insert(name, Arc::clone(&topic));
-        self.by_id.insert(id, Arc::clone(&topic));
+        let partitions = self.install_partitions(&name, 0, numbers, durability);
+        let topic = Arc::new(Topic::new(name, id, partitions, self.settings.share(settings)));
+        self.internal += usize::from(topic.is_internal());
+        self.by_name.insert(Arc::clone(&topic));
+        self.by_id.insert(Arc::clone(&topic));
         topic
     }
 
     fn install_partitions(
         &mut self,
         name: &TopicName,
-        id: TopicId,
         first_index: u32,
         numbers: &[u32],
         durability: Durability,
@@ -257,22 +270,34 @@ impl Catalog {
         let mut made = Vec::with_capacity(numbers.len());
         self.version += 1;
         for (index, number) in (first_index..).zip(numbers.iter().copied()) {
-            let directory = partition_directory(&self.root, &name.to_file_stem(), index);
-            let segments = Segments::empty(self.files.clone(), directory, id);
-            let partition = Partition::new(number, index, name.clone(), Arc::clone(&self.durable), durability, segments);
-            let partition = Arc::new(partition);
+            let partition = Arc::new(Partition::new(number, index, name.clone(), Arc::clone(&self.shared), durability));
             self.next_partition = self.next_partition.max(number + 1);
-            self.partitions.insert(number, Arc::clone(&partition));
+            self.partitions.insert(Arc::clone(&partition));
             made.push(partition);
         }
         made
+    }
+
+    /// Where a partition's segments lie, or would.
+    pub fn directory_of(&self, partition: &Partition) -> PathBuf {
+        partition_directory(&self.root, &partition.topic_name().to_file_stem(), partition.index())
+    }
+
+    /// The segments that a partition has, or the place for them where it has none.
+    pub fn segments_of(&self, topic: &Topic, partition: &Partition) -> Segments {
+        let present = partition.with(|state| Arc::clone(&state.segments));
+        if present.list().is_empty() {
+            Segments::empty(self.shared.files.clone(), self.directory_of(partition), topic.id())
+        } else {
+            Segments::clone(&present)
+        }
     }
 
     fn put_of(topic: &Topic) -> StateRecord {
         let put = TopicPut {
             id: topic.id(),
             partitions: topic.partitions().iter().map(|partition| partition.id()).collect(),
-            settings: topic.settings(),
+            settings: TopicSettings::clone(&topic.settings()),
         };
         let body = serde_json::to_vec(&put).unwrap_or_default();
         StateRecord { table: TOPICS, key: topic.name().to_bytes(), change: Change::Put(body.into()) }
@@ -317,10 +342,10 @@ pub fn partition_put(partition: &Partition) -> StateRecord {
         log_start: state.log_start,
         end: state.end,
         broadcast: state.broadcast.iter().map(|run| (run.start, run.end)).collect(),
-        producers: state.producers.clone(),
-        compacted_to: state.compacted.to,
-        horizon_ms: state.compacted.horizon_ms,
-        transactions: state.transactions.keep(),
+        producers: state.rare().map(|rare| rare.producers.clone()).unwrap_or_default(),
+        compacted_to: state.compacted().to,
+        horizon_ms: state.compacted().horizon_ms,
+        transactions: state.rare().map(|rare| rare.transactions.keep()).unwrap_or_default(),
     });
     let body = serde_json::to_vec(&put).unwrap_or_default();
     StateRecord { table: PARTITIONS, key: partition_key(partition.id()), change: Change::Put(body.into()) }

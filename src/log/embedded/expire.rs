@@ -16,7 +16,7 @@ use crate::log::topic::{Cleanup, Topic, TopicSettings};
 
 /// Which batches of a partition stay.
 pub struct Policy {
-    pub settings: TopicSettings,
+    pub settings: Arc<TopicSettings>,
     pub needs: Needs,
     pub log_start: u64,
     pub now_ms: i64,
@@ -92,14 +92,34 @@ impl Engine {
     /// Lets retention have its way with all partitions.
     pub fn expire(&self) -> io::Result<()> {
         let Some(_held) = self.hold()? else { return Ok(()) };
-        for topic in self.topics().into_iter().filter(|topic| !topic.is_internal()) {
-            for partition in topic.partitions() {
-                if partition.with(|state| !state.refs.is_empty() || !state.segments.list().is_empty()) {
-                    self.expire_partition(&topic, &partition)?;
-                }
+        let shared = Arc::clone(self.catalog.read().shared());
+        let now_ms = now_ms();
+        let due = shared.watched.due(now_ms);
+        for (index, number) in due.iter().enumerate() {
+            if let Err(error) = self.look_at(*number, now_ms) {
+                due.iter().skip(index).for_each(|number| shared.watched.changed(*number));
+                return Err(error);
             }
         }
-        self.removed.delete_due(&self.settings.disk, self.durable().synced(), now_ms())
+        self.removed.delete_due(&self.settings.disk, self.durable().synced(), now_ms)
+    }
+
+    /// Lets retention have its way with a partition, and says when it is to be looked at again.
+    fn look_at(&self, number: u32, now_ms: i64) -> io::Result<()> {
+        let Some((topic, partition)) = self.partition_of(number) else { return Ok(()) };
+        partition.looked_at(now_ms);
+        let settings = topic.settings();
+        let may_remove = |state: &mut PartitionState| {
+            !state.segments.list().is_empty() || (settings.cleanup.deletes() && !state.refs.is_empty())
+        };
+        if topic.is_internal() || !partition.with(may_remove) {
+            return Ok(());
+        }
+        self.expire_partition(&topic, &partition)?;
+        if let Some(time_ms) = partition.with(|state| next_look(state, &settings)) {
+            partition.look_at(time_ms);
+        }
+        Ok(())
     }
 
     fn expire_partition(&self, topic: &Topic, partition: &Arc<Partition>) -> io::Result<()> {
@@ -120,7 +140,9 @@ impl Engine {
         }
         let reaches_journal = segments.list().is_empty() && policy.settings.cleanup.deletes();
         let passed = partition.with(|state| {
-            state.segments = Arc::new(segments);
+            if !removed.is_empty() {
+                partition.set_segments(state, segments);
+            }
             let passed = if reaches_journal { self.expire_journal(state, &policy, excess) } else { 0 };
             if let Some(last) = removed.last() {
                 state.log_start = state.log_start.max(last.next_offset);
@@ -156,6 +178,21 @@ impl Engine {
     }
 }
 
+/// When something may go next, in milliseconds since 1970; none: not before something changes. What a view no longer needs is
+/// told by nobody: where that is all that holds something in segments, it is looked at each time.
+fn next_look(state: &PartitionState, settings: &TopicSettings) -> Option<i64> {
+    if !settings.cleanup.deletes() {
+        return (!state.segments.list().is_empty()).then_some(i64::MIN);
+    }
+    let is_too_large = settings.retention_bytes.is_some_and(|most| state.refs.bytes() + state.segments.bytes() > most);
+    let oldest_ms = match state.segments.list().first() {
+        Some(segment) => Some(segment.max_timestamp_ms()),
+        None => state.refs.front().map(|batch| batch.max_timestamp_ms),
+    };
+    let due_ms = settings.retention_ms.zip(oldest_ms).map(|(age_ms, oldest_ms)| oldest_ms.saturating_add_unsigned(age_ms));
+    if is_too_large { Some(i64::MIN) } else { due_ms }
+}
+
 /// After the front was removed, the log starts with what is left; what compaction left out is no part of that.
 pub fn advance_log_start(state: &mut PartitionState, was_removed: bool) {
     let in_journal = state.refs.front().map(|batch| batch.base_offset);
@@ -164,5 +201,8 @@ pub fn advance_log_start(state: &mut PartitionState, was_removed: bool) {
         state.log_start = state.log_start.max(first);
     }
     state.broadcast.remove_below(state.log_start);
-    state.transactions.log_starts_at(state.log_start);
+    let log_start = state.log_start;
+    if let Some(rare) = state.rare_mut() {
+        rare.transactions.log_starts_at(log_start);
+    }
 }

@@ -26,8 +26,6 @@ use crate::log::error::Refused;
 use crate::log::lsn::{Barrier, Durability, Durable, Lsn};
 use crate::log::stats::JournalStats;
 
-/// While more than this waits to be written, no entry is added.
-const PENDING_BYTES_MAX: u64 = 64 << 20;
 /// The position of the first entry ever: positive, so that [`Lsn::NONE`] lies before it.
 pub const FIRST_POSITION: u64 = 8;
 
@@ -61,10 +59,12 @@ pub struct Journal {
     salt: Salt,
     file_bytes: u64,
     tail_bytes: usize,
+    /// While more than this is not written, no entry is added.
+    in_flight_bytes_max: u64,
     sync_interval: Duration,
     pending: Mutex<Pending>,
-    /// What waited was taken to be written.
-    taken: Condvar,
+    /// What was in flight is written.
+    landed: Condvar,
     /// Held by the one who writes.
     writer: Mutex<Writer>,
     recent: Mutex<Recent>,
@@ -132,9 +132,10 @@ impl Journal {
             salt,
             file_bytes: settings.journal_file_bytes,
             tail_bytes: settings.memory_tail_bytes,
+            in_flight_bytes_max: settings.in_flight_bytes_max,
             sync_interval: Duration::from_millis(settings.sync_interval_ms),
             pending: Mutex::new(Pending::new(next)),
-            taken: Condvar::new(),
+            landed: Condvar::new(),
             writer: Mutex::default(),
             recent: Mutex::new(Recent::default()),
             files: Mutex::new(files),
@@ -221,11 +222,21 @@ impl Journal {
         Ok(Lsn(next))
     }
 
-    /// Who asks for no acknowledgement is slowed down to what the disk takes, so that what waits for it stays bounded.
+    /// Whoever writes is slowed down to what the disk takes, so that what is in flight stays bounded.
     fn wait_for_room(&self, pending: &mut MutexGuard<'_, Pending>) {
-        while pending.next - pending.start > PENDING_BYTES_MAX && !pending.stop && self.durable.failure().is_none() {
-            self.taken.wait_for(pending, Duration::from_millis(50));
+        let is_full = |pending: &Pending| pending.next.saturating_sub(self.durable.written().0) > self.in_flight_bytes_max;
+        if !is_full(pending) {
+            return;
         }
+        self.stats.held_back.fetch_add(1, Ordering::Relaxed);
+        while is_full(pending) && !pending.stop && self.durable.failure().is_none() {
+            self.landed.wait_for(pending, Duration::from_millis(50));
+        }
+    }
+
+    /// What was appended and is not written yet, in bytes.
+    pub fn in_flight_bytes(&self) -> u64 {
+        self.end().0.saturating_sub(self.durable.written().0)
     }
 
     /// The bytes at a position: from memory where they are recent, else from their file.
@@ -377,7 +388,6 @@ impl Journal {
         }
         let start = pending.start;
         let pieces = pending.take();
-        self.taken.notify_all();
         let mut recent = self.recent.lock();
         let mut position = start;
         for piece in &pieces {
@@ -400,6 +410,9 @@ impl Journal {
         } else {
             self.durable.wrote_silently(gathered.end);
         }
+        // Under the lock, so that nobody looks before and waits after.
+        drop(self.pending.lock());
+        self.landed.notify_all();
         self.trim_recent();
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! needs moves to segments, one directory a partition. Nothing outside of this folder touches files.
 
 mod aborted;
+mod alike;
 mod catalog;
 mod clean;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod files;
 #[cfg(test)]
 mod forged_tests;
 mod frame;
+mod handles;
 pub mod inspect;
 mod journal;
 mod partition;
@@ -30,9 +32,12 @@ mod retire;
 mod retire_tests;
 mod scan;
 mod segment;
+#[cfg(test)]
+mod size_tests;
 mod tail;
 #[cfg(test)]
 mod testing;
+mod watched;
 
 use std::io;
 use std::path::PathBuf;
@@ -88,6 +93,8 @@ pub struct LogSettings {
     pub sync_interval_ms: u64,
     /// How much of the newest written data stays in memory, in bytes.
     pub memory_tail_bytes: usize,
+    /// How much may be appended and not written yet; whoever writes more waits; in bytes.
+    pub in_flight_bytes_max: u64,
     /// The size at which a new segment is begun unless the topic says otherwise, in bytes.
     pub segment_bytes: u64,
     /// How much time a segment spans unless the topic says otherwise, in milliseconds.
@@ -122,6 +129,7 @@ impl Default for LogSettings {
             durability: Durability::Fsync,
             sync_interval_ms: 1000,
             memory_tail_bytes: 64 << 20,
+            in_flight_bytes_max: 64 << 20,
             segment_bytes: 512 << 20,
             segment_ms: 7 * 24 * 3_600_000,
             open_segment_files_max: 1_000,
@@ -400,7 +408,7 @@ impl Engine {
 
     /// The aborted transactions of a partition that had records in `from..to`, in the order of their markers.
     pub fn aborted(&self, partition: &Partition, from: u64, to: u64) -> Vec<Aborted> {
-        partition.with(|state| state.transactions.aborted_in(from, to))
+        partition.with(|state| state.aborted_in(from, to))
     }
 
     /// The first batch that reaches an offset and says that it holds a record of this time or later.
@@ -419,6 +427,13 @@ impl Engine {
     /// The topic of a name.
     pub fn topic(&self, name: &TopicName) -> Option<Arc<Topic>> {
         self.catalog.read().topic(name)
+    }
+
+    /// A partition and its topic, unless it was deleted.
+    fn partition_of(&self, number: u32) -> Option<(Arc<Topic>, Arc<Partition>)> {
+        let catalog = self.catalog.read();
+        let partition = catalog.partition(number)?;
+        Some((catalog.topic(partition.topic_name())?, partition))
     }
 
     /// The topic of an identity.
@@ -483,17 +498,18 @@ impl Engine {
     /// Forgets what lies before an offset; space is freed when the files allow it.
     pub fn trim(&self, partition: &Partition, to: u64) -> u64 {
         let durable = partition.bounds().durable;
-        partition.with(|state| {
+        let log_start = partition.with(|state| {
             state.log_start = state.log_start.max(to.min(durable));
             state.log_start
-        })
+        });
+        partition.note_change();
+        log_start
     }
 
     /// The counters as they stand.
     pub fn stats(&self) -> LogStats {
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let stats = &self.stats;
-        let tables = self.catalog.read().topics().iter().filter(|topic| topic.is_internal()).count();
         LogStats {
             entries: load(&stats.entries),
             records: load(&stats.records),
@@ -504,7 +520,11 @@ impl Engine {
             journal_retired: load(&stats.retired),
             segment_written_bytes: load(&stats.segment_bytes),
             tail_bytes: load(&stats.tail_bytes),
-            topics: self.catalog.read().len().saturating_sub(tables) as u64,
+            tail_bytes_max: self.settings.memory_tail_bytes as u64,
+            in_flight_bytes: self.journal.in_flight_bytes(),
+            in_flight_bytes_max: self.settings.in_flight_bytes_max,
+            held_back: load(&stats.held_back),
+            topics: self.catalog.read().public_count() as u64,
             removed: self.removed.counts(),
             segment_files_open: self.segment_files.open(),
             segment_files_opened: self.segment_files.opened(),

@@ -3,22 +3,25 @@
 //! Batches lie in the journal (newest) or in segments (what was needed when their journal file was retired). Offsets are
 //! reserved before the entry is written, by one writer at a time; nothing is served before it is durable.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use bytes::Bytes;
+use smallvec::SmallVec;
 
 pub use super::refs::BatchRef;
 use super::refs::Refs;
-use super::segment::Segments;
+use super::segment::{OpenFiles, Segments};
+use super::watched::Watched;
 use crate::log::lsn::{Barrier, Durability, Durable, Signal};
 use crate::log::name::TopicName;
 use crate::log::pace::Pace;
 use crate::log::producers::{ProducerSnapshot, Producers, SequenceError, Verdict};
 use crate::log::record::{BatchHeader, Outcome};
 use crate::log::runs::RunSet;
-use crate::log::transactions::Transactions;
+use crate::log::topic::TopicId;
+use crate::log::transactions::{Aborted, Transactions};
 use crate::sync::Mutex;
 
 /// The offsets between which a partition may be read.
@@ -52,13 +55,30 @@ pub struct Compacted {
     pub horizon_ms: Option<i64>,
 }
 
+/// What all partitions of a log have in common.
+#[derive(Debug)]
+pub struct Shared {
+    pub durable: Arc<Durable>,
+    pub files: OpenFiles,
+    pub watched: Watched,
+    /// The segments of the many partitions that have none.
+    nothing: Arc<Segments>,
+}
+
+impl Shared {
+    pub fn new(durable: Arc<Durable>, files: OpenFiles) -> Arc<Self> {
+        let nothing = Arc::new(Segments::empty(files.clone(), PathBuf::new(), TopicId(0)));
+        Arc::new(Self { durable, files, watched: Watched::default(), nothing })
+    }
+}
+
 /// A partition of a topic.
 #[derive(Debug)]
 pub struct Partition {
     id: u32,
     index: u32,
     topic: TopicName,
-    durable: Arc<Durable>,
+    shared: Arc<Shared>,
     /// A [`Durability`].
     durability: AtomicU8,
     state: Mutex<PartitionState>,
@@ -71,31 +91,37 @@ pub struct PartitionState {
     pub end: u64,
     pub durable_end: u64,
     /// Ends of appends that were not durable when last looked at, oldest first.
-    pub undurable: VecDeque<(u64, Barrier)>,
+    pub undurable: SmallVec<[(u64, Barrier); 1]>,
     pub refs: Refs,
     pub segments: Arc<Segments>,
     pub broadcast: RunSet,
-    pub producers: Producers,
-    pub transactions: Transactions,
-    pub latest: Option<HashMap<Bytes, Latest>>,
-    pub compacted: Compacted,
+    rare: Option<Box<Rare>>,
+    /// It has been told that there are batches in the journal.
+    is_in_journal: bool,
+    /// Retention has been told that there is something new.
+    is_changed: bool,
+    /// When retention looks at it without being told, in milliseconds since 1970; `i64::MAX`: it does not.
+    look_ms: i64,
     pace: Pace,
-    /// What the segments of a table took when they were last cleaned, in bytes.
-    pub table_bytes: u64,
     waiters: Vec<(u64, Signal)>,
 }
 
+/// What is known of few partitions.
+#[derive(Debug, Default)]
+pub struct Rare {
+    pub producers: Producers,
+    pub transactions: Transactions,
+    /// Of a table of state: the newest change of each key.
+    pub latest: Option<HashMap<Box<[u8]>, Latest>>,
+    pub compacted: Compacted,
+    /// What the segments of a table took when they were last cleaned, in bytes.
+    pub table_bytes: u64,
+}
+
 impl Partition {
-    pub(crate) fn new(
-        id: u32,
-        index: u32,
-        topic: TopicName,
-        durable: Arc<Durable>,
-        durability: Durability,
-        segments: Segments,
-    ) -> Self {
-        let state = Mutex::new(PartitionState::new(segments));
-        Self { id, index, topic, durable, durability: AtomicU8::new(durability as u8), state }
+    pub(crate) fn new(id: u32, index: u32, topic: TopicName, shared: Arc<Shared>, durability: Durability) -> Self {
+        let state = Mutex::new(PartitionState::new(Arc::clone(&shared.nothing)));
+        Self { id, index, topic, shared, durability: AtomicU8::new(durability as u8), state }
     }
 
     /// What must have happened to what is written to it before it is acknowledged.
@@ -113,9 +139,9 @@ impl Partition {
     /// that entry, whose barrier nobody knows: `None`.
     pub(crate) fn barrier_of(&self, offset: u64) -> Option<Barrier> {
         let mut state = self.state.lock();
-        state.settle(&self.durable);
+        state.settle(&self.shared.durable);
         // A record of a transaction waits for the outcome, too.
-        let offset = state.transactions.decided_by(offset);
+        let offset = state.rare().map_or(offset, |rare| rare.transactions.decided_by(offset));
         if offset < state.durable_end {
             return Some(Barrier::NONE);
         }
@@ -125,6 +151,10 @@ impl Partition {
     /// Its number in the catalog, unique over all topics and times.
     pub fn id(&self) -> u32 {
         self.id
+    }
+
+    pub(crate) fn id_ref(&self) -> &u32 {
+        &self.id
     }
 
     /// Its index in its topic.
@@ -140,9 +170,9 @@ impl Partition {
     /// The offsets between which it may be read.
     pub fn bounds(&self) -> Bounds {
         let mut state = self.state.lock();
-        state.settle(&self.durable);
+        state.settle(&self.shared.durable);
         let (log_start, durable, end) = (state.log_start, state.durable_end, state.end);
-        Bounds { log_start, durable, stable: state.transactions.stable(log_start, durable), end }
+        Bounds { log_start, durable, stable: state.stable(log_start, durable), end }
     }
 
     /// The size of what it keeps, in bytes: a record that was fanned out counts in each of its partitions.
@@ -167,7 +197,7 @@ impl Partition {
     pub fn wake_beyond(&self, offset: u64, signal: &Signal) {
         let due = {
             let mut state = self.state.lock();
-            state.settle(&self.durable);
+            state.settle(&self.shared.durable);
             if state.durable_end > offset {
                 Barrier::NONE
             } else if let Some((_, barrier)) = state.undurable.iter().find(|(end, _)| *end > offset) {
@@ -177,7 +207,7 @@ impl Partition {
                 return;
             }
         };
-        self.durable.wake_at(due, signal);
+        self.shared.durable.wake_at(due, signal);
     }
 
     /// Takes the next `span` offsets. Only the one that is about to append may call this.
@@ -191,7 +221,7 @@ impl Partition {
     /// What to do with a batch of a producer; if it is new, its offsets are reserved and the producer's state moves on.
     pub(crate) fn reserve_batch(&self, header: &BatchHeader, now_ms: i64) -> Result<(Verdict, u64), SequenceError> {
         let mut state = self.state.lock();
-        match state.producers.check(header)? {
+        match state.check(header)? {
             Verdict::Duplicate(offset) => Ok((Verdict::Duplicate(offset), offset)),
             Verdict::New => {
                 let base = state.end;
@@ -219,20 +249,67 @@ impl Partition {
             state.pace.add(batch.span, now_ms);
         }
         state.end = state.end.max(next);
-        match state.undurable.back_mut() {
+        match state.undurable.last_mut() {
             Some((end, last)) if *last == barrier => *end = next,
-            _ => state.undurable.push_back((next, barrier)),
+            _ => state.undurable.push((next, barrier)),
         }
         if state.undurable.len() > 64 {
-            state.settle(&self.durable);
+            state.settle(&self.shared.durable);
         }
         if is_broadcast {
             state.broadcast.insert_range(batch.base_offset..next);
         }
         state.refs.push_back(batch);
-        for signal in state.due_waiters(next) {
-            self.durable.wake_at(barrier, &signal);
+        if !std::mem::replace(&mut state.is_in_journal, true) {
+            self.shared.watched.has_batches(self.id);
         }
+        if !std::mem::replace(&mut state.is_changed, true) {
+            self.shared.watched.changed(self.id);
+        }
+        for signal in state.due_waiters(next) {
+            self.shared.durable.wake_at(barrier, &signal);
+        }
+    }
+
+    /// Retention is to look at it, whatever it was told before.
+    pub(crate) fn note_change(&self) {
+        if !std::mem::replace(&mut self.state.lock().is_changed, true) {
+            self.shared.watched.changed(self.id);
+        }
+    }
+
+    /// Retention looks now: what changes from here on is another change.
+    pub(crate) fn looked_at(&self, now_ms: i64) {
+        let mut state = self.state.lock();
+        state.is_changed = false;
+        if state.look_ms <= now_ms {
+            state.look_ms = i64::MAX;
+        }
+    }
+
+    /// Retention is to look at it at a time, in milliseconds since 1970, if it does not earlier.
+    pub(crate) fn look_at(&self, time_ms: i64) {
+        let mut state = self.state.lock();
+        if time_ms < state.look_ms {
+            state.look_ms = time_ms;
+            self.shared.watched.look_at(self.id, time_ms);
+        }
+    }
+
+    /// Whether it has batches in the journal that begin before a position; none: it has none at all, and tells when it has again.
+    pub(crate) fn has_batches_before(&self, position: u64) -> Option<bool> {
+        let mut state = self.state.lock();
+        let first = state.refs.front().map(|first| first.position < position);
+        state.is_in_journal = first.is_some();
+        first
+    }
+
+    /// Puts other segments in the place of those that it has.
+    pub(crate) fn set_segments(&self, state: &mut PartitionState, segments: Segments) {
+        if !segments.list().is_empty() {
+            self.shared.watched.has_segments(self.id);
+        }
+        state.segments = Arc::new(segments);
     }
 
     /// Looks at or changes the state; must not read or write the journal meanwhile.
@@ -242,21 +319,21 @@ impl Partition {
 
     /// The producers that it remembers, by id.
     pub fn producers(&self) -> Vec<ProducerSnapshot> {
-        let mut all: Vec<_> = self.state.lock().producers.snapshot().collect();
+        let mut all: Vec<_> = self.state.lock().rare().map_or_else(Vec::new, |rare| rare.producers.snapshot().collect());
         all.sort_unstable_by_key(|producer| producer.id);
         all
     }
 
     /// The records of each transaction that has no outcome yet.
     pub fn open_transactions(&self) -> Vec<RunSet> {
-        self.state.lock().producers.open().cloned().collect()
+        self.state.lock().rare().map_or_else(Vec::new, |rare| rare.producers.open().cloned().collect())
     }
 
     /// Offsets from `from` on that hold no record for anybody: outcomes of transactions, and what was aborted.
     pub fn void_from(&self, from: u64) -> RunSet {
         let state = self.state.lock();
         let mut void = RunSet::new();
-        for run in state.transactions.void().runs_in(from..u64::MAX) {
+        for run in state.rare().into_iter().flat_map(|rare| rare.transactions.void().runs_in(from..u64::MAX)) {
             void.insert_range(run);
         }
         void
@@ -273,8 +350,7 @@ impl Partition {
     /// One that has no files, for tests of who waits for it.
     pub(crate) fn without_files(topic: TopicName, durable: Arc<Durable>) -> Self {
         let files = super::segment::OpenFiles::new(super::disk::Disk::default(), 1);
-        let segments = Segments::empty(files, std::path::PathBuf::new(), crate::log::topic::TopicId(0));
-        Self::new(0, 0, topic, durable, Durability::Fsync, segments)
+        Self::new(0, 0, topic, Shared::new(durable, files), Durability::Fsync)
     }
 
     /// Appends an entry of one record that lies nowhere.
@@ -286,47 +362,100 @@ impl Partition {
 }
 
 impl PartitionState {
-    fn new(segments: Segments) -> Self {
+    fn new(segments: Arc<Segments>) -> Self {
         Self {
             log_start: 0,
             end: 0,
             durable_end: 0,
-            undurable: VecDeque::new(),
+            undurable: SmallVec::new(),
             refs: Refs::default(),
-            segments: Arc::new(segments),
+            segments,
             broadcast: RunSet::default(),
-            producers: Producers::default(),
-            transactions: Transactions::default(),
-            latest: None,
-            compacted: Compacted::default(),
+            rare: None,
+            is_in_journal: false,
+            is_changed: false,
+            look_ms: i64::MAX,
             pace: Pace::default(),
-            table_bytes: 0,
             waiters: Vec::new(),
         }
     }
 
+    /// What is known of few partitions, if it is known of this one.
+    pub fn rare(&self) -> Option<&Rare> {
+        self.rare.as_deref()
+    }
+
+    /// The same to be changed.
+    pub fn rare_mut(&mut self) -> Option<&mut Rare> {
+        self.rare.as_deref_mut()
+    }
+
+    /// The same, from now on if not before.
+    pub fn make_rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// How far it was compacted.
+    pub fn compacted(&self) -> Compacted {
+        self.rare().map_or_else(Compacted::default, |rare| rare.compacted)
+    }
+
+    /// Of a table of state: the newest change of each key.
+    pub fn latest(&self) -> Option<&HashMap<Box<[u8]>, Latest>> {
+        self.rare()?.latest.as_ref()
+    }
+
+    /// The same to be changed.
+    pub fn latest_mut(&mut self) -> Option<&mut HashMap<Box<[u8]>, Latest>> {
+        self.rare_mut()?.latest.as_mut()
+    }
+
+    /// Aborted transactions whose marker lies in a range.
+    pub fn aborted_ending(&self, range: std::ops::Range<u64>) -> Vec<Aborted> {
+        self.rare().map_or_else(Vec::new, |rare| rare.transactions.aborted_ending(range))
+    }
+
+    /// Aborted transactions of records in `from..to`.
+    pub fn aborted_in(&self, from: u64, to: u64) -> Vec<Aborted> {
+        self.rare().map_or_else(Vec::new, |rare| rare.transactions.aborted_in(from, to))
+    }
+
+    fn stable(&mut self, log_start: u64, durable: u64) -> u64 {
+        self.rare_mut().map_or(durable, |rare| rare.transactions.stable(log_start, durable))
+    }
+
+    /// What to do with a batch that has this header.
+    fn check(&self, header: &BatchHeader) -> Result<Verdict, SequenceError> {
+        self.rare().map_or(Ok(Verdict::New), |rare| rare.producers.check(header))
+    }
+
     /// A batch was placed at an offset: what it says of its producer.
     pub fn note_batch(&mut self, header: &BatchHeader, offset: u64, now_ms: i64) {
-        if self.producers.wrote(header, offset, now_ms) {
-            self.transactions.began(offset);
+        if header.producer_id < 0 {
+            return;
+        }
+        let rare = self.make_rare();
+        if rare.producers.wrote(header, offset, now_ms) {
+            rare.transactions.began(offset);
         }
     }
 
     /// A marker was placed at an offset. The records that it decides on.
     pub fn note_marker(&mut self, producer_id: i64, epoch: i16, outcome: Outcome, offset: u64, now_ms: i64) -> RunSet {
-        let runs = self.producers.ended(producer_id, epoch, offset, now_ms);
-        self.transactions.ended(producer_id, &runs, offset, outcome);
+        let rare = self.make_rare();
+        let runs = rare.producers.ended(producer_id, epoch, offset, now_ms);
+        rare.transactions.ended(producer_id, &runs, offset, outcome);
         runs
     }
 
     /// Counts as durable what has become so.
     pub fn settle(&mut self, durable: &Durable) {
-        while let Some((end, barrier)) = self.undurable.front() {
-            if !durable.is_durable(*barrier) {
-                break;
-            }
-            self.durable_end = *end;
-            self.undurable.pop_front();
+        let count = self.undurable.iter().take_while(|(_, barrier)| durable.is_durable(*barrier)).count();
+        if let Some((end, _)) = self.undurable.drain(..count).next_back() {
+            self.durable_end = end;
+        }
+        if self.undurable.is_empty() && self.undurable.spilled() {
+            self.undurable = SmallVec::new();
         }
     }
 
@@ -370,12 +499,12 @@ impl PartitionState {
     }
 
     /// Remembers the newest change of a key.
-    pub fn note_latest(&mut self, key: &Bytes, offset: u64, deleted: bool, stored: bool) {
-        let latest = self.latest.get_or_insert_default();
+    pub fn note_latest(&mut self, key: &[u8], offset: u64, deleted: bool, stored: bool) {
+        let latest = self.make_rare().latest.get_or_insert_default();
         match latest.get_mut(key) {
             Some(entry) => *entry = Latest { offset, deleted, stored: stored || entry.stored },
             None => {
-                latest.insert(key.clone(), Latest { offset, deleted, stored });
+                latest.insert(key.into(), Latest { offset, deleted, stored });
             }
         }
     }

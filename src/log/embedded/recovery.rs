@@ -16,7 +16,7 @@ use super::expire::advance_log_start;
 use super::files::{self, Header, JOURNAL_VERSION};
 use super::frame::{self, FLAG_BROADCAST, Frame, FrameWrite, Salt};
 use super::journal::{FIRST_POSITION, JournalFile};
-use super::partition::{BatchRef, Compacted, Partition};
+use super::partition::{BatchRef, Compacted, Partition, Shared};
 use super::retire::now_ms;
 use super::scan::EntryScan;
 use super::segment::{End, OpenFiles, Segments};
@@ -60,8 +60,12 @@ pub fn recover(settings: &LogSettings, segment_files: &OpenFiles) -> Result<Reco
     // Without its directory's name on disk no file in it is.
     disk.sync_directory(&settings.directory).map_err(OpenError::io("syncing", settings.directory.clone()))?;
     let durable = Arc::new(Durable::new(Lsn(u64::MAX)));
-    let catalog =
-        Catalog::new(segment_files.clone(), topics.clone(), Arc::clone(&durable), settings.durability, settings.topics_max);
+    let catalog = Catalog::new(
+        topics.clone(),
+        Shared::new(Arc::clone(&durable), segment_files.clone()),
+        settings.durability,
+        settings.topics_max,
+    );
     let mut replay = Replay {
         disk: disk.clone(),
         segment_files: segment_files.clone(),
@@ -96,7 +100,7 @@ pub fn replay_any(entries: &[u8]) -> Result<u64, String> {
     let durable = Arc::new(Durable::new(Lsn(u64::MAX)));
     let disk = Disk::default();
     let segment_files = OpenFiles::new(disk.clone(), 1);
-    let catalog = Catalog::new(segment_files.clone(), PathBuf::new(), durable, Durability::Fsync, 1000);
+    let catalog = Catalog::new(PathBuf::new(), Shared::new(durable, segment_files.clone()), Durability::Fsync, 1000);
     let (limits, snapshots) = (Limits::default(), HashMap::new());
     let mut replay = Replay {
         disk,
@@ -145,7 +149,7 @@ impl Replay {
     fn load_tables(&mut self, present: &HashSet<String>) -> Result<(), OpenError> {
         for number in [0, 1] {
             let Some(partition) = self.catalog.partition(number) else { continue };
-            let directory = partition.with(|state| state.segments.directory().to_owned());
+            let directory = self.catalog.directory_of(&partition);
             if !directory.file_name().is_some_and(|name| present.contains(&*name.to_string_lossy())) {
                 continue;
             }
@@ -291,8 +295,6 @@ impl Replay {
         for found in batch.records(&self.limits).map_err(|error| error.to_string())? {
             let (offset, record) = found.map_err(|error| error.to_string())?;
             let (key, change) = Change::from_record(record);
-            // What is kept of a key must not keep the piece of the file that it was read with.
-            let key = Bytes::copy_from_slice(&key);
             if in_segments && let Some(table) = self.catalog.partition(number) {
                 let deleted = change == Change::Delete;
                 table.with(|state| state.note_latest(&key, offset, deleted, true));
@@ -343,12 +345,13 @@ impl Replay {
         // The tables first: where they are damaged, nothing else is what it seems.
         partitions.sort_unstable_by_key(|partition| partition.id());
         for partition in partitions {
-            let directory = partition.with(|state| state.segments.directory().to_owned());
+            let directory = self.catalog.directory_of(&partition);
             if present.contains(&*directory_name(&directory)) {
                 self.attach(&partition, directory, retiring)?;
             }
             let compacts = self.catalog.topic(partition.topic_name()).is_some_and(|topic| topic.settings().cleanup.compacts());
             settle_bounds(&partition, compacts);
+            partition.note_change();
         }
         Ok(())
     }
@@ -357,7 +360,7 @@ impl Replay {
     fn remove_unclaimed(&self, root: &Path, present: &HashSet<String>) -> Result<(), OpenError> {
         let partitions = self.catalog.partitions();
         let claimed: HashSet<String> =
-            partitions.iter().map(|partition| partition.with(|state| directory_name(state.segments.directory()))).collect();
+            partitions.iter().map(|partition| directory_name(&self.catalog.directory_of(partition))).collect();
         for name in present.difference(&claimed) {
             let path = root.join(name);
             let is_of_deleted = name.rsplit_once('-').is_some_and(|(stem, _)| self.deleted.contains(stem));
@@ -391,7 +394,7 @@ impl Replay {
             return Err(damaged(path, 0, &reason));
         }
         partition
-            .with(|state| segments.mend_aborted(state.log_start, |range| state.transactions.aborted_ending(range)))
+            .with(|state| segments.mend_aborted(state.log_start, |range| state.aborted_ending(range)))
             .map_err(OpenError::io("mending the indexes in", directory.clone()))?;
         if partition.topic_name().is_internal() && partition.id() > 1 {
             each_batch(&segments, &directory, |batch| note_keys(partition, batch, &self.limits, true))?;
@@ -402,7 +405,7 @@ impl Replay {
             while state.refs.front().is_some_and(|batch| batch.next_offset() <= kept_until) {
                 state.refs.pop_front();
             }
-            state.segments = Arc::new(segments);
+            partition.set_segments(state, segments);
         });
         Ok(())
     }
@@ -439,9 +442,14 @@ fn restore(partition: &Partition, put: PartitionPut) {
     partition.with(|state| {
         state.log_start = state.log_start.max(put.log_start);
         state.end = state.end.max(put.end);
-        state.producers = put.producers;
-        state.compacted = Compacted { to: put.compacted_to, horizon_ms: put.horizon_ms };
-        state.transactions.restore(put.transactions, state.producers.open());
+        let compacted = Compacted { to: put.compacted_to, horizon_ms: put.horizon_ms };
+        let is_plain = put.producers.is_empty() && put.transactions.is_empty() && compacted == Compacted::default();
+        if !is_plain || state.rare().is_some() {
+            let rare = state.make_rare();
+            rare.producers = put.producers;
+            rare.compacted = compacted;
+            rare.transactions.restore(put.transactions, rare.producers.open());
+        }
         for (from, to) in put.broadcast {
             state.broadcast.insert_range(from..to);
         }
@@ -452,7 +460,7 @@ fn settle_bounds(partition: &Partition, compacts: bool) {
     partition.with(|state| {
         state.end = state.end.max(state.segments.next_offset());
         state.durable_end = state.end;
-        state.undurable = VecDeque::new();
+        state.undurable.clear();
         while state.refs.front().is_some_and(|batch| batch.next_offset() <= state.log_start) {
             state.refs.pop_front();
         }
@@ -469,7 +477,7 @@ fn note_keys(partition: &Partition, batch: &StoredBatch, limits: &Limits, in_seg
             Change::Put(_) => false,
             Change::Delete => true,
         };
-        partition.with(|state| match state.latest.as_ref().and_then(|latest| latest.get(&key)) {
+        partition.with(|state| match state.latest().and_then(|latest| latest.get(&key[..])) {
             // Segments are read after the journal, and hold what is older.
             Some(newer) if in_segments && newer.offset >= offset => {
                 let newer = *newer;

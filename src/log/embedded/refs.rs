@@ -38,12 +38,19 @@ impl Refs {
 
     pub fn push_back(&mut self, batch: BatchRef) {
         self.bytes += u64::from(batch.bytes);
+        // Many a partition holds one and no more.
+        if self.list.capacity() == 0 {
+            self.list.reserve_exact(1);
+        }
         self.list.push_back(batch);
     }
 
     pub fn pop_front(&mut self) -> Option<BatchRef> {
         let batch = self.list.pop_front()?;
         self.bytes -= u64::from(batch.bytes);
+        if self.list.is_empty() {
+            self.list = VecDeque::new();
+        }
         Some(batch)
     }
 

@@ -15,7 +15,7 @@ use super::catalog::{partition_put, retired_put, table_name};
 use super::disk::Hold;
 use super::expire::{Stretch, advance_log_start};
 use super::partition::{BatchRef, Latest, Partition, PartitionState};
-use super::segment::{Roll, Segments};
+use super::segment::Roll;
 use crate::log::lsn::Lsn;
 use crate::log::record::{Limits, Record, batch_of_one};
 use crate::log::state::TOPICS;
@@ -70,13 +70,7 @@ impl Engine {
         if let Some(keeper) = self.keeper.read().clone() {
             keeper.checkpoint(before);
         }
-        let touched: Vec<_> = self
-            .catalog
-            .read()
-            .partitions()
-            .into_iter()
-            .filter(|partition| partition.with(|state| state.refs.front().is_some_and(|first| first.position < before.0)))
-            .collect();
+        let touched = self.partitions_before(before);
         self.put_partitions(&touched)?;
         self.append_state(&[retired_put(before.0)]).map_err(io::Error::other)?;
         self.settle()?;
@@ -88,6 +82,19 @@ impl Engine {
         Ok(true)
     }
 
+    /// The partitions with batches in the journal before a position, in no order.
+    fn partitions_before(&self, before: Lsn) -> Vec<Arc<Partition>> {
+        let catalog = self.catalog.read();
+        let mut found = Vec::new();
+        catalog.shared().watched.each_in_journal(|number| {
+            let Some(partition) = catalog.partition(number) else { return false };
+            let has_some = partition.has_batches_before(before.0);
+            found.extend((has_some == Some(true)).then_some(partition));
+            has_some.is_some()
+        });
+        found
+    }
+
     /// Writes what cannot be read off the files of these partitions. What a unit that is under way has reserved is no part of
     /// it: a crash may take the unit back and leave this.
     pub(super) fn put_partitions(&self, partitions: &[Arc<Partition>]) -> io::Result<()> {
@@ -96,7 +103,11 @@ impl Engine {
             let _turn = self.turn();
             let present = |partition: &&Arc<Partition>| self.catalog.read().partition(partition.id()).is_some();
             let put = |partition: &Arc<Partition>| {
-                partition.with(|state| state.producers.expire(now_ms));
+                partition.with(|state| {
+                    if let Some(rare) = state.rare_mut() {
+                        rare.producers.expire(now_ms);
+                    }
+                });
                 partition_put(partition)
             };
             let puts: Vec<_> = some.iter().filter(present).map(put).collect();
@@ -151,17 +162,22 @@ impl Engine {
     fn write_segments(&self, decided: &mut Vec<(Arc<Topic>, &Arc<Partition>, Decision)>, before: Lsn) -> io::Result<()> {
         self.settle()?;
         for (topic, partition, Decision { kept, gone }) in decided.drain(..) {
-            let mut segments = partition.with(|state| Segments::clone(&state.segments));
+            let mut segments = self.catalog.read().segments_of(&topic, partition);
             let range = kept.first().map_or(0, |first| first.base_offset)..kept.last().map_or(0, |last| last.last_offset + 1);
-            let aborted = partition.with(|state| state.transactions.aborted_ending(range));
+            let aborted = partition.with(|state| state.aborted_ending(range));
             let written = segments.append(&kept, &aborted, self.roll(&topic.settings()))?;
             self.stats.segment_bytes.fetch_add(written, Ordering::Relaxed);
             // Also where it fails half-way, what it has replaced is what is there.
             let cleaned = if topic.is_internal() { self.clean_table(partition, &mut segments) } else { Ok(()) };
             // Until they are forgotten there, readers find the same batches in the journal.
-            partition.with(|state| state.segments = Arc::new(segments));
+            partition.with(|state| {
+                if !segments.list().is_empty() || !state.segments.list().is_empty() {
+                    partition.set_segments(state, segments);
+                }
+            });
             forget_batches(partition, before);
             partition.with(|state| advance_log_start(state, !topic.settings().cleanup.compacts()));
+            partition.note_change();
             // Not before: where it finds no room, it is decided again.
             gone.into_iter().for_each(|(why, records)| self.removed.count(why, records));
             cleaned?;
@@ -267,25 +283,25 @@ fn last_of_each(changes: &[(u64, Record)]) -> HashMap<Bytes, u64> {
 
 /// Whether a change that is the last of its key so far must be kept: a deletion need not where segments hold nothing of it.
 fn keep_due(state: &mut PartitionState, key: &Bytes, offset: u64, is_deletion: bool) -> bool {
-    let Some(latest) = state.latest.as_mut() else { return false };
-    let Some(entry) = latest.get_mut(key) else { return false };
+    let Some(latest) = state.latest_mut() else { return false };
+    let Some(entry) = latest.get_mut(&key[..]) else { return false };
     if !is_deletion || entry.stored {
         entry.stored = true;
         return true;
     }
     if entry.offset == offset {
-        latest.remove(key);
+        latest.remove(&key[..]);
     }
     false
 }
 
 /// Whether a change is the newest of its key and must be kept, remembering that segments then hold the key.
 fn keep_change(state: &mut PartitionState, key: &Bytes, offset: u64) -> bool {
-    let Some(latest) = state.latest.as_mut() else { return false };
-    match latest.get_mut(key) {
+    let Some(latest) = state.latest_mut() else { return false };
+    match latest.get_mut(&key[..]) {
         Some(Latest { offset: newest, deleted, stored }) if *newest == offset => {
             if *deleted && !*stored {
-                latest.remove(key);
+                latest.remove(&key[..]);
                 return false;
             }
             *stored = true;

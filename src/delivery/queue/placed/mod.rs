@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use super::End;
 use super::place::Place;
+use super::seldom::Empty;
 use many::Many;
 pub(super) use run::PlacedRun;
 
@@ -23,6 +24,10 @@ enum Runs {
     None,
     One(PlacedRun),
     Many(Box<Many>),
+}
+
+impl Empty for Placed {
+    const EMPTY: &'static Self = &Self(Runs::None);
 }
 
 impl Placed {

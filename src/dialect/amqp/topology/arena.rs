@@ -2,7 +2,7 @@
 
 #[derive(Debug)]
 pub struct Arena<T> {
-    entries: Vec<Option<T>>,
+    entries: Vec<Option<Box<T>>>,
     free: Vec<u32>,
 }
 
@@ -17,29 +17,29 @@ impl<T> Arena<T> {
         if let Some(number) = self.free.pop()
             && let Some(slot) = self.entries.get_mut(number as usize)
         {
-            *slot = Some(entry);
+            *slot = Some(Box::new(entry));
             return number;
         }
-        self.entries.push(Some(entry));
+        self.entries.push(Some(Box::new(entry)));
         (self.entries.len() - 1) as u32
     }
 
     pub fn get(&self, number: u32) -> Option<&T> {
-        self.entries.get(number as usize)?.as_ref()
+        self.entries.get(number as usize)?.as_deref()
     }
 
     pub fn get_mut(&mut self, number: u32) -> Option<&mut T> {
-        self.entries.get_mut(number as usize)?.as_mut()
+        self.entries.get_mut(number as usize)?.as_deref_mut()
     }
 
     pub fn remove(&mut self, number: u32) -> Option<T> {
         let entry = self.entries.get_mut(number as usize)?.take()?;
         self.free.push(number);
-        Some(entry)
+        Some(*entry)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        self.entries.iter().enumerate().filter_map(|(number, entry)| Some((number as u32, entry.as_ref()?)))
+        self.entries.iter().enumerate().filter_map(|(number, entry)| Some((number as u32, entry.as_deref()?)))
     }
 
     /// One more than the largest number ever given.

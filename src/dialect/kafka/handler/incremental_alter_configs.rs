@@ -75,8 +75,10 @@ pub fn change_topic(
     let defaults = call.kafka().new_topic_settings();
     let current = topic.settings();
     let mut settings = match base {
-        Base::Current => current,
-        Base::Defaults => crate::log::TopicSettings { origin: current.origin, durable: current.durable, ..defaults.clone() },
+        Base::Current => crate::log::TopicSettings::clone(&current),
+        Base::Defaults => {
+            crate::log::TopicSettings { origin: current.origin.clone(), durable: current.durable, ..defaults.clone() }
+        }
     };
     for (key, value) in changes {
         topic_config::set(&mut settings, &defaults, key, *value)

@@ -68,7 +68,7 @@ impl Engine {
     /// Compacts a partition if enough of it is dirty. True: something was done.
     pub(super) fn clean_by_key(&self, topic: &Topic, partition: &Arc<Partition>, pace: &mut Pace) -> io::Result<bool> {
         let settings = topic.settings().segments;
-        let (compacted, present) = partition.with(|state| (state.compacted, Arc::clone(&state.segments)));
+        let (compacted, present) = partition.with(|state| (state.compacted(), Arc::clone(&state.segments)));
         let now_ms = now_ms();
         let dirt = Dirt::of(present.list(), compacted.to, &settings, now_ms);
         if !dirt.is_due(compacted, &settings, now_ms) {
@@ -94,7 +94,8 @@ impl Engine {
                 Swapped::GivenUp => return Ok(false),
             }
         }
-        partition.with(|state| state.compacted = Compacted { to: until.max(compacted.to), horizon_ms: next_horizon_ms });
+        partition
+            .with(|state| state.make_rare().compacted = Compacted { to: until.max(compacted.to), horizon_ms: next_horizon_ms });
         self.put_partitions(std::slice::from_ref(partition))?;
         Ok(true)
     }

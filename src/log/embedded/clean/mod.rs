@@ -88,18 +88,25 @@ impl Engine {
     pub fn clean(&self) -> io::Result<()> {
         let _one_at_a_time = self.cleaning.running.lock();
         let mut pace = Pace::new(self.settings.cleaning_bytes_per_s, Instant::now());
-        for topic in self.topics().into_iter().filter(|topic| !topic.is_internal()) {
-            for partition in topic.partitions() {
-                if self.is_stopping() || topic.is_deleted() {
-                    break;
-                }
-                let has_segments = partition.with(|state| !state.segments.list().is_empty());
-                if has_segments && !self.cleaning.damaged.lock().contains(&partition.id()) {
-                    self.clean_partition(&topic, &partition, &mut pace)?;
-                }
+        for number in self.stored() {
+            if self.is_stopping() {
+                break;
+            }
+            let Some((topic, partition)) = self.partition_of(number).filter(|(topic, _)| !topic.is_internal()) else { continue };
+            if !self.cleaning.damaged.lock().contains(&number) {
+                self.clean_partition(&topic, &partition, &mut pace)?;
             }
         }
         Ok(())
+    }
+
+    /// The partitions that have segments.
+    fn stored(&self) -> Vec<u32> {
+        let shared = Arc::clone(self.catalog.read().shared());
+        let partition = |number| self.catalog.read().partition(number);
+        shared.watched.in_segments(|number| {
+            partition(number).is_some_and(|partition| partition.with(|state| !state.segments.list().is_empty()))
+        })
     }
 
     fn clean_partition(&self, topic: &Topic, partition: &Arc<Partition>, pace: &mut Pace) -> io::Result<()> {
@@ -134,7 +141,7 @@ impl Engine {
         partition.with(|state| {
             let mut segments = Segments::clone(&state.segments);
             segments.seal();
-            state.segments = Arc::new(segments.clone());
+            partition.set_segments(state, segments.clone());
             segments
         })
     }
@@ -159,7 +166,7 @@ impl Engine {
     ) -> io::Result<Swapped> {
         let directory = segments.directory();
         let old_bytes: u64 = group.iter().map(|segment| segment.bytes).sum();
-        let aborted = partition.with(|state| state.transactions.aborted_ending(Rewriter::range(&group)));
+        let aborted = partition.with(|state| state.aborted_ending(Rewriter::range(&group)));
         let mut rewriter = Rewriter::new(segments, group, aborted);
         let mut moved = |bytes| self.paced(bytes, pace);
         let written = rewrite(&mut rewriter, directory, judge, &mut Course { horizon_ms, moved: &mut moved });
@@ -195,7 +202,11 @@ impl Engine {
         // Records of these went in an earlier pass. A reader that was told of one whose end is gone would wait for that end.
         let gone = rewriter.gone_aborted();
         if !gone.is_empty() {
-            partition.with(|state| state.transactions.forget_aborted(&gone));
+            partition.with(|state| {
+                if let Some(rare) = state.rare_mut() {
+                    rare.transactions.forget_aborted(&gone);
+                }
+            });
             self.put_partitions(std::slice::from_ref(partition))?;
         }
         // What a view said it needs no more is on disk before it goes because of that.
@@ -207,7 +218,7 @@ impl Engine {
             return Ok(false);
         }
         rewriter.swap(segments.directory(), outcome.segment.as_ref())?;
-        partition.with(|state| state.segments = Arc::new(present));
+        partition.with(|state| partition.set_segments(state, present));
         Ok(true)
     }
 
@@ -227,8 +238,10 @@ impl Engine {
     /// Rewrites the segments of a table when most of what they hold has been replaced. The caller retires a journal file, and
     /// publishes the segments.
     pub(super) fn clean_table(&self, partition: &Partition, segments: &mut Segments) -> io::Result<()> {
-        let live = partition.with(|state| state.latest.as_ref().map_or(0, |latest| latest.len())) as u64;
-        if segments.bytes() < (TABLE_FROM_BYTES + live * 512).max(2 * partition.with(|state| state.table_bytes)) {
+        let live = partition.with(|state| state.latest().map_or(0, HashMap::len)) as u64;
+        if segments.bytes()
+            < (TABLE_FROM_BYTES + live * 512).max(2 * partition.with(|state| state.rare().map_or(0, |rare| rare.table_bytes)))
+        {
             return Ok(());
         }
         self.settle()?;
@@ -251,10 +264,11 @@ impl Engine {
         }
         // A deletion need not be kept where nothing of its key is left in segments.
         partition.with(|state| {
-            state.table_bytes = segments.bytes();
-            if let Some(latest) = state.latest.as_mut() {
+            let rare = state.make_rare();
+            rare.table_bytes = segments.bytes();
+            if let Some(latest) = rare.latest.as_mut() {
                 latest.retain(|key, latest| {
-                    latest.stored = judge.held.contains(key);
+                    latest.stored = judge.held.contains(&key[..]);
                     latest.stored || !latest.deleted
                 });
             }
