@@ -93,7 +93,7 @@ fn of_topic(topic: &TopicSnapshot, now_ms: i64, in_full: bool) -> Value {
         "partition_count": topic.partitions.len(),
         "queues": topic.queues.iter().map(|queue| of_queue(queue, now_ms)).collect::<Vec<_>>(),
         "tail": { "listeners": topic.tail.listeners, "receivers": topic.tail.receivers },
-        "groups": topic.groups.iter().map(|group| of_group(group, in_full)).collect::<Vec<_>>(),
+        "groups": topic.groups.iter().map(|group| of_group(group, now_ms, in_full)).collect::<Vec<_>>(),
     });
     if in_full && let Some(fields) = shown.as_object_mut() {
         fields.insert("partitions".to_owned(), topic.partitions.iter().map(of_partition).collect());
@@ -131,8 +131,15 @@ fn of_queue(queue: &QueueSnapshot, now_ms: i64) -> Value {
     })
 }
 
-fn of_group(group: &GroupSnapshot, in_full: bool) -> Value {
-    let mut shown = json!({ "group": &*group.group, "lag": group.lag, "oldest_age_ms": group.oldest_age_ms });
+fn of_group(group: &GroupSnapshot, now_ms: i64, in_full: bool) -> Value {
+    let mut shown = json!({
+        "group": &*group.group,
+        "members": group.members,
+        "lag": group.lag,
+        "oldest_age_ms": group.oldest_age_ms,
+        "passed": group.passed.total(),
+        "passed_per_s": group.passed.per_s(now_ms),
+    });
     if in_full && let Some(fields) = shown.as_object_mut() {
         let committed = group.committed.iter().map(|(partition, offset)| json!({ "partition": partition, "offset": offset }));
         fields.insert("committed".to_owned(), committed.collect());

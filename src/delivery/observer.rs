@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::flow::Flow;
+use super::flow::{Flow, Meter};
 use super::group::{GroupLag, Groups};
 use super::queue::{Class, FailureSpread};
 use super::view::{View, view_name};
@@ -85,10 +85,14 @@ pub struct TailSnapshot {
 }
 
 /// A group in one topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct GroupSnapshot {
     /// Its name.
     pub group: Arc<str>,
+    /// Its members, whatever topics they read.
+    pub members: u32,
+    /// Records that it has passed since the start, by what it committed.
+    pub passed: Meter,
     /// Durable records beyond its committed offsets, over all partitions.
     pub lag: u64,
     /// How long ago the oldest of them was written, in milliseconds; none: there are none.
@@ -191,7 +195,14 @@ impl Observer {
         queues.iter_mut().for_each(|queue| queue.oldest_age_ms = clock.age_ms(&queue.oldest));
         let partitions = of_partitions(&topic, now_ms);
         let written_per_s = partitions.iter().map(|partition| partition.written_per_s).sum();
-        Some(TopicSnapshot { name: name.clone(), groups: by_group(lags, &clock), partitions, written_per_s, queues, tail })
+        Some(TopicSnapshot {
+            name: name.clone(),
+            groups: by_group(lags, &clock, &self.groups),
+            partitions,
+            written_per_s,
+            queues,
+            tail,
+        })
     }
 }
 
@@ -248,10 +259,13 @@ fn of_view(name: &TopicName, view: &View) -> QueueSnapshot {
     }
 }
 
-fn by_group(lags: Vec<GroupLag>, clock: &Clock<'_>) -> Vec<GroupSnapshot> {
+fn by_group(lags: Vec<GroupLag>, clock: &Clock<'_>, table: &Groups) -> Vec<GroupSnapshot> {
     let mut groups: BTreeMap<Arc<str>, GroupSnapshot> = BTreeMap::new();
     for GroupLag { group, key, committed, lag } in lags {
-        let new = || GroupSnapshot { group: Arc::clone(&group), lag: 0, oldest_age_ms: None, committed: Vec::new() };
+        let new = || {
+            let (members, passed) = table.activity(&group, clock.topic.name());
+            GroupSnapshot { group: Arc::clone(&group), members, passed, lag: 0, oldest_age_ms: None, committed: Vec::new() }
+        };
         let entry = groups.entry(Arc::clone(&group)).or_insert_with(new);
         entry.lag += lag;
         entry.committed.push((key.partition, committed));

@@ -84,7 +84,10 @@ fn topics(samples: &mut Samples, observer: &Observer) {
         samples.gauge("trunkline_topic_bytes", &labels, topic.bytes() as f64);
         topic.queues.iter().for_each(|queue| queue_view(samples, queue));
         for group in &topic.groups {
-            samples.gauge("trunkline_group_lag", &[("group", &group.group), ("topic", &name)], group.lag as f64);
+            let labels = [("group", &*group.group), ("topic", name.as_str())];
+            samples.gauge("trunkline_group_lag", &labels, group.lag as f64);
+            samples.gauge("trunkline_group_members", &labels, f64::from(group.members));
+            samples.counter("trunkline_group_passed_total", &labels, group.passed.total() as f64);
         }
     }
     samples.left_out((left_out * OF_A_QUEUE) as u64);

@@ -111,6 +111,20 @@ pub const METRICS: &[Metric] = &[
         labels: &["group", "topic"],
         help: "Durable records beyond the committed offset, over all partitions.",
     },
+    Metric {
+        name: "trunkline_group_members",
+        kind: Kind::Gauge,
+        unit: "members",
+        labels: &["group", "topic"],
+        help: "Members of the group, whatever topics they read.",
+    },
+    Metric {
+        name: "trunkline_group_passed_total",
+        kind: Kind::Counter,
+        unit: "records",
+        labels: &["group", "topic"],
+        help: "Records of the topic that the group has passed since the start, by what it committed.",
+    },
     plain("trunkline_series_dropped", Kind::Gauge, "series", "Series of this scrape left out by `telemetry.series_max`."),
     plain(
         "trunkline_log_write_seconds",

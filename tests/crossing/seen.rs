@@ -58,6 +58,7 @@ async fn every_view_on_a_topic_is_seen_in_one_place() {
     assert!(queue["taken_per_s"].as_f64().is_some_and(|rate| rate > 0.0), "{queue}");
     assert!(queue["oldest_age_ms"].as_u64().is_some(), "{queue}");
     assert_eq!([&seen["tail"]["listeners"], &seen["groups"][0]["lag"]], [&json!(1), &json!(2)]);
+    assert_eq!(seen["groups"][0]["members"], json!(1));
     assert!(seen["groups"][0]["oldest_age_ms"].as_u64().is_some(), "{seen}");
     assert_eq!(seen["groups"][0]["committed"][0], json!({ "partition": 0, "offset": 5 }));
 
@@ -70,6 +71,10 @@ async fn every_view_on_a_topic_is_seen_in_one_place() {
     for line in [
         format!("trunkline_queue_failures{{failures=\"1\",topic=\"{topic}\"}} 1"),
         format!("trunkline_topic_written_total{{topic=\"{topic}\"}} 7"),
+        format!(
+            "trunkline_group_members{{group=\"{}\",topic=\"{topic}\"}} 1",
+            seen["groups"][0]["group"].as_str().expect("a name")
+        ),
     ] {
         assert!(metrics.contains(&line), "{line} in {metrics}");
     }

@@ -9,6 +9,7 @@ use super::groups::{Groups, check_name};
 use super::offsets::{Committed, OffsetKey, OffsetTable};
 use super::request::Caller;
 use super::{GroupError, State};
+use crate::delivery::Meter;
 use crate::log::{Barrier, TopicId, TopicName};
 
 /// One offset to commit.
@@ -164,6 +165,12 @@ impl Groups {
     /// How far every group is behind in the partitions of a topic.
     pub fn snapshot_of(&self, topic: &TopicName) -> Vec<GroupLag> {
         self.lags(|offsets| offsets.of_topic(topic).map(owned).collect())
+    }
+
+    /// How many members a group has, and what it has passed of a topic since the start, by what it committed.
+    pub fn activity(&self, group: &str, topic: &TopicName) -> (u32, Meter) {
+        let members = self.shared.table.lock().get(group).map_or(0, |entry| entry.group.member_count());
+        (u32::try_from(members).unwrap_or(u32::MAX), self.shared.offsets.read().passed(group, topic))
     }
 
     fn lags(&self, select: impl FnOnce(&OffsetTable) -> Vec<OwnedOffset>) -> Vec<GroupLag> {

@@ -52,6 +52,11 @@ pub struct MemberDescription {
 }
 
 impl Group {
+    /// How many are in it.
+    pub fn member_count(&self) -> usize {
+        self.members.len()
+    }
+
     /// Name, kind and state.
     pub fn listing(&self, name: &Arc<str>) -> GroupListing {
         GroupListing { name: name.clone(), kind: GroupKind::Led, work: self.kind.clone().unwrap_or_default(), state: self.state }

@@ -103,6 +103,13 @@ impl Membership {
         }
     }
 
+    pub(super) fn member_count(&self) -> usize {
+        match self {
+            Self::Led(group) => group.member_count(),
+            Self::Managed(group) => group.member_count(),
+        }
+    }
+
     pub(super) fn listing(&self, name: &Arc<str>) -> GroupListing {
         match self {
             Self::Led(group) => group.listing(name),

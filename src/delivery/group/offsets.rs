@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::delivery::Meter;
 use crate::log::{Barrier, TopicId, TopicName};
 
 /// Where an offset is committed.
@@ -36,7 +37,17 @@ pub struct Committed {
 #[derive(Debug)]
 pub(super) struct GroupOffsets {
     pub(super) by_key: BTreeMap<OffsetKey, Committed>,
+    /// What it has passed of each topic since the start.
+    passed: BTreeMap<TopicName, Meter>,
     pub(super) barrier: Barrier,
+}
+
+impl GroupOffsets {
+    /// What it has committed in the partitions of a topic.
+    fn of_topic(&self, topic: &TopicName) -> impl Iterator<Item = (&OffsetKey, &Committed)> {
+        let [first, last] = [0, u32::MAX].map(|partition| OffsetKey { topic: topic.clone(), partition });
+        self.by_key.range(first..=last)
+    }
 }
 
 /// The offsets of all groups.
@@ -47,14 +58,31 @@ pub(super) struct OffsetTable {
 
 impl OffsetTable {
     pub(super) fn put(&mut self, group: &Arc<str>, key: OffsetKey, committed: Committed) {
-        let empty = || GroupOffsets { by_key: BTreeMap::new(), barrier: Barrier::NONE };
-        self.groups.entry(group.clone()).or_insert_with(empty).by_key.insert(key, committed);
+        let empty = || GroupOffsets { by_key: BTreeMap::new(), passed: BTreeMap::new(), barrier: Barrier::NONE };
+        let offsets = self.groups.entry(group.clone()).or_insert_with(empty);
+        // From where it began is not known with its first offset, and it passes nothing by going back.
+        if let Some(before) = offsets.by_key.get(&key)
+            && before.topic_id == committed.topic_id
+            && before.offset < committed.offset
+        {
+            let passed = offsets.passed.entry(key.topic.clone()).or_default();
+            passed.add(committed.offset - before.offset, committed.committed_at_ms);
+        }
+        offsets.by_key.insert(key, committed);
     }
 
     pub(super) fn remove(&mut self, group: &str, key: &OffsetKey) {
         if let Some(offsets) = self.groups.get_mut(group) {
             offsets.by_key.remove(key);
+            if offsets.of_topic(&key.topic).next().is_none() {
+                offsets.passed.remove(&key.topic);
+            }
         }
+    }
+
+    /// What a group has passed of a topic since the start, by what it committed.
+    pub(super) fn passed(&self, group: &str, topic: &TopicName) -> Meter {
+        self.groups.get(group).and_then(|offsets| offsets.passed.get(topic)).copied().unwrap_or_default()
     }
 
     /// The group's latest change has this position in the journal.
@@ -87,10 +115,9 @@ impl OffsetTable {
 
     /// What every group has committed in the partitions of a topic.
     pub(super) fn of_topic(&self, topic: &TopicName) -> impl Iterator<Item = (&Arc<str>, &OffsetKey, &Committed)> {
-        let [first, last] = [0, u32::MAX].map(|partition| OffsetKey { topic: topic.clone(), partition });
-        self.groups.iter().flat_map(move |(name, offsets)| {
-            offsets.by_key.range(first.clone()..=last.clone()).map(move |(key, committed)| (name, key, committed))
-        })
+        self.groups
+            .iter()
+            .flat_map(move |(name, offsets)| offsets.of_topic(topic).map(move |(key, committed)| (name, key, committed)))
     }
 
     /// The lowest offset that any group has committed in this partition. What was committed in a topic of that name that is

@@ -188,6 +188,29 @@ async fn offsets_of_wanted_topics_cannot_be_deleted_and_do_not_expire() {
 }
 
 #[tokio::test]
+async fn a_group_passes_what_lies_between_its_commits() {
+    let place = Place::new();
+    let delivery = place.open();
+    make(&delivery, "orders", 2);
+    let groups = Groups::open(delivery.clone(), settings()).unwrap();
+    let (g, orders) = (Arc::from("g"), key("orders", 0).topic);
+    for (partition, offset) in [(0, 5), (0, 12), (1, 100), (1, 101), (0, 3), (0, 4)] {
+        groups.commit(&g, &stranger(), vec![at("orders", partition, offset)]).unwrap();
+    }
+    let (members, passed) = groups.activity("g", &orders);
+    assert_eq!((members, passed.total()), (0, 7 + 1 + 1), "not before its first commit, and nothing by going back");
+    assert!(passed.per_s(crate::delivery::unit::now_ms()) > 0.0);
+    let timers = tokio::spawn({
+        let groups = groups.clone();
+        async move { groups.run_timers(std::future::pending()).await }
+    });
+    groups.join(&g, ask("", "a")).await.unwrap();
+    assert_eq!(groups.activity("g", &orders).0, 1);
+    timers.abort();
+    delivery.close().unwrap();
+}
+
+#[tokio::test]
 async fn lag_is_counted_to_the_end_of_what_is_durable() {
     let place = Place::new();
     let delivery = place.open();

@@ -88,6 +88,11 @@ impl Managed {
         self.epoch
     }
 
+    /// How many are in it.
+    pub fn member_count(&self) -> usize {
+        self.members.len()
+    }
+
     /// Nobody is in it.
     pub fn is_idle(&self) -> bool {
         self.members.is_empty()
