@@ -218,9 +218,13 @@ fn a_subscriber_over_the_soft_limit_is_cut_when_its_time_is_over() {
         let line: String = redis::cmd("CLIENT").arg("LIST").arg("TYPE").arg("pubsub").query(c).unwrap();
         line.split_whitespace().find_map(|field| field.strip_prefix("omem=")?.parse::<u64>().ok()).unwrap_or(0)
     };
-    wait_until("the sockets are full", || {
+    // By more than the system's buffers may still grow: they could take what waits, and it would be behind no more.
+    let mut most = 0;
+    wait_until("the sockets are full, or it is cut already", || {
         let _: u64 = c.publish("flood", vec![b'x'; 100_000]).unwrap();
-        waits(&mut c) > 200_000
+        let behind = waits(&mut c);
+        most = most.max(behind);
+        behind > 10_000_000 || (most > 200_000 && behind == 0)
     });
     wait_until("nobody publishes, and still it is cut", || waits(&mut c) == 0);
 }
