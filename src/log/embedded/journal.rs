@@ -361,13 +361,14 @@ impl Journal {
             }
         }
         let written = Instant::now();
+        // Before the sync tells anybody.
+        if bytes > 0 {
+            self.stats.wrote(bytes, written - began);
+        }
         let end = self.durable.written();
         let is_due = writer.unsynced_since.is_some_and(|since| written - since >= self.sync_interval);
         if end > self.durable.synced() && (is_asked_for || is_due || self.durable.wants_sync()) {
             self.sync(writer)?;
-        }
-        if bytes > 0 {
-            self.stats.wrote(bytes, written - began);
         }
         Ok(())
     }
