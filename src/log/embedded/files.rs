@@ -13,7 +13,10 @@ pub const JOURNAL_HEADER_BYTES: u64 = 64;
 pub const JOURNAL_VERSION: u32 = 2;
 
 /// The size of the entries of a journal's first file, in bytes.
-const FIRST_FILE_BYTES: u64 = 4 << 20;
+pub const FIRST_FILE_BYTES: u64 = 4 << 20;
+
+/// So many zeros are synced at a time: what others sync meanwhile waits for no more than that.
+const ZEROS_A_SYNC: usize = 4 << 20;
 
 const MAGIC: &[u8; 8] = b"TRUNKJNL";
 
@@ -96,8 +99,7 @@ pub fn create_first_file(disk: &Disk, directory: &Path, start: (u64, Salt), capa
 
 /// How many bytes of entries a file of this length is to hold: what was made for it, unless it grew as it was written.
 pub fn capacity_of(length: u64, file_bytes: u64) -> u64 {
-    let capacity_bytes = length.saturating_sub(JOURNAL_HEADER_BYTES);
-    if capacity_bytes < FIRST_FILE_BYTES { file_bytes } else { capacity_bytes }
+    length.saturating_sub(JOURNAL_HEADER_BYTES).max(FIRST_FILE_BYTES.min(file_bytes))
 }
 
 /// Writes zeros over a part of a file, and makes that durable.
@@ -121,7 +123,10 @@ pub fn create_spare(disk: &Disk, directory: &Path, number: u64, bytes: u64) -> i
 }
 
 fn fill_with_zeros(file: &dyn OpenFile, bytes: u64) -> io::Result<()> {
-    write_zeros(file, 0, bytes)?;
+    for at in (0..bytes).step_by(ZEROS_A_SYNC) {
+        write_zeros(file, at, (bytes - at).min(ZEROS_A_SYNC as u64))?;
+        file.sync_data()?;
+    }
     file.sync_all()
 }
 

@@ -17,10 +17,11 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::LogSettings;
 use super::disk::{Disk, File};
-use super::files::{self, JOURNAL_HEADER_BYTES};
+use super::files::JOURNAL_HEADER_BYTES;
 use super::frame::{Encoder, SHARED_BYTES_MIN, Salt, Target};
 use super::pressure::Pressure;
 use super::recovery::journal_directory;
+use super::spares::Spares;
 use super::tail::{Pending, Recent};
 use crate::log::error::Refused;
 use crate::log::lsn::{Barrier, Durability, Durable, Lsn};
@@ -57,7 +58,6 @@ pub struct Journal {
     disk: Disk,
     directory: PathBuf,
     salt: Salt,
-    file_bytes: u64,
     tail_bytes: usize,
     /// While more than this is not written, no entry is added.
     in_flight_bytes_max: u64,
@@ -69,7 +69,7 @@ pub struct Journal {
     writer: Mutex<Writer>,
     recent: Mutex<Recent>,
     files: Mutex<VecDeque<JournalFile>>,
-    spares: Mutex<Spares>,
+    spares: Spares,
     durable: Arc<Durable>,
     end: AtomicU64,
     /// The end of the last entry that is acknowledged once it is synced.
@@ -98,25 +98,6 @@ struct Gathered {
     durability: Durability,
 }
 
-/// Files to be written over.
-#[derive(Default)]
-struct Spares {
-    files: Vec<(PathBuf, File)>,
-    /// How many were made as spares.
-    made: u64,
-}
-
-/// How many files are kept to be written over.
-const SPARES_MAX: usize = 2;
-
-impl Spares {
-    /// A file that nobody reads any more: a reader that found its batch in a file before it was retired has it open.
-    fn take(&mut self) -> Option<PathBuf> {
-        let index = self.files.iter().position(|(_, file)| Arc::strong_count(file) == 1)?;
-        Some(self.files.swap_remove(index).0)
-    }
-}
-
 impl Journal {
     /// Takes over the files that recovery found and goes on at `next`, with the salt of the files. `files` must hold at least one.
     pub fn new(
@@ -130,7 +111,6 @@ impl Journal {
             disk: settings.disk.clone(),
             directory: journal_directory(&settings.directory),
             salt,
-            file_bytes: settings.journal_file_bytes,
             tail_bytes: settings.memory_tail_bytes,
             in_flight_bytes_max: settings.in_flight_bytes_max,
             sync_interval: Duration::from_millis(settings.sync_interval_ms),
@@ -139,7 +119,7 @@ impl Journal {
             writer: Mutex::default(),
             recent: Mutex::new(Recent::default()),
             files: Mutex::new(files),
-            spares: Mutex::new(Spares::default()),
+            spares: Spares::new(settings.disk.clone(), journal_directory(&settings.directory), settings.journal_file_bytes),
             durable,
             end: AtomicU64::new(next),
             synced_end: AtomicU64::new(next),
@@ -406,6 +386,7 @@ impl Journal {
             file.file.write_all_at(piece, at)?;
             at += piece.len() as u64;
         }
+        self.spares.watch(&file, gathered.end.0 - file.start);
         if gathered.durability < Durability::Fsync {
             self.durable.wrote(gathered.end);
         } else {
@@ -451,30 +432,22 @@ impl Journal {
                 self.sync(writer)?;
             }
         }
-        let spare = self.spares.lock().take();
-        let file =
-            files::create_journal_file(&self.disk, &self.directory, (start, self.salt), spare.as_deref(), self.file_bytes)?;
+        let file = self.spares.begin(start, self.salt)?;
+        self.spares.wake();
         self.files.lock().push_back(file.clone());
         self.stats.files.store(self.files.lock().len() as u64, Ordering::Relaxed);
         Ok(file)
     }
 
-    /// Prepares the next file once the newest is half full: overwriting what was written before syncs faster than growing.
+    /// The files that it goes on in.
+    pub fn spares(&self) -> &Spares {
+        &self.spares
+    }
+
+    /// Has the next file ready in time.
     pub fn prepare_spare(&self) -> io::Result<()> {
         let newest = self.files.lock().back().cloned();
-        let Some(newest) = newest else { return Ok(()) };
-        let used = self.end().0.saturating_sub(newest.start);
-        let number = {
-            let mut spares = self.spares.lock();
-            if used * 2 < newest.capacity_bytes || !spares.files.is_empty() {
-                return Ok(());
-            }
-            spares.made += 1;
-            spares.made
-        };
-        let spare = files::create_spare(&self.disk, &self.directory, number, self.file_bytes)?;
-        self.spares.lock().files.push(spare);
-        Ok(())
+        newest.map_or(Ok(()), |newest| self.spares.prepare(&newest, self.end().0.saturating_sub(newest.start)))
     }
 
     /// Lets [`Journal::run`] end once everything is on disk. Later appends are refused.
@@ -504,14 +477,7 @@ impl Journal {
             }
             self.stats.files.store(files.len() as u64, Ordering::Relaxed);
         }
-        let mut spares = self.spares.lock();
-        if spares.files.len() < SPARES_MAX {
-            let path = file.path.with_extension("spare");
-            self.disk.rename(&file.path, &path)?;
-            spares.files.push((path, Arc::clone(&file.file)));
-        } else {
-            self.disk.remove_file(&file.path)?;
-        }
+        self.spares.recycle(file)?;
         self.disk.sync_directory(&self.directory)
     }
 }

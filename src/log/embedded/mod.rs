@@ -34,6 +34,7 @@ mod scan;
 mod segment;
 #[cfg(test)]
 mod size_tests;
+mod spares;
 mod tail;
 #[cfg(test)]
 mod testing;
@@ -69,6 +70,7 @@ use clean::Cleaning;
 use disk::Disk;
 #[cfg(test)]
 pub(crate) use disk::simulated;
+use files::FIRST_FILE_BYTES;
 use frame::{FLAG_BROADCAST, Target, copied_bytes};
 use journal::{Body, Journal};
 use partition::BatchRef;
@@ -160,6 +162,8 @@ pub struct Engine {
     retiring: Mutex<()>,
     stopping: Mutex<bool>,
     stopped: Condvar,
+    /// There is something for maintenance to do before its time.
+    maintenance_due: Condvar,
 }
 
 /// How often a read looks again when the files it was about to read have moved on.
@@ -190,10 +194,12 @@ impl Engine {
             retiring: Mutex::new(()),
             stopping: Mutex::new(false),
             stopped: Condvar::new(),
+            maintenance_due: Condvar::new(),
         });
         let threads = [
             ("journal", Self::run_journal as fn(&Self)),
             ("waker", Self::run_waker),
+            ("spares", Self::run_spares),
             ("maintenance", Self::run_maintenance),
             ("cleaning", Self::run_cleaning),
         ]
@@ -217,10 +223,31 @@ impl Engine {
         self.durable().run_waker();
     }
 
+    /// Makes the journal's next file as soon as one is due, and has the oldest retired as soon as there are too many.
+    fn run_spares(&self) {
+        // Where files are that small maintenance is often enough.
+        if self.settings.journal_file_bytes < FIRST_FILE_BYTES {
+            return;
+        }
+        let interval = Duration::from_millis(self.settings.maintenance_interval_ms);
+        self.journal.spares().set_maker();
+        while !self.is_stopping() {
+            if self.has_too_much_journal() {
+                self.maintenance_due.notify_one();
+            }
+            match self.journal.prepare_spare() {
+                Ok(()) => std::thread::park(),
+                // A file that grows does as well until there is room.
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => drop(self.stops_within(interval)),
+                Err(error) => return self.give_up(&error, "preparation"),
+            }
+        }
+    }
+
     fn run_maintenance(&self) {
         let mut expired = Instant::now();
         let retention_interval = Duration::from_millis(self.settings.retention_interval_ms);
-        self.run_every(self.settings.maintenance_interval_ms, "maintenance", || {
+        self.run_every(self.settings.maintenance_interval_ms, &self.maintenance_due, "maintenance", || {
             self.look_at_room()?;
             self.maintain()?;
             if expired.elapsed() >= retention_interval {
@@ -232,12 +259,12 @@ impl Engine {
     }
 
     fn run_cleaning(&self) {
-        self.run_every(self.settings.cleaning_interval_ms, "cleaning", || self.clean());
+        self.run_every(self.settings.cleaning_interval_ms, &self.stopped, "cleaning", || self.clean());
     }
 
-    fn run_every(&self, interval_ms: u64, what: &str, mut step: impl FnMut() -> io::Result<()>) {
+    fn run_every(&self, interval_ms: u64, due: &Condvar, what: &str, mut step: impl FnMut() -> io::Result<()>) {
         let mut had_room = true;
-        while !self.stops_within(Duration::from_millis(interval_ms)) {
+        while !self.stops_before(due, Duration::from_millis(interval_ms)) {
             match step() {
                 Ok(()) => had_room = true,
                 // Nothing is lost: what could not be moved stays where it is, and the next round tries again.
@@ -246,17 +273,20 @@ impl Engine {
                         tracing::error!(%error, what, "no room to write segments: tried again until there is");
                     }
                 }
-                // The journal was closed in the middle of a step, which is left to the next start.
-                Err(_) if self.is_stopping() => return,
-                // After a failed sync nothing is known about what is on disk.
-                Err(error) => {
-                    tracing::error!(%error, what, "work on the log's files failed");
-                    self.journal.durable().fail(&format!("{what} of the log failed: {error}"));
-                    self.pressure().wake_all();
-                    return;
-                }
+                Err(error) => return self.give_up(&error, what),
             }
         }
+    }
+
+    /// After a failed sync nothing is known about what is on disk.
+    fn give_up(&self, error: &io::Error, what: &str) {
+        // The journal was closed in the middle of a step, which is left to the next start.
+        if self.is_stopping() {
+            return;
+        }
+        tracing::error!(%error, what, "work on the log's files failed");
+        self.journal.durable().fail(&format!("{what} of the log failed: {error}"));
+        self.pressure().wake_all();
     }
 
     fn is_stopping(&self) -> bool {
@@ -264,9 +294,14 @@ impl Engine {
     }
 
     fn stops_within(&self, time: Duration) -> bool {
+        self.stops_before(&self.stopped, time)
+    }
+
+    /// Waits so long, or until it is notified; whether the log is being closed.
+    fn stops_before(&self, due: &Condvar, time: Duration) -> bool {
         let mut stopping = self.stopping.lock();
         if !*stopping {
-            self.stopped.wait_for(&mut stopping, time);
+            due.wait_for(&mut stopping, time);
         }
         *stopping
     }
@@ -549,6 +584,8 @@ impl Engine {
     pub fn stop(&self) {
         *self.stopping.lock() = true;
         self.stopped.notify_all();
+        self.maintenance_due.notify_all();
+        self.journal.spares().wake();
         self.journal.stop();
     }
 }

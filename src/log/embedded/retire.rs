@@ -42,10 +42,14 @@ impl Engine {
     /// Retires journal files while there are too many, and deletes files whose time has come.
     pub fn maintain(&self) -> io::Result<()> {
         if let Some(_held) = self.hold()? {
-            while self.journal.live_bytes() > self.settings.journal_retain_bytes && self.retire_one()? {}
+            while self.has_too_much_journal() && self.retire_one()? {}
             self.removed.delete_due(&self.settings.disk, self.durable().synced(), now_ms())?;
         }
         self.journal.prepare_spare()
+    }
+
+    pub(super) fn has_too_much_journal(&self) -> bool {
+        self.journal.live_bytes() > self.settings.journal_retain_bytes
     }
 
     /// Keeps those who copy files from copying what is about to go; `None` while they do. Until they are done the journal grows.
