@@ -126,3 +126,65 @@ impl Ready {
         Some((spare.path, spare.capacity_bytes))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::disk::Open;
+    use super::super::disk::simulated::Simulated;
+    use super::*;
+
+    const FULL_BYTES: u64 = 4 * FIRST_FILE_BYTES;
+
+    fn place() -> (Disk, Spares) {
+        let disk = Simulated::new(1).disk();
+        let directory = Path::new("/journal");
+        disk.create_directory(directory).expect("a directory");
+        let spares = Spares::new(disk.clone(), directory.to_path_buf(), FULL_BYTES);
+        (disk, spares)
+    }
+
+    #[test]
+    fn each_file_is_twice_as_large_as_the_one_before_until_it_has_its_full_size() {
+        let (disk, spares) = place();
+        let directory = Path::new("/journal");
+        let mut newest = files::create_first_file(&disk, directory, (8, Salt(1)), FULL_BYTES).expect("the first file");
+        let mut capacities = vec![newest.capacity_bytes];
+        for _ in 0..4 {
+            spares.prepare(&newest, newest.capacity_bytes / USED_MIN - 1).expect("there is nothing to be done yet");
+            assert!(spares.ready.lock().files.is_empty());
+            spares.prepare(&newest, newest.capacity_bytes / USED_MIN).expect("it is made");
+            newest = spares.begin(newest.start + newest.capacity_bytes, Salt(1)).expect("the next file");
+            let length = newest.file.length().expect("a length");
+            assert_eq!(length, newest.capacity_bytes + files::JOURNAL_HEADER_BYTES, "it is there from the beginning");
+            capacities.push(newest.capacity_bytes);
+        }
+        assert_eq!(capacities, [1, 2, 4, 4, 4].map(|times| times * FIRST_FILE_BYTES));
+    }
+
+    #[test]
+    fn without_one_a_small_file_grows_so_that_the_next_is_soon_begun() {
+        let (_, spares) = place();
+        let file = spares.begin(8, Salt(1)).expect("a file");
+        assert_eq!(file.capacity_bytes, FIRST_FILE_BYTES);
+        assert_eq!(file.file.length().expect("a length"), files::JOURNAL_HEADER_BYTES);
+    }
+
+    #[test]
+    fn files_of_full_size_are_written_over_once_nobody_reads_them() {
+        let (disk, spares) = place();
+        let directory = Path::new("/journal");
+        let small = files::create_first_file(&disk, directory, (8, Salt(1)), FULL_BYTES).expect("the first file");
+        spares.recycle(&small).expect("it is deleted");
+        assert!(spares.ready.lock().files.is_empty() && disk.open(&small.path, Open::Read).is_err());
+        spares.prepare(&JournalFile { capacity_bytes: FULL_BYTES, ..small }, FULL_BYTES).expect("it is made");
+        let full = spares.begin(9, Salt(1)).expect("a file");
+        let reader = Arc::clone(&full.file);
+        spares.recycle(&full).expect("it is kept");
+        drop(full);
+        assert!(spares.ready.lock().take().is_none(), "it is being read");
+        drop(reader);
+        assert_eq!(spares.begin(10, Salt(1)).expect("a file").capacity_bytes, FULL_BYTES);
+    }
+}
