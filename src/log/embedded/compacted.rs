@@ -1,4 +1,6 @@
 //! How far a partition was compacted, and where compaction has left something because a view held it.
+//!
+//! Both are written down with the partition: a start goes on where the last pass ended.
 
 use serde::{Deserialize, Serialize};
 
