@@ -7,6 +7,7 @@ mod aborted;
 mod alike;
 mod catalog;
 mod clean;
+mod compacted;
 #[cfg(test)]
 mod damage_tests;
 pub(crate) mod disk;

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use smallvec::SmallVec;
 
+use super::compacted::Compacted;
 pub use super::refs::BatchRef;
 use super::refs::Refs;
 use super::segment::{OpenFiles, Segments};
@@ -44,15 +45,6 @@ pub struct Latest {
     pub deleted: bool,
     /// Whether segments hold something of this key, so that a delete must be kept too.
     pub stored: bool,
-}
-
-/// How far a partition was compacted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Compacted {
-    /// Before this there is one record of a key at most, or a view held another.
-    pub to: u64,
-    /// When the earliest of the deletions before it may go, in milliseconds; none: there are none.
-    pub horizon_ms: Option<i64>,
 }
 
 /// What all partitions of a log have in common.
