@@ -391,7 +391,7 @@ mod in_flight_tests;
 #[cfg(test)]
 mod schedule_tests;
 #[cfg(test)]
-pub(crate) mod simulation;
+pub mod simulation;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
