@@ -54,15 +54,21 @@ impl StoredBatch {
 
     /// Writes it as Kafka's readers expect it, with its base offset and leader epoch 0.
     pub fn put_into(&self, out: &mut BytesMut) {
-        self.put_head_into(out);
+        self.put_head_into(0, out);
         out.put_slice(self.rest());
     }
 
-    /// As [`Self::put_into`], but only what may differ from what was sent; [`Self::rest`] follows.
-    pub(crate) fn put_head_into(&self, out: &mut BytesMut) {
+    /// Writes what of it differs in a segment from what was sent, with the seal; [`Self::rest`] follows.
+    pub(crate) fn put_sealed_head_into(&self, out: &mut BytesMut) -> Result<(), BatchError> {
+        let header = BatchHeader { base_offset: self.base_offset.cast_signed(), ..self.header()? };
+        self.put_head_into(header.seal(), out);
+        Ok(())
+    }
+
+    fn put_head_into(&self, leader_epoch: i32, out: &mut BytesMut) {
         out.put_u64(self.base_offset);
         out.put_slice(self.bytes.get(8..12).unwrap_or_default());
-        out.put_u32(0);
+        out.put_i32(leader_epoch);
     }
 
     /// What is behind its head, as it was sent.

@@ -236,10 +236,10 @@ impl BatchScan {
         Ok(bytes.and_then(|bytes| bytes.first_chunk::<8>().map(|raw| u64::from_be_bytes(*raw))))
     }
 
-    /// The batch here, if the bytes can be one; its checksum is not looked at. The scan then stands behind it.
+    /// The batch here, if one begins, by its seal; its checksum is not looked at. The scan then stands behind it.
     pub fn batch(&mut self) -> io::Result<Option<StoredBatch>> {
         let Some(header) = self.window.get(self.at, BATCH_HEADER_BYTES as u64)? else { return Ok(None) };
-        let Ok(header) = BatchHeader::parse(&header) else { return Ok(None) };
+        let Some(header) = BatchHeader::parse(&header).ok().filter(BatchHeader::is_sealed) else { return Ok(None) };
         let Some(bytes) = self.window.get(self.at, header.total_bytes() as u64)? else { return Ok(None) };
         let found = StoredBatch::parse(&bytes);
         if let Some(batch) = &found {

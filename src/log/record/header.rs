@@ -1,6 +1,7 @@
 //! The 61 bytes in front of the records of a batch.
 //!
-//! Base offset, length and leader epoch stand outside the checksum, so one stored body can be served at several offsets.
+//! Base offset, length and leader epoch stand outside the checksum, so one stored body can be served at several offsets. In a
+//! segment a *seal* in the place of the epoch covers them: it is below zero, which Kafka reads as no epoch.
 //! Source: the record batch format of KIP-98, attributes also KIP-32 (timestamp type) and KIP-534 (delete horizon).
 
 use super::varint::Input;
@@ -14,6 +15,9 @@ pub const BATCH_PREFIX_BYTES: usize = 12;
 pub(super) const CHECKSUM_AT: usize = 17;
 /// Where the bytes that the checksum covers begin, right behind it.
 pub(super) const CHECKSUMMED_FROM: usize = 21;
+
+/// What a seal covers: base offset, length, magic and checksum.
+const SEALED_BYTES: usize = 17;
 
 const MAGIC: i8 = 2;
 const COMPRESSION_BITS: i16 = 0x07;
@@ -147,6 +151,22 @@ impl BatchHeader {
     pub(super) fn set_delete_horizon(&mut self, horizon_ms: i64) {
         self.attributes |= DELETE_HORIZON_BIT;
         self.base_timestamp = horizon_ms;
+    }
+
+    /// What stands in the place of the leader epoch where a batch lies in a segment: a checksum of what the batch's own does not
+    /// cover, that one included, and the sign bit.
+    pub fn seal(&self) -> i32 {
+        let mut covered = [0; SEALED_BYTES];
+        covered[0..8].copy_from_slice(&self.base_offset.to_be_bytes());
+        covered[8..12].copy_from_slice(&self.length.to_be_bytes());
+        covered[12..13].copy_from_slice(&self.magic.to_be_bytes());
+        covered[13..17].copy_from_slice(&self.crc.to_be_bytes());
+        crc_fast::crc32_iscsi(&covered).cast_signed() | i32::MIN
+    }
+
+    /// Whether the seal is the one that was made of this header.
+    pub fn is_sealed(&self) -> bool {
+        self.leader_epoch == self.seal()
     }
 
     /// The timestamp of a record with this delta, in milliseconds.

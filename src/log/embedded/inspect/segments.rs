@@ -59,21 +59,16 @@ pub(super) fn check_batch(batch: &StoredBatch) -> Result<(), String> {
     if count == header.record_count { Ok(()) } else { Err(format!("it holds {count} records of {}", header.record_count)) }
 }
 
-/// The batch here, if it is a good one: in its place between `next` and `below`, and before what follows it. The scan then stands
-/// behind it, and stays otherwise.
+/// The batch here, if it is a good one: in its place between `next` and `below`. The scan then stands behind it, and stays
+/// otherwise.
 pub(super) fn good_batch(scan: &mut BatchScan, (next, below): (u64, u64)) -> io::Result<Option<StoredBatch>> {
     let at = scan.at();
     let fits = |batch: &StoredBatch| batch.base_offset >= next && batch.last_offset < below && check_batch(batch).is_ok();
     let found = scan.batch()?.filter(fits);
-    let behind = scan.at();
-    if let Some(batch) = found {
-        // A base offset is under no checksum: of two that overlap, the first is wrong if the second is in its place without it.
-        let is_wrong = scan.batch()?.is_some_and(|other| fits(&other) && other.base_offset <= batch.last_offset);
-        scan.seek(if is_wrong { at } else { behind });
-        return Ok(Some(batch).filter(|_| !is_wrong));
+    if found.is_none() {
+        scan.seek(at);
     }
-    scan.seek(at);
-    Ok(None)
+    Ok(found)
 }
 
 /// The log files in a partition's directory with the offsets that name them, in order.

@@ -288,7 +288,7 @@ impl Segment {
         let mut scan = Scan::new(&*log, self.offset_floor(&log, from)?, self.bytes, SCAN_BYTES);
         loop {
             let at = scan.position();
-            let Some(header) = scan.skip()? else { return Ok(()) };
+            let Some(header) = scan.skip()? else { return if at < self.bytes { Err(self.damaged(at)) } else { Ok(()) } };
             let whole = || match Scan::new(&*log, at, self.bytes, LOOK_BYTES).next()? {
                 Found::Batch(batch) => Ok(batch),
                 _ => Err(self.damaged(at)),
@@ -307,7 +307,7 @@ impl Segment {
         loop {
             let at = scan.position();
             match scan.next()? {
-                Found::Batch(batch) if !self.is_in_place(&batch, &mut expected, &scan)? => return Err(self.damaged(at)),
+                Found::Batch(batch) if !self.is_in_place(&batch, &mut expected) => return Err(self.damaged(at)),
                 Found::Batch(batch) if batch.last_offset < from => {}
                 Found::Batch(batch) => {
                     if !each(batch)? {
@@ -339,7 +339,7 @@ impl Segment {
                 return Ok(false);
             }
             let batch = match scan.next()? {
-                Found::Batch(batch) if self.is_in_place(&batch, &mut expected, &scan)? => batch,
+                Found::Batch(batch) if self.is_in_place(&batch, &mut expected) => batch,
                 Found::End => return Ok(true),
                 Found::Batch(_) | Found::Damaged => return Err(self.damaged(at)),
             };
@@ -408,15 +408,11 @@ impl Segment {
         Ok(0)
     }
 
-    /// Whether a batch lies behind those before it, before the one that follows, and in this segment: its base offset is under no
-    /// checksum.
-    fn is_in_place(&self, batch: &StoredBatch, expected: &mut u64, scan: &Scan<'_>) -> io::Result<bool> {
-        let following = scan.peek()?.map_or(u64::MAX, |header| header.base_offset.unsigned_abs());
-        // What goes back to before this batch is itself what is wrong.
-        let overlaps = (*expected..=batch.last_offset).contains(&following);
-        let is_in_place = batch.base_offset >= *expected && batch.last_offset < self.next_offset && !overlaps;
+    /// Whether a batch lies behind those before it, and in this segment.
+    fn is_in_place(&self, batch: &StoredBatch, expected: &mut u64) -> bool {
+        let is_in_place = batch.base_offset >= *expected && batch.last_offset < self.next_offset;
         *expected = batch.last_offset.saturating_add(1);
-        Ok(is_in_place)
+        is_in_place
     }
 
     fn damaged(&self, at: u64) -> io::Error {

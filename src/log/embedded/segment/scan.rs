@@ -1,6 +1,7 @@
 //! Batch after batch out of a log file, read ahead in pieces.
 //!
-//! What is read is not believed: a batch must fit what is left of the file, and its checksum must hold.
+//! What is read is not believed: a batch must fit what is left of the file, and its seal and its checksum must hold. A header is
+//! taken for one by its seal alone.
 
 use std::io;
 
@@ -69,18 +70,13 @@ impl<'a> Scan<'a> {
         Ok(self.header()?.map(|header| header.total_bytes()))
     }
 
-    /// The next header. `None`: there is no whole batch.
-    pub fn peek(&self) -> io::Result<Option<BatchHeader>> {
-        let left = self.end.saturating_sub(self.at);
-        Ok(self.header()?.filter(|header| header.total_bytes() as u64 <= left))
-    }
-
     /// The next header, and the scan stands behind its batch, which is not looked at. `None`: there is none.
     pub fn skip(&mut self) -> io::Result<Option<BatchHeader>> {
         if self.end.saturating_sub(self.at) >= BATCH_HEADER_BYTES as u64 {
             self.fill(BATCH_HEADER_BYTES)?;
         }
-        let header = self.peek()?;
+        let left = self.end.saturating_sub(self.at);
+        let header = self.header()?.filter(|header| header.total_bytes() as u64 <= left);
         if let Some(header) = &header {
             self.pass(header.total_bytes());
         }
@@ -92,7 +88,7 @@ impl<'a> Scan<'a> {
         if self.chunk.len() < BATCH_HEADER_BYTES {
             return header_at(self.file, self.at, self.end);
         }
-        Ok(BatchHeader::parse(&self.chunk).ok())
+        Ok(sealed_header(&self.chunk))
     }
 
     /// Makes sure that so many bytes are there; they lie before the end.
@@ -118,5 +114,9 @@ pub fn header_at(file: &dyn OpenFile, at: u64, end: u64) -> io::Result<Option<Ba
         return Ok(None);
     }
     file.read_exact_at(&mut raw, at)?;
-    Ok(BatchHeader::parse(&raw).ok())
+    Ok(sealed_header(&raw))
+}
+
+fn sealed_header(bytes: &[u8]) -> Option<BatchHeader> {
+    BatchHeader::parse(bytes).ok().filter(BatchHeader::is_sealed)
 }

@@ -94,10 +94,9 @@ impl Writer {
         segment.first_timestamp_ms.get_or_insert(max_timestamp_ms);
         segment.indexing.add(segment.bytes, batch.len(), batch.last_offset, max_timestamp_ms, &mut self.entries);
         let is_alone = batch.len() >= WRITTEN_ALONE_BYTES;
-        if is_alone {
-            batch.put_head_into(&mut self.gathered);
-        } else {
-            batch.put_into(&mut self.gathered);
+        batch.put_sealed_head_into(&mut self.gathered).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        if !is_alone {
+            self.gathered.extend_from_slice(batch.rest());
         }
         segment.bytes += batch.len() as u64;
         segment.next_offset = batch.last_offset + 1;
