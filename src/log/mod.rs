@@ -409,6 +409,8 @@ mod in_flight_tests;
 #[cfg(test)]
 mod schedule_tests;
 #[cfg(test)]
+pub(crate) mod simulation;
+#[cfg(test)]
 pub mod testing;
 #[cfg(test)]
 mod tests;
