@@ -480,9 +480,9 @@ fn note_keys(partition: &Partition, batch: &StoredBatch, limits: &Limits, in_seg
         };
         partition.with(|state| match state.latest().and_then(|latest| latest.get(&key[..])) {
             // Segments are read after the journal, and hold what is older.
-            Some(newer) if in_segments && newer.offset >= offset => {
+            Some(newer) if in_segments && newer.offset() >= offset => {
                 let newer = *newer;
-                state.note_latest(&key, newer.offset, newer.deleted, true);
+                state.note_latest(&key, newer.offset(), newer.is_deleted(), true);
             }
             _ => state.note_latest(&key, offset, deleted, in_segments),
         });

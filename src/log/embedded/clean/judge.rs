@@ -155,7 +155,7 @@ impl<'a> ByTable<'a> {
         match &self.last {
             Some(last) => last.get(key).copied(),
             None => {
-                self.partition.with(|state| state.latest().and_then(|latest| latest.get(&key[..])).map(|latest| latest.offset))
+                self.partition.with(|state| state.latest().and_then(|latest| latest.get(&key[..])).map(|latest| latest.offset()))
             }
         }
     }
