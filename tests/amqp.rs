@@ -16,6 +16,7 @@ mod hostile;
 mod publishing;
 #[path = "amqp/restart.rs"]
 mod restart;
+mod support;
 #[path = "amqp/turns.rs"]
 mod turns;
 #[path = "amqp/views.rs"]

@@ -8,6 +8,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use futures_util::StreamExt;
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Connection, ConnectionProperties};
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
@@ -16,7 +21,7 @@ use rdkafka::message::{Message, OwnedMessage};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, FutureProducer, FutureRecord, Producer, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
-use support::{Gateway, PATIENCE, files_below, unique, wait_until};
+use support::{Gateway, PATIENCE, files_below, unique, wait_until, within};
 
 const MIB: u64 = 1 << 20;
 
@@ -127,6 +132,65 @@ async fn a_compacted_topic_keeps_the_newest_of_each_key_at_its_offset_and_over_a
             gateway.crash();
         }
     }
+}
+
+/// The next `count` deliveries to a consumer of the queue of that name, on a channel of its own. They are not acknowledged.
+async fn take(amqp: &Connection, queue: &str, count: usize) -> (Channel, Vec<Delivery>) {
+    let channel = amqp.create_channel().await.expect("a channel");
+    let consumer = channel.basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default());
+    let mut consumer = consumer.await.expect("a consumer");
+    let mut taken = Vec::new();
+    while taken.len() < count {
+        taken.push(within("a delivery", consumer.next()).await.expect("an open consumer").expect("a delivery"));
+    }
+    (channel, taken)
+}
+
+fn body(delivery: &Delivery) -> String {
+    text(Some(&delivery.data))
+}
+
+#[tokio::test]
+async fn compaction_leaves_what_a_queue_holds_until_it_is_acknowledged() {
+    const KEYS: u32 = 20;
+    let gateway = gateway();
+    let topic = unique("held");
+    create(&gateway, &topic, &[("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0.1")]).await;
+    let amqp = Connection::connect(&gateway.amqp(), ConnectionProperties::default()).await.expect("a connection");
+    let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    let channel = amqp.create_channel().await.expect("a channel");
+    channel.queue_declare(topic.as_str().into(), options, FieldTable::default()).await.expect("declared");
+
+    let count = 2_000;
+    produce(&gateway, &topic, 0..count, KEYS, "none");
+    let (holding, taken) = take(&amqp, &topic, count as usize).await;
+    for delivery in taken.iter().skip(KEYS as usize) {
+        delivery.acker.ack(BasicAckOptions::default()).await.expect("acknowledged");
+    }
+    let filler = unique("filler");
+    create(&gateway, &filler, &[]).await;
+    produce(&gateway, &filler, 0..4_000, 1, "none");
+    let left = |first: std::ops::Range<u32>| {
+        let found: Vec<u32> = read_to(&gateway, &topic, i64::from(count) - 1)
+            .iter()
+            .map(|record| text(record.payload()).parse().expect("a number"))
+            .collect();
+        found == first.chain(count - KEYS..count).collect::<Vec<_>>()
+    };
+    wait_until("all is compacted but what is held, and what is newest", || left(0..KEYS));
+
+    holding.close(200, "given up".into()).await.expect("closed");
+    let (again, taken) = take(&amqp, &topic, KEYS as usize).await;
+    for (number, delivery) in taken.iter().enumerate() {
+        assert!(delivery.redelivered);
+        assert_eq!(body(delivery), number.to_string());
+    }
+    assert!(left(0..KEYS), "what came back is held again");
+    for delivery in &taken {
+        delivery.acker.ack(BasicAckOptions::default()).await.expect("acknowledged");
+    }
+    wait_until("a later pass takes what was acknowledged", || left(0..0));
+    again.close(200, "done".into()).await.expect("closed");
 }
 
 #[tokio::test]

@@ -4,7 +4,6 @@
 //! What is there after a cut must be what stood after some unit, and after no earlier one than the last that was durable.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,12 +11,13 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::series::{SeriesOp, Stamp, Trim};
+use super::tests::record;
 use super::*;
 use crate::log::record::Record;
-use crate::log::simulated::{Keep, Simulated};
-use crate::log::{Barrier, Topic, TopicSettings};
+use crate::log::simulated::Simulated;
+use crate::log::simulation::{History, cramped, cut_power, name, play};
+use crate::log::{Topic, TopicSettings};
 
-/// `TRUNKLINE_TEST_SCHEDULES` runs more of them.
 const SCHEDULES: u64 = 60;
 const STEPS: usize = 80;
 const QUEUES: [&str; 2] = ["left", "right"];
@@ -41,17 +41,8 @@ struct World {
     disk: Simulated,
     delivery: Delivery,
     model: Model,
-    /// The model after each unit from the last one on that is known to be durable.
-    history: Vec<(Barrier, Model)>,
+    history: History<Model>,
     values: u64,
-}
-
-fn name(text: &str) -> TopicName {
-    TopicName::new(text.to_owned()).expect("a legal name")
-}
-
-fn record(value: &str) -> Record {
-    Record { key: None, value: Some(Bytes::from(value.to_owned())), headers: Vec::new(), timestamp_ms: 1_000 }
 }
 
 fn text(record: &Record) -> String {
@@ -59,18 +50,7 @@ fn text(record: &Record) -> String {
 }
 
 fn open(random: &mut StdRng, disk: &Simulated) -> Delivery {
-    let settings = LogSettings {
-        directory: PathBuf::from("/"),
-        disk: disk.disk(),
-        journal_file_bytes: random.random_range(1..20_000),
-        journal_retain_bytes: u64::MAX,
-        memory_tail_bytes: random.random_range(0..10_000),
-        segment_bytes: random.random_range(1..8_000),
-        // Files are retired when the schedule says so.
-        maintenance_interval_ms: 3_600_000,
-        ..LogSettings::default()
-    };
-    Delivery::open(settings).expect("the log opens")
+    Delivery::open(cramped(random, disk)).expect("the log opens")
 }
 
 impl World {
@@ -78,7 +58,8 @@ impl World {
         let mut random = StdRng::seed_from_u64(seed);
         let disk = Simulated::new(random.random());
         let delivery = open(&mut random, &disk);
-        let mut world = Self { random, disk, delivery, model: Model::default(), history: Vec::new(), values: 0 };
+        let mut world =
+            Self { random, disk, delivery, model: Model::default(), history: History::of(Model::default()), values: 0 };
         let mut unit = world.delivery.begin().expect("the log is well");
         for text in QUEUES.into_iter().chain([SERIES_NAME]) {
             unit.create_topic(&name(text), 1, TopicSettings::consumed("test", true, 1 << 20)).expect("a new topic");
@@ -90,18 +71,9 @@ impl World {
         let cohort = SeriesOp::Cohort { name: Bytes::from(COHORT), last: Stamp::MIN, read: None };
         unit.change_series(&name(SERIES_NAME), cohort);
         let barrier = unit.commit();
-        world.history.push((barrier, world.model.clone()));
-        world.settle();
+        world.history.push(barrier, world.model.clone());
+        world.history.settle(world.delivery.log());
         world
-    }
-
-    fn settle(&mut self) {
-        if let Some(last) = self.history.pop() {
-            while !self.delivery.log().is_durable(last.0) {
-                std::thread::yield_now();
-            }
-            self.history = vec![(Barrier::NONE, last.1)];
-        }
     }
 
     fn value(&mut self) -> String {
@@ -112,11 +84,11 @@ impl World {
     fn step(&mut self) {
         match self.random.random_range(0..20) {
             0 => self.crash(),
-            1 => self.settle(),
+            1 => self.history.settle(self.delivery.log()),
             2..4 => drop(self.delivery.log().retire_oldest().expect("it retires")),
             _ => self.unit(),
         }
-        self.history.drain(..self.history.iter().rposition(|(barrier, _)| self.delivery.log().is_durable(*barrier)).unwrap_or(0));
+        self.history.forget_durable(self.delivery.log());
     }
 
     fn unit(&mut self) {
@@ -139,7 +111,7 @@ impl World {
         }
         // What changes nothing is no sooner durable than what it saw.
         let barrier = unit.seen().and(unit.commit());
-        self.history.push((barrier, self.model.clone()));
+        self.history.push(barrier, self.model.clone());
     }
 
     fn end(&mut self) -> End {
@@ -254,22 +226,15 @@ impl World {
 
     /// Cuts the power while everything runs, and goes on with what that leaves.
     fn crash(&mut self) {
-        let keep = [Keep::Nothing, Keep::Some, Keep::All][self.random.random_range(0..3)];
-        if self.random.random_bool(0.5) {
-            self.disk.cut_after(self.random.random_range(0..40), keep);
-            // It fails when the power goes.
-            let _ = self.delivery.log().retire_oldest();
-        }
-        let left = self.disk.cut(keep);
-        let durable = self.history.iter().rposition(|(barrier, _)| self.delivery.log().is_durable(*barrier)).unwrap_or(0);
+        let retire = |_: &mut StdRng| drop(self.delivery.log().retire_oldest());
+        let (left, _) = cut_power(&mut self.random, &self.disk, retire);
+        self.history.forget_durable(self.delivery.log());
         self.delivery.log().close();
-        self.history.drain(..durable);
         self.delivery = open(&mut self.random, &left);
         self.disk = left;
         let found = self.found();
-        assert!(self.history.iter().any(|(_, model)| *model == found), "{found:#?} is none of {:#?}", self.history);
-        self.model = found;
-        self.history = vec![(Barrier::NONE, self.model.clone())];
+        self.model = self.history.find(|model| if *model == found { Ok(()) } else { Err(&found) });
+        self.history = History::of(self.model.clone());
     }
 
     /// What is there.
@@ -300,15 +265,10 @@ impl World {
 
 #[test]
 fn edited_orders_and_series_are_the_models_after_any_power_cut() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let first = number("TRUNKLINE_TEST_SEED").unwrap_or_else(rand::random);
-    for seed in (0..number("TRUNKLINE_TEST_SCHEDULES").unwrap_or(SCHEDULES)).map(|schedule| first.wrapping_add(schedule)) {
-        let outcome = std::panic::catch_unwind(|| {
-            let mut world = World::new(seed);
-            (0..STEPS).for_each(|_| world.step());
-            world.crash();
-            world.delivery.log().close();
-        });
-        assert!(outcome.is_ok(), "run it again with TRUNKLINE_TEST_SEED={seed} TRUNKLINE_TEST_SCHEDULES=1");
-    }
+    play(SCHEDULES, |seed| {
+        let mut world = World::new(seed);
+        (0..STEPS).for_each(|_| world.step());
+        world.crash();
+        world.delivery.log().close();
+    });
 }

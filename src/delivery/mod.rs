@@ -214,14 +214,15 @@ impl Delivery {
         self.0.log.open_table(table)?;
         let mut order = Vec::new();
         let mut newest = HashMap::new();
-        for (key, change) in self.0.log.read_table(table)? {
+        self.0.log.each_change(table, |key, change| {
             if let Change::Put(body) = change {
                 newest.insert(key.clone(), body);
                 order.push(key);
             } else {
                 newest.remove(&key);
             }
-        }
+            Ok::<_, StartError>(())
+        })?;
         let mut held: Vec<_> = order.into_iter().rev().filter_map(|key| newest.remove_entry(&key)).collect();
         held.reverse();
         Ok(held)
@@ -265,10 +266,10 @@ impl Views {
     fn unsaved_queues(&mut self, before: Lsn) -> Vec<TopicName> {
         let queues = &self.queues;
         if before == Lsn::MAX {
-            let changed = queues.iter().filter(|(_, view)| view.changed && view.spec.durable);
+            let changed = queues.iter().filter(|(_, view)| view.changed && view.durable);
             return changed.map(|(name, _)| name.clone()).collect();
         }
-        self.unsaved.retain(|name| queues.get(name).is_some_and(|view| view.has_ops && view.spec.durable));
+        self.unsaved.retain(|name| queues.get(name).is_some_and(|view| view.has_ops && view.durable));
         self.unsaved.iter().filter(|name| queues.get(name).is_some_and(|view| view.put_at < before)).cloned().collect()
     }
 
@@ -344,13 +345,14 @@ fn load_producer_ids(log: &Log) -> Result<i64, StartError> {
 }
 
 fn load_queues(log: &Log) -> Result<Queues, StartError> {
-    let changes = log.read_table(QUEUES)?;
-    let marks = changes.iter().filter(|(key, _)| *key == CLEAN);
-    let is_recovered = marks.last().is_some_and(|(_, change)| *change != Change::Put(Bytes::from_static(b"clean")));
     let mut queues = Queues::default();
-    for (key, change) in changes.into_iter().filter(|(key, _)| *key != CLEAN) {
-        // A name that is kept must not keep the batch that it was read with.
-        let Ok(name) = TopicName::new(Bytes::copy_from_slice(&key)) else { continue };
+    let mut is_recovered = false;
+    log.each_change(QUEUES, |key, change| {
+        if key == CLEAN {
+            is_recovered = change != Change::Put(Bytes::from_static(b"clean"));
+            return Ok(());
+        }
+        let Ok(name) = TopicName::new(key) else { return Ok(()) };
         let damaged = |reason: String| StartError::Damaged { queue: name.to_string(), reason };
         match change {
             Change::Delete => {
@@ -366,8 +368,8 @@ fn load_queues(log: &Log) -> Result<Queues, StartError> {
                 let (spec, state) = View::parse_put(&body).ok_or_else(|| damaged("not a put".to_owned()))?;
                 match log.topic(&spec.topic) {
                     Some(topic) => {
-                        let view = View::restore(topic, spec, state, is_recovered).map_err(|error| damaged(error.to_string()))?;
-                        queues.insert(name, view);
+                        let view = View::restore(topic, spec, state).map_err(|error| damaged(error.to_string()))?;
+                        queues.insert(&name, view);
                     }
                     None => {
                         queues.remove(&name);
@@ -375,6 +377,10 @@ fn load_queues(log: &Log) -> Result<Queues, StartError> {
                 }
             }
         }
+        Ok::<_, StartError>(())
+    })?;
+    if is_recovered {
+        queues.each(|view| view.state.mark_recovered());
     }
     Ok(queues)
 }

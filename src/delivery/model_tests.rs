@@ -4,19 +4,19 @@
 //! that leaves must be the model as it stood after some unit, and after no earlier one than the last that was durable.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use super::tests::record;
 use super::*;
-use crate::log::record::{BATCH_HEADER_BYTES, BatchBuilder, Limits, Record, ValidBatch};
-use crate::log::simulated::{Keep, Simulated};
+use crate::log::record::{BATCH_HEADER_BYTES, BatchBuilder, Limits, ValidBatch};
+use crate::log::simulated::Simulated;
+use crate::log::simulation::{History, cramped, cut_power, name, play};
 use crate::log::{Barrier, Bound, Topic, TopicSettings};
 
-/// `TRUNKLINE_TEST_SCHEDULES` runs more of them.
 const SCHEDULES: u64 = 300;
 const STEPS: usize = 60;
 const QUEUES: [&str; 3] = ["one", "two", "three"];
@@ -57,32 +57,12 @@ struct World {
     disk: Simulated,
     delivery: Delivery,
     model: Model,
-    /// The model after each unit that is not known to be durable, the last one that is in front.
-    history: Vec<(Barrier, Model)>,
+    history: History<Model>,
     values: u64,
 }
 
-fn name(text: &str) -> TopicName {
-    TopicName::new(text.to_owned()).expect("a legal name")
-}
-
-fn record(value: &str) -> Record {
-    Record { key: None, value: Some(Bytes::from(value.to_owned())), headers: Vec::new(), timestamp_ms: 1_000 }
-}
-
 fn open(random: &mut StdRng, disk: &Simulated) -> Delivery {
-    let settings = LogSettings {
-        directory: PathBuf::from("/"),
-        disk: disk.disk(),
-        journal_file_bytes: random.random_range(1..20_000),
-        journal_retain_bytes: u64::MAX,
-        memory_tail_bytes: random.random_range(0..10_000),
-        segment_bytes: random.random_range(1..8_000),
-        // Files are retired when the schedule says so.
-        maintenance_interval_ms: 3_600_000,
-        ..LogSettings::default()
-    };
-    Delivery::open(settings).expect("the log opens")
+    Delivery::open(cramped(random, disk)).expect("the log opens")
 }
 
 impl World {
@@ -90,38 +70,29 @@ impl World {
         let mut random = StdRng::seed_from_u64(seed);
         let disk = Simulated::new(random.random());
         let delivery = open(&mut random, &disk);
-        let mut world = Self { random, disk, delivery, model: Model::default(), history: Vec::new(), values: 0 };
+        let mut world =
+            Self { random, disk, delivery, model: Model::default(), history: History::of(Model::default()), values: 0 };
         let mut unit = world.delivery.begin().expect("the log is well");
         for queue in QUEUES {
             make(&mut unit, queue);
         }
         unit.create_topic(&name(KEPT), 1, TopicSettings { retention_ms: None, ..TopicSettings::default() }).expect("a new topic");
         let barrier = unit.commit();
-        world.history.push((barrier, world.model.clone()));
-        world.settle();
+        world.history.push(barrier, world.model.clone());
+        world.history.settle(world.delivery.log());
         world
-    }
-
-    /// Waits until everything is durable.
-    fn settle(&mut self) {
-        if let Some(last) = self.history.pop() {
-            while !self.delivery.log().is_durable(last.0) {
-                std::thread::yield_now();
-            }
-            self.history = vec![(Barrier::NONE, last.1)];
-        }
     }
 
     fn step(&mut self) {
         match self.random.random_range(0..20) {
             0 => self.crash(),
-            1 => self.settle(),
+            1 => self.history.settle(self.delivery.log()),
             2..5 => drop(self.delivery.log().retire_oldest().expect("it retires")),
             5 => self.end_in_order(),
             6 => self.produce(),
             _ => self.unit(),
         }
-        self.history.drain(..self.history.iter().rposition(|(barrier, _)| self.delivery.log().is_durable(*barrier)).unwrap_or(0));
+        self.history.forget_durable(self.delivery.log());
     }
 
     fn unit(&mut self) {
@@ -145,7 +116,7 @@ impl World {
         }
         let barrier = unit.commit();
         if barrier != Barrier::NONE {
-            self.history.push((barrier, self.model.clone()));
+            self.history.push(barrier, self.model.clone());
         }
     }
 
@@ -254,11 +225,11 @@ impl World {
         assert_eq!((written.base_offset, written.is_duplicate), (self.model.kept.len() as u64, false));
         self.model.batches.push((sequence, written.base_offset));
         self.model.kept.extend(values);
-        self.history.push((unit.commit(), self.model.clone()));
+        self.history.push(unit.commit(), self.model.clone());
     }
 
     fn end_in_order(&mut self) {
-        self.settle();
+        self.history.settle(self.delivery.log());
         self.delivery.close().expect("it closes");
         self.delivery = open(&mut self.random, &self.disk);
         self.recover();
@@ -266,16 +237,10 @@ impl World {
 
     /// Cuts the power while everything runs, and goes on with what that leaves.
     fn crash(&mut self) {
-        let keep = [Keep::Nothing, Keep::Some, Keep::All][self.random.random_range(0..3)];
-        if self.random.random_bool(0.5) {
-            self.disk.cut_after(self.random.random_range(0..40), keep);
-            // It fails when the power goes.
-            let _ = self.delivery.log().retire_oldest();
-        }
-        let left = self.disk.cut(keep);
-        let durable = self.history.iter().rposition(|(lsn, _)| self.delivery.log().is_durable(*lsn)).unwrap_or(0);
+        let retire = |_: &mut StdRng| drop(self.delivery.log().retire_oldest());
+        let (left, _) = cut_power(&mut self.random, &self.disk, retire);
+        self.history.forget_durable(self.delivery.log());
         self.delivery.log().close();
-        self.history.drain(..durable);
         self.delivery = open(&mut self.random, &left);
         self.disk = left;
         self.recover();
@@ -284,19 +249,13 @@ impl World {
     /// Finds the unit after which the model stood like this, and goes on from there.
     fn recover(&mut self) {
         let found = self.found();
-        let at = self.history.iter().rposition(|(_, model)| found.fits(model));
-        let Some(at) = at else {
-            let models: Vec<String> =
-                self.history.iter().map(|(barrier, model)| format!("{barrier:?}: {}", found.unlike(model))).collect();
-            panic!("recovered is none of {} models:\n{}", models.len(), models.join("\n"));
-        };
-        let (_, mut model) = self.history.swap_remove(at);
+        let mut model = self.history.find(|model| found.check(model));
         for queue in &mut model.queues {
             queue.ready.extend(std::mem::take(&mut queue.in_flight).into_iter().map(|(offset, place)| (place, offset)));
         }
         self.model = model;
         // What was written after it is gone for good, and what is there is durable.
-        self.history = vec![(Barrier::NONE, self.model.clone())];
+        self.history = History::of(self.model.clone());
     }
 
     fn found(&self) -> Found {
@@ -344,12 +303,8 @@ struct Found {
 }
 
 impl Found {
-    fn fits(&self, model: &Model) -> bool {
-        self.unlike(model).is_empty()
-    }
-
-    /// In what it is not the model; empty if it is.
-    fn unlike(&self, model: &Model) -> String {
+    /// In what it is not the model.
+    fn check(&self, model: &Model) -> Result<(), String> {
         let mut unlike = String::new();
         for (((end, ready), queue), name) in self.queues.iter().zip(&model.queues).zip(QUEUES) {
             let due = queue.all_ready();
@@ -362,7 +317,7 @@ impl Found {
         if self.kept != model.kept {
             unlike += &format!("{} for {} are kept", self.kept.len(), model.kept.len());
         }
-        unlike
+        if unlike.is_empty() { Ok(()) } else { Err(unlike) }
     }
 }
 
@@ -389,15 +344,10 @@ fn batch(sequence: i32, values: &[String]) -> ValidBatch {
 
 #[test]
 fn random_schedules_with_crashes_recover_to_the_model() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let first = number("TRUNKLINE_TEST_SEED").unwrap_or_else(rand::random);
-    for seed in (0..number("TRUNKLINE_TEST_SCHEDULES").unwrap_or(SCHEDULES)).map(|schedule| first.wrapping_add(schedule)) {
-        let outcome = std::panic::catch_unwind(|| {
-            let mut world = World::new(seed);
-            (0..STEPS).for_each(|_| world.step());
-            world.crash();
-            world.delivery.log().close();
-        });
-        assert!(outcome.is_ok(), "run it again with TRUNKLINE_TEST_SEED={seed} TRUNKLINE_TEST_SCHEDULES=1");
-    }
+    play(SCHEDULES, |seed| {
+        let mut world = World::new(seed);
+        (0..STEPS).for_each(|_| world.step());
+        world.crash();
+        world.delivery.log().close();
+    });
 }

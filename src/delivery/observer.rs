@@ -166,7 +166,7 @@ impl Observer {
         };
         let views = self.delivery.0.views.lock();
         for view in views.queues.iter().map(|(_, view)| view) {
-            note(view.spec.topic.clone(), view.state.ready(Class::All).saturating_add(view.state.in_flight()), 1);
+            note(view.topic.name().clone(), view.state.ready(Class::All).saturating_add(view.state.in_flight()), 1);
         }
         drop(views);
         self.groups.snapshot().into_iter().for_each(|lag| note(lag.key.topic, lag.lag, 0));
@@ -247,7 +247,7 @@ fn of_view(name: &TopicName, view: &View) -> QueueSnapshot {
     let oldest = (0..state.partition_count()).map(|partition| (partition, state.floor(partition)));
     QueueSnapshot {
         name: name.clone(),
-        topic: view.spec.topic.clone(),
+        topic: view.topic.name().clone(),
         ready: state.ready(Class::All),
         in_flight: state.in_flight(),
         delayed: state.waiting(),

@@ -2,7 +2,9 @@
 //!
 //! A topic without named views, which is nearly every one, costs nothing here beside its default view.
 
-use hashbrown::HashMap;
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::queue::QueueOptions;
 use super::view::View;
@@ -11,7 +13,9 @@ use crate::log::TopicName;
 /// The queue views.
 #[derive(Default)]
 pub(super) struct Queues {
-    views: HashMap<TopicName, Box<View>>,
+    /// By the name that each carries itself.
+    views: HashTable<Box<View>>,
+    hasher: DefaultHashBuilder,
     /// Topics that have named views, and the names of those.
     named: HashMap<TopicName, Vec<TopicName>>,
     /// Views that may refuse a record.
@@ -22,36 +26,38 @@ pub(super) struct Queues {
 
 impl Queues {
     pub fn get(&self, name: &TopicName) -> Option<&View> {
-        self.views.get(name).map(|view| &**view)
+        self.views.find(self.hasher.hash_one(name), |view| view.name() == name).map(|view| &**view)
     }
 
     pub fn get_mut(&mut self, name: &TopicName) -> Option<&mut View> {
-        self.views.get_mut(name).map(|view| &mut **view)
+        self.views.find_mut(self.hasher.hash_one(name), |view| view.name() == name).map(|view| &mut **view)
     }
 
     pub fn contains_key(&self, name: &TopicName) -> bool {
-        self.views.contains_key(name)
+        self.get(name).is_some()
     }
 
-    pub fn insert(&mut self, name: TopicName, view: impl Into<Box<View>>) {
-        let view = view.into();
-        self.remove(&name);
-        if view.spec.topic != name {
-            self.named.entry(view.spec.topic.clone()).or_default().push(name.clone());
+    pub fn insert(&mut self, name: &TopicName, view: impl Into<Box<View>>) {
+        let mut view = view.into();
+        self.remove(name);
+        view.set_name(name);
+        if view.is_named() {
+            self.named.entry(view.topic.name().clone()).or_default().push(view.name().clone());
         }
         self.refusing += usize::from(view.may_refuse());
         self.remembering += usize::from(view.remembers_ids());
-        self.views.insert(name, view);
+        self.views.insert_unique(self.hasher.hash_one(name), view, |view| self.hasher.hash_one(view.name()));
     }
 
     pub fn remove(&mut self, name: &TopicName) -> Option<Box<View>> {
-        let view = self.views.remove(name)?;
+        let found = self.views.find_entry(self.hasher.hash_one(name), |view| view.name() == name).ok()?;
+        let (view, _) = found.remove();
         self.refusing -= usize::from(view.may_refuse());
         self.remembering -= usize::from(view.remembers_ids());
-        if let Some(named) = self.named.get_mut(&view.spec.topic) {
+        if let Some(named) = self.named.get_mut(view.topic.name()) {
             named.retain(|other| other != name);
             if named.is_empty() {
-                self.named.remove(&view.spec.topic);
+                self.named.remove(view.topic.name());
             }
         }
         Some(view)
@@ -59,12 +65,12 @@ impl Queues {
 
     /// Changes the options of a view. False if it has them already, or is not there.
     pub fn set_options(&mut self, name: &TopicName, options: Option<Box<QueueOptions>>) -> bool {
-        if self.views.get(name).is_none_or(|view| view.spec.options == options) {
+        if self.get(name).is_none_or(|view| view.options == options) {
             return false;
         }
         if let Some(mut view) = self.remove(name) {
-            view.spec.options = options;
-            self.insert(name.clone(), view);
+            view.options = options;
+            self.insert(name, view);
         }
         true
     }
@@ -80,11 +86,16 @@ impl Queues {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&TopicName, &View)> {
-        self.views.iter().map(|(name, view)| (name, &**view))
+        self.views.iter().map(|view| (view.name(), &**view))
     }
 
     pub fn names(&self) -> impl Iterator<Item = &TopicName> {
-        self.views.keys()
+        self.views.iter().map(|view| view.name())
+    }
+
+    /// Does something with every view.
+    pub fn each(&mut self, act: impl FnMut(&mut View)) {
+        self.views.iter_mut().map(|view| &mut **view).for_each(act);
     }
 
     /// The names of the views of a topic beside its default one.
@@ -100,16 +111,15 @@ impl Queues {
 
     /// Does something with every view of a topic.
     pub fn each_of_topic(&mut self, topic: &TopicName, mut act: impl FnMut(&TopicName, &mut View)) {
-        if let Some(view) = self.views.get_mut(topic) {
-            act(topic, view);
-        }
-        if self.named.is_empty() {
-            return;
-        }
-        for name in self.named.get(topic).into_iter().flatten() {
-            if let Some(view) = self.views.get_mut(name) {
+        let Self { views, hasher, named, .. } = self;
+        let mut act_on = |name: &TopicName| {
+            if let Some(view) = views.find_mut(hasher.hash_one(name), |view| view.name() == name) {
                 act(name, view);
             }
+        };
+        act_on(topic);
+        if !named.is_empty() {
+            named.get(topic).into_iter().flatten().for_each(act_on);
         }
     }
 }

@@ -78,7 +78,7 @@ impl Office {
 
     /// Serves one taker at a time from now on.
     pub fn serve_one_at_a_time(&mut self) {
-        self.view.spec.options = Some(Box::new(QueueOptions { single_taker: true, ..QueueOptions::default() }));
+        self.view.options = Some(Box::new(QueueOptions { single_taker: true, ..QueueOptions::default() }));
     }
 
     /// A taker leaves, as a connection does that ends: what it was handed goes back.

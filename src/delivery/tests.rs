@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use super::*;
 use crate::log::record::Record;
+pub(super) use crate::log::simulation::name;
+use crate::log::simulation::wait_until_durable;
 use crate::log::{Barrier, Bound, Removal, Signal, Topic, TopicSettings};
 
 pub(super) struct Place {
@@ -34,10 +36,6 @@ impl Place {
     }
 }
 
-pub(super) fn name(text: &str) -> TopicName {
-    TopicName::new(text.to_owned()).expect("a legal name")
-}
-
 pub(super) fn record(value: &str) -> Record {
     Record { key: None, value: Some(Bytes::from(value.to_owned())), headers: Vec::new(), timestamp_ms: 1_000 }
 }
@@ -61,9 +59,7 @@ pub(super) fn push(unit: &mut Unit<'_>, topic: &Arc<Topic>, values: &[&str]) {
 
 /// Waits until what was done is on disk.
 pub(super) fn settle(delivery: &Delivery, barrier: Barrier) {
-    while !delivery.log().is_durable(barrier) {
-        std::thread::yield_now();
-    }
+    wait_until_durable(delivery.log(), barrier);
 }
 
 pub(super) fn held(delivery: &Delivery, queue: &str) -> Vec<String> {

@@ -8,6 +8,7 @@ use super::group::{Caller, GroupSettings, Groups};
 use super::transaction::{Producer, TransactionError};
 use super::*;
 use crate::log::record::{BatchBuilder, BatchHeader, Limits, Outcome, Record, ValidBatch};
+use crate::log::simulation::{name, wait_until_durable};
 use crate::log::{Aborted, Bound, Signal, Topic, TopicSettings};
 
 const TIMEOUT_MS: i64 = 60_000;
@@ -29,10 +30,6 @@ impl Place {
         };
         Delivery::open(settings).expect("the log opens")
     }
-}
-
-fn name(text: &str) -> TopicName {
-    TopicName::new(text.to_owned()).expect("a legal name")
 }
 
 fn id() -> Arc<str> {
@@ -90,9 +87,7 @@ fn write(
 }
 
 fn settle(delivery: &Delivery, barrier: crate::log::Barrier) {
-    while !delivery.log().is_durable(barrier) {
-        std::thread::yield_now();
-    }
+    wait_until_durable(delivery.log(), barrier);
 }
 
 /// Moves everything that is there by now to segments. Each step writes something itself, to a file of its own.

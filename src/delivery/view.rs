@@ -59,7 +59,12 @@ impl QueueSpec {
 /// A queue view.
 pub(super) struct View {
     pub topic: Arc<Topic>,
-    pub spec: QueueSpec,
+    /// Its name, unless that is the topic's: it is the default one then, as nearly all are.
+    own_name: Option<Box<TopicName>>,
+    /// Whether its state is there after a restart.
+    pub durable: bool,
+    /// What else it does; most views do nothing else.
+    pub options: Option<Box<QueueOptions>>,
     pub state: QueueState,
     /// Changes since the last entry of the journal that must survive.
     pub ops: StateOps,
@@ -94,7 +99,7 @@ impl View {
 
     /// What is there as the view begins has come to it now.
     fn stamp_backlog(&mut self, now_ms: i64) {
-        let Some(ttl_ms) = self.spec.options.as_ref().and_then(|options| options.ttl_ms) else { return };
+        let Some(ttl_ms) = self.options.as_ref().and_then(|options| options.ttl_ms) else { return };
         let deadline_ms = time_after(now_ms, ttl_ms).max(0).unsigned_abs();
         for partition in 0..self.state.partition_count() {
             let (first, end) = (self.state.floor(partition), self.state.end(partition));
@@ -102,10 +107,27 @@ impl View {
         }
     }
 
+    /// Its name.
+    pub fn name(&self) -> &TopicName {
+        self.own_name.as_deref().unwrap_or_else(|| self.topic.name())
+    }
+
+    /// Whether it is a view of its topic beside the default one.
+    pub fn is_named(&self) -> bool {
+        self.own_name.is_some()
+    }
+
+    /// Gives it a name. A copy, where it has one of its own: the name may be a part of something larger.
+    pub fn set_name(&mut self, name: &TopicName) {
+        self.own_name = (name != self.topic.name()).then(|| Box::new(name.detached()));
+    }
+
     pub fn with_state(topic: Arc<Topic>, spec: QueueSpec, state: QueueState) -> Self {
         Self {
             topic,
-            spec,
+            own_name: None,
+            durable: spec.durable,
+            options: spec.options,
             state,
             ops: StateOps::default(),
             version: 0,
@@ -171,37 +193,37 @@ impl View {
 
     /// Whether records that come to it change nothing beside its state: nobody takes them, nothing is due, and it has no limits.
     pub fn is_quiet(&self) -> bool {
-        self.takers.is_none() && self.spec.options.is_none() && self.state.next_due().is_none()
+        self.takers.is_none() && self.options.is_none() && self.state.next_due().is_none()
     }
 
     /// When it goes if nobody uses it, in milliseconds since 1970.
     pub fn idle_end(&self) -> Option<i64> {
-        let idle_ms = self.spec.options.as_ref()?.idle_ms.filter(|_| self.taker_count() == 0)?;
+        let idle_ms = self.options.as_ref()?.idle_ms.filter(|_| self.taker_count() == 0)?;
         Some(self.used_ms.saturating_add_unsigned(idle_ms))
     }
 
     /// Where its dead records go.
     pub fn dead_route(&self) -> Option<&Bytes> {
-        self.spec.options.as_ref()?.dead_route.as_ref()
+        self.options.as_ref()?.dead_route.as_ref()
     }
 
     /// Whether it holds more than it may.
     pub fn has_too_much(&self) -> bool {
-        let Some(options) = &self.spec.options else { return false };
+        let Some(options) = &self.options else { return false };
         options.records_max.is_some_and(|most| self.state.ready(Class::All) > most)
             || options.bytes_max.is_some_and(|most| self.state.ready(Class::All) > 0 && self.state.held_bytes() > most)
     }
 
     /// For how long a record is its taker's, in milliseconds; none: for ever.
     pub fn lease_ms(&self) -> Option<u64> {
-        self.spec.options.as_ref()?.lease_ms
+        self.options.as_ref()?.lease_ms
     }
 
     /// A record came back as failed: it is ready again, waits, or has failed too often and is done.
     pub fn failed(&mut self, at: Position, now_ms: i64) -> Option<Taken> {
         let Position { partition, offset } = at;
         let failures = self.state.delivered(partition, offset);
-        let options = self.spec.options.as_ref();
+        let options = self.options.as_ref();
         if options.and_then(|options| options.failures_max).is_some_and(|most| failures > most) {
             let taken = self.state.discard(partition, offset)?;
             self.ops.accept(partition, offset);
@@ -216,7 +238,7 @@ impl View {
     }
 
     pub fn overflow(&self) -> Overflow {
-        self.spec.options.as_ref().map_or(Overflow::DropOldest, |options| options.overflow)
+        self.options.as_ref().map_or(Overflow::DropOldest, |options| options.overflow)
     }
 
     /// Whether there are times when it refuses records.
@@ -226,13 +248,13 @@ impl View {
 
     /// Whether it remembers the ids of records.
     pub fn remembers_ids(&self) -> bool {
-        self.spec.options.as_ref().is_some_and(|options| options.ids_ms.is_some())
+        self.options.as_ref().is_some_and(|options| options.ids_ms.is_some())
     }
 
     /// Whether it has no room for so many more records. Where writers wait, what is written at once goes in as a whole when there
     /// is room for any of it, or it might never.
     pub fn is_full_for(&self, records: u64) -> bool {
-        let Some(options) = self.spec.options.as_ref().filter(|options| options.overflow != Overflow::DropOldest) else {
+        let Some(options) = self.options.as_ref().filter(|options| options.overflow != Overflow::DropOldest) else {
             return false;
         };
         let records = if options.overflow == Overflow::Wait { 1 } else { records };
@@ -242,7 +264,7 @@ impl View {
 
     /// Whether the records of one key are one taker's at a time.
     pub fn orders_by_key(&self) -> bool {
-        self.spec.options.as_ref().is_some_and(|options| options.by_key)
+        self.options.as_ref().is_some_and(|options| options.by_key)
     }
 
     /// Whether a record is one that retention has removed, which is nothing any more then.
@@ -276,7 +298,7 @@ impl View {
     /// Remembers a record's id, if ids are remembered.
     fn remember(&mut self, attributes: &Attributes, now_ms: i64) {
         let Some(id) = attributes.id.as_ref().filter(|id| id.len() <= ID_BYTES_MAX) else { return };
-        let Some((ids_ms, most)) = self.spec.options.as_ref().and_then(|options| Some((options.ids_ms?, options.ids_max))) else {
+        let Some((ids_ms, most)) = self.options.as_ref().and_then(|options| Some((options.ids_ms?, options.ids_max))) else {
             return;
         };
         let most = most.and_then(|most| usize::try_from(most).ok()).unwrap_or(IDS_MAX);
@@ -290,7 +312,7 @@ impl View {
     /// nothing.
     pub fn stamp(&mut self, at: Position, count: u64, bytes: u64, attributes: &Attributes, now_ms: i64) -> bool {
         let before = self.ops.len();
-        let options = self.spec.options.as_deref();
+        let options = self.options.as_deref();
         let (of_view, weighs) = options.map_or((None, false), |options| (options.ttl_ms, options.bytes_max.is_some()));
         let level = options.and_then(|options| options.level_max).map_or(0, |most| attributes.level.min(most));
         self.remember(attributes, now_ms);
@@ -365,8 +387,8 @@ impl View {
         if !all {
             return None;
         }
-        let is_single = self.spec.options.as_ref().is_some_and(|options| options.single_taker);
-        let by_key = self.spec.options.as_ref().is_some_and(|options| options.by_key);
+        let is_single = self.options.as_ref().is_some_and(|options| options.single_taker);
+        let by_key = self.options.as_ref().is_some_and(|options| options.by_key);
         let (state, sees) = (&self.state, |class| if class == Class::All { all } else { queued });
         let finds = |id: TakerId, class| !by_key || !passed.contains(&id) && state.may_serve(id.into(), class);
         takers.next(is_single, |mailbox| sees(mailbox.spec.class) && finds(mailbox.id, mailbox.spec.class))
@@ -374,13 +396,13 @@ impl View {
 
     /// Everything that must survive, as one put.
     pub fn put(&self) -> Bytes {
-        let topic = self.spec.topic.as_bytes();
+        let topic = self.topic.name().as_bytes();
         let mut body = Vec::with_capacity(32 + topic.len());
         body.put_u8(PUT_VERSION);
         body.put_u32(u32::try_from(topic.len()).unwrap_or(u32::MAX));
         body.put_slice(topic);
-        body.put_u8(u8::from(self.spec.options.is_some()));
-        if let Some(options) = &self.spec.options {
+        body.put_u8(u8::from(self.options.is_some()));
+        if let Some(options) = &self.options {
             options.encode(&mut body);
         }
         body.put_slice(&self.state.snapshot());
@@ -402,14 +424,11 @@ impl View {
         Some((QueueSpec { options, ..QueueSpec::new(name, true) }, input.rest()))
     }
 
-    /// A view as a put describes it. `is_recovered`: what it held may have been delivered before.
-    pub fn restore(topic: Arc<Topic>, spec: QueueSpec, state: &[u8], is_recovered: bool) -> Result<Self, SnapshotError> {
-        let state = QueueState::restore(state, is_recovered)?;
+    /// A view as a put describes it.
+    pub fn restore(topic: Arc<Topic>, spec: QueueSpec, state: &[u8]) -> Result<Self, SnapshotError> {
+        let state = QueueState::restore(state, false)?;
         let mut view = Self::with_state(topic, spec, state);
         view.catch_up();
-        if is_recovered {
-            view.state.mark_recovered();
-        }
         Ok(view)
     }
 }

@@ -13,6 +13,7 @@ use super::queue::{Key, QueueState, StateOp, Taken, time_after};
 use super::taker::{Mailbox, TakerId};
 use super::view::View;
 use super::*;
+use crate::log::simulation::play;
 use crate::log::testing::Tide;
 use crate::log::{Signal, Topic, TopicId, TopicSettings};
 
@@ -559,20 +560,9 @@ fn comes_before(one: &Entry, other: &Entry) -> bool {
 
 #[test]
 fn a_million_steps_of_a_view_are_those_of_a_plain_list() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let first = number("TRUNKLINE_TEST_SEED").unwrap_or_else(rand::random);
-    let lives = number("TRUNKLINE_TEST_SCHEDULES").unwrap_or((STEPS / LIFE) as u64);
-    for seed in (0..lives).map(|life| first.wrapping_add(life)) {
-        let mut steps = 0;
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let mut world = World::new(seed);
-            while steps < LIFE {
-                steps += 1;
-                world.step();
-            }
-        }));
-        // A life is told by its seed alone, and fails at its first wrong step: nothing shorter of it does.
-        let again = format!("TRUNKLINE_TEST_SEED={seed} TRUNKLINE_TEST_SCHEDULES=1");
-        assert!(outcome.is_ok(), "step {steps} of a life is wrong; run it again with {again}");
-    }
+    // A life is told by its seed alone, and fails at its first wrong step: nothing shorter of it does.
+    play((STEPS / LIFE) as u64, |seed| {
+        let mut world = World::new(seed);
+        (0..LIFE).for_each(|_| world.step());
+    });
 }

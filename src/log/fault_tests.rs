@@ -17,15 +17,7 @@ use super::*;
 const FILE_BYTES: u64 = 4_000;
 
 fn settings(disk: &Simulated) -> LogSettings {
-    LogSettings {
-        directory: PathBuf::from("/"),
-        disk: disk.disk(),
-        journal_file_bytes: FILE_BYTES,
-        journal_retain_bytes: u64::MAX,
-        memory_tail_bytes: 0,
-        maintenance_interval_ms: 3_600_000,
-        ..LogSettings::default()
-    }
+    LogSettings { journal_file_bytes: FILE_BYTES, memory_tail_bytes: 0, ..simulation::on(disk) }
 }
 
 fn name() -> TopicName {

@@ -264,9 +264,26 @@ impl Log {
 
     /// Everything that a table holds and what was done to it since, oldest first.
     pub fn read_table(&self, table: Table) -> Result<Vec<(Bytes, Change)>, ReadError> {
-        let Some(partition) = self.engine.table(table).and_then(|topic| topic.partition(0)) else { return Ok(Vec::new()) };
-        let bounds = partition.bounds();
         let mut changes = Vec::new();
+        self.each_change(table, |key, change| {
+            changes.push((key, change));
+            Ok::<_, ReadError>(())
+        })?;
+        Ok(changes)
+    }
+
+    /// The same one by one, for tables with a change for each of very many names: what is kept of one must be a copy, or the whole
+    /// batch that it was read with stays in memory.
+    ///
+    /// # Errors
+    /// What cannot be read, and the first that `each` returns.
+    pub fn each_change<E: From<ReadError>>(
+        &self,
+        table: Table,
+        mut each: impl FnMut(Bytes, Change) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Some(partition) = self.engine.table(table).and_then(|topic| topic.partition(0)) else { return Ok(()) };
+        let bounds = partition.bounds();
         let mut from = bounds.log_start;
         while from < bounds.end {
             let batches = self.read(&partition, from, 1 << 20, Bound::End)?;
@@ -276,11 +293,12 @@ impl Log {
                 let records = batch.records(&Limits::STORED).map_err(|error| corrupt(&partition, batch, &error))?;
                 for found in records {
                     let (_, record) = found.map_err(|error| corrupt(&partition, batch, &error))?;
-                    changes.push(Change::from_record(record));
+                    let (key, change) = Change::from_record(record);
+                    each(key, change)?;
                 }
             }
         }
-        Ok(changes)
+        Ok(())
     }
 
     /// Makes a topic. The record must be part of the same entry as the first write to it.
@@ -390,6 +408,8 @@ mod fault_tests;
 mod in_flight_tests;
 #[cfg(test)]
 mod schedule_tests;
+#[cfg(test)]
+pub mod simulation;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]

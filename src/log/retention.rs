@@ -49,6 +49,11 @@ impl Needs {
         if from < to { self.except.gaps_in(from..to).map(|gap| gap.end - gap.start).sum() } else { 0 }
     }
 
+    /// The first offset that is needed; `u64::MAX`: none is.
+    pub fn first(&self) -> u64 {
+        self.except.next_absent(self.floor)
+    }
+
     /// Whether some offset of the range is needed.
     pub fn any(&self, from: u64, to: u64) -> bool {
         let from = from.max(self.floor);

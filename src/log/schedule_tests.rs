@@ -7,7 +7,7 @@
 mod model;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -19,10 +19,10 @@ use smallvec::SmallVec;
 
 use super::inspect::{Finding, Inspector, Severity, Watch};
 use super::record::{BatchBuilder, Compression, Record, marker_batch, read_marker, sealed_for_tests};
-use super::simulated::{Keep, Simulated};
+use super::simulated::Simulated;
+use super::simulation::{History, cramped, cut_power, name, on, play, wait_until_durable};
 use super::*;
 
-/// `TRUNKLINE_TEST_SCHEDULES` runs more or fewer of them.
 const SCHEDULES: u64 = 2_000;
 const STEPS: usize = 40;
 const TOPICS: [(&str, Kind); 3] = [("one", Kind::Kept), ("two", Kind::Compacted), ("three", Kind::Bounded)];
@@ -49,30 +49,12 @@ struct World {
     log: Log,
     views: Views,
     model: Model,
-    /// The model after each entry that is not known to be durable; the last that is goes in front.
-    history: Vec<(Barrier, Model)>,
+    history: History<Model>,
     next_value: u64,
 }
 
-fn name(text: &str) -> TopicName {
-    TopicName::new(text.to_owned()).expect("a legal name")
-}
-
 fn open(random: &mut StdRng, disk: &Simulated) -> Log {
-    let settings = LogSettings {
-        directory: PathBuf::from("/"),
-        disk: disk.disk(),
-        journal_file_bytes: random.random_range(1..10_000),
-        journal_retain_bytes: u64::MAX,
-        memory_tail_bytes: random.random_range(0..6_000),
-        segment_bytes: random.random_range(1..5_000),
-        // Files are retired when the schedule says so.
-        maintenance_interval_ms: 3_600_000,
-        cleaning_interval_ms: 3_600_000,
-        cleaning_bytes_per_s: 1 << 40,
-        compaction_memory_bytes: 32 * random.random_range(1..10),
-        ..LogSettings::default()
-    };
+    let settings = LogSettings { compaction_memory_bytes: 32 * random.random_range(1..10), ..cramped(random, disk) };
     let log = Log::open(settings).expect("the log opens");
     log.open_table(TABLE).expect("it is taken");
     log
@@ -85,9 +67,7 @@ impl World {
         let log = open(&mut random, &disk);
         let (views, model) = (Views::default(), Model::default());
         log.set_keeper(Arc::new(views.clone()));
-        let mut world = Self { random, disk, log, views, model, history: Vec::new(), next_value: 0 };
-        world.history.push((Barrier::NONE, Model::default()));
-        world
+        Self { random, disk, log, views, model, history: History::of(Model::default()), next_value: 0 }
     }
 
     fn step(&mut self) {
@@ -105,7 +85,7 @@ impl World {
             11..13 => self.look(),
             _ => self.write(),
         }
-        self.forget_durable();
+        self.history.forget_durable(&self.log);
     }
 
     /// What is done, where one schedule is replayed. Tests that pass print nothing.
@@ -116,15 +96,8 @@ impl World {
         }
     }
 
-    fn forget_durable(&mut self) {
-        let durable = self.history.iter().rposition(|(barrier, _)| self.log.is_durable(*barrier)).unwrap_or(0);
-        self.history.drain(..durable);
-    }
-
     fn settle(&mut self) {
-        while !self.log.is_durable(self.log.barrier()) {
-            std::thread::yield_now();
-        }
+        wait_until_durable(&self.log, self.log.barrier());
     }
 
     fn clean(&mut self) {
@@ -143,7 +116,7 @@ impl World {
                 rows.log_start = log_start;
             }
         }
-        self.history = vec![(Barrier::NONE, self.model.clone())];
+        self.history = History::of(self.model.clone());
         self.compare();
     }
 
@@ -157,7 +130,7 @@ impl World {
         rows.held_from = self.random.random_range(floor..=bounds.durable);
         let held_from = rows.held_from;
         self.views.0.lock().insert((name(text), index as u32), held_from);
-        for (_, model) in &mut self.history {
+        for model in self.history.models_mut() {
             if let Some(rows) = model.topics.get_mut(text).and_then(|topic| topic.get_mut(index)) {
                 rows.held_from = held_from;
             }
@@ -199,7 +172,7 @@ impl World {
         let barrier = log.append(&entry).expect("it is taken");
         self.say(|| format!("wrote {:?} up to {barrier:?}", self.model));
         if !entry.is_empty() {
-            self.history.push((barrier, self.model.clone()));
+            self.history.push(barrier, self.model.clone());
         }
     }
 
@@ -337,7 +310,7 @@ impl World {
 
     fn end_in_order(&mut self) {
         self.log.close();
-        self.history.drain(..self.history.len() - 1);
+        self.history.settle(&self.log);
         self.reopen();
     }
 
@@ -349,27 +322,22 @@ impl World {
 
     /// Cuts the power while everything runs, and goes on with what that leaves.
     fn crash(&mut self) {
-        let keep = [Keep::Nothing, Keep::Some, Keep::All][self.random.random_range(0..3)];
-        if self.random.random_bool(0.6) {
-            self.disk.cut_after(self.random.random_range(0..60), keep);
-            // It fails when the power goes.
-            let _ = match self.random.random_range(0..6) {
+        let (left, keep) = cut_power(&mut self.random, &self.disk, |random| {
+            let _ = match random.random_range(0..6) {
                 0 => self.log.maintain(),
                 1 | 2 => self.log.clean_now(),
                 3 => self.log.expire_now(),
                 _ => self.log.retire_oldest().map(drop),
             };
-        }
-        let left = self.disk.cut(keep);
+        });
         self.say(|| format!("cut, leaving {keep:?}: {:?}", left.files()));
-        self.forget_durable();
+        self.history.forget_durable(&self.log);
         self.log.close();
         verify(&left);
         // The power may go again while the log is being opened.
         let again = left.copy();
         again.cut_after(self.random.random_range(0..30), keep);
-        let settings = LogSettings { directory: PathBuf::from("/"), disk: again.disk(), ..LogSettings::default() };
-        if let Ok(log) = Log::open(settings) {
+        if let Ok(log) = Log::open(on(&again)) {
             let _ = log.open_table(TABLE);
             log.close();
         }
@@ -381,12 +349,7 @@ impl World {
     /// Finds the entry after which the model stood like this, and goes on from there.
     fn recover(&mut self) {
         let found = self.found();
-        let at = self.history.iter().rposition(|(_, model)| model.check(&found).is_ok());
-        let Some(at) = at else {
-            let whys: Vec<_> = self.history.iter().map(|(_, model)| model.check(&found)).collect();
-            panic!("recovered is none of {} models: {whys:?}\n{found:?}\nfor\n{:?}", self.history.len(), self.history);
-        };
-        self.model = self.history.swap_remove(at).1;
+        self.model = self.history.find(|model| model.check(&found).map_err(|why| (why, &found)));
         let mut views = self.views.0.lock();
         views.clear();
         for (text, topic) in &mut self.model.topics {
@@ -397,7 +360,7 @@ impl World {
         }
         drop(views);
         // What was written after it is gone for good, and what is there is durable.
-        self.history = vec![(Barrier::NONE, self.model.clone())];
+        self.history = History::of(self.model.clone());
     }
 
     fn found(&self) -> Found {
@@ -518,15 +481,10 @@ fn partition(log: &Log, text: &str, index: usize) -> Arc<Partition> {
 
 #[test]
 fn random_schedules_with_power_cuts_recover_to_the_model() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let first = number("TRUNKLINE_TEST_SEED").unwrap_or_else(rand::random);
-    for seed in (0..number("TRUNKLINE_TEST_SCHEDULES").unwrap_or(SCHEDULES)).map(|schedule| first.wrapping_add(schedule)) {
-        let outcome = std::panic::catch_unwind(|| {
-            let mut world = World::new(seed);
-            (0..STEPS).for_each(|_| world.step());
-            world.crash();
-            world.log.close();
-        });
-        assert!(outcome.is_ok(), "run it again with TRUNKLINE_TEST_SEED={seed} TRUNKLINE_TEST_SCHEDULES=1");
-    }
+    play(SCHEDULES, |seed| {
+        let mut world = World::new(seed);
+        (0..STEPS).for_each(|_| world.step());
+        world.crash();
+        world.log.close();
+    });
 }

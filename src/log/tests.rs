@@ -50,9 +50,7 @@ fn append(log: &Log, topic: &Topic, values: &[&str]) -> Barrier {
         is_broadcast: false,
     });
     let barrier = log.append(&entry).expect("it is taken");
-    while !log.is_durable(barrier) {
-        std::thread::yield_now();
-    }
+    simulation::wait_until_durable(log, barrier);
     barrier
 }
 
@@ -187,9 +185,7 @@ fn many_writers_share_a_sync() {
                     });
                     let barrier = log.append(&entry).expect("it is taken");
                     drop(turn);
-                    while !log.is_durable(barrier) {
-                        std::thread::yield_now();
-                    }
+                    simulation::wait_until_durable(&log, barrier);
                 }
             });
         }

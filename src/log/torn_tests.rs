@@ -20,15 +20,8 @@ fn open(directory: &Path) -> Log {
 }
 
 fn open_on(directory: &Path, disk: super::embedded::disk::Disk) -> Log {
-    let settings = LogSettings {
-        directory: directory.to_owned(),
-        disk,
-        journal_file_bytes: 1,
-        journal_retain_bytes: u64::MAX,
-        memory_tail_bytes: 0,
-        maintenance_interval_ms: 3_600_000,
-        ..LogSettings::default()
-    };
+    let directory = directory.to_owned();
+    let settings = LogSettings { directory, disk, journal_file_bytes: 1, memory_tail_bytes: 0, ..simulation::at_rest() };
     Log::open(settings).expect("the log opens")
 }
 
@@ -59,9 +52,7 @@ fn append(log: &Log, partition: &Arc<Partition>, value: &str) {
         is_broadcast: false,
     });
     let barrier = log.append(&entry).expect("it is taken");
-    while !log.is_durable(barrier) {
-        std::thread::yield_now();
-    }
+    simulation::wait_until_durable(log, barrier);
 }
 
 fn partition(log: &Log) -> Arc<Partition> {
@@ -206,9 +197,7 @@ fn reading_a_deleted_topic_whose_journal_file_is_gone_ends() {
     let mut entry = Entry::default();
     entry.add_state(&log.delete_topic(&name()).expect("it is there"), |table| log.open_table(table).ok(), 0);
     let barrier = log.append(&entry).expect("it is taken");
-    while !log.is_durable(barrier) {
-        std::thread::yield_now();
-    }
+    simulation::wait_until_durable(&log, barrier);
     retire_some(&log);
     assert!(log.read(&partition, 0, 1, Bound::Durable).is_err());
     log.close();
@@ -227,9 +216,7 @@ fn a_deletion_is_kept_as_long_as_segments_hold_what_it_deletes() {
         let mut entry = Entry::default();
         entry.add_state(&records, |table| log.open_table(table).ok(), 0);
         let barrier = log.append(&entry).expect("it is taken");
-        while !log.is_durable(barrier) {
-            std::thread::yield_now();
-        }
+        simulation::wait_until_durable(&log, barrier);
     };
     let put = |letter: u8| Change::Put(Bytes::from(vec![letter; 2_000]));
     write((0..1_500).map(|key| (key, put(b'a'))).collect());

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use lapin::message::BasicGetMessage;
 use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
@@ -16,8 +15,7 @@ use trunkline::net::{ConnectionLimit, Listener, Shutdown};
 use trunkline::security::Open;
 use trunkline::telemetry::DialectMetrics;
 
-/// No test waits longer for anything.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub use crate::support::PATIENCE;
 
 pub struct Broker {
     pub address: SocketAddr,
@@ -72,15 +70,6 @@ impl Broker {
         let connection = self.connect().await;
         let channel = connection.create_channel().await.unwrap();
         (connection, channel)
-    }
-
-    /// Asks again and again until something holds.
-    pub async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        while !holds().await {
-            assert!(tokio::time::Instant::now() < deadline, "not in time: {what}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
 
 use crate::broker::*;
+use crate::support::until;
 
 async fn consume(channel: &Channel, queue: &str, options: BasicConsumeOptions) -> Consumer {
     channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await.unwrap()
@@ -43,7 +44,7 @@ async fn what_is_there_and_what_comes_is_delivered_in_order() {
         assert_eq!((text(&delivery), delivery.delivery_tag, delivery.redelivered), (number.to_string(), number + 1, false));
         delivery.acker.ack(BasicAckOptions::default()).await.unwrap();
     }
-    broker.until("all is accepted", async || broker.delivery.queues().iter().all(|queue| queue.in_flight == 0)).await;
+    until("all is accepted", async || broker.delivery.queues().iter().all(|queue| queue.in_flight == 0)).await;
     assert_eq!(ready(&channel, "q").await, 0);
 }
 
@@ -121,7 +122,7 @@ async fn an_unknown_delivery_tag_closes_the_channel() {
     for _ in 0..2 {
         channel.basic_ack(1, BasicAckOptions::default()).await.unwrap();
     }
-    broker.until("the channel is closed", async || !channel.status().connected()).await;
+    until("the channel is closed", async || !channel.status().connected()).await;
     assert!(connection.status().connected());
 }
 
@@ -163,7 +164,7 @@ async fn a_cancelled_consumer_gives_back_what_it_was_not_delivered() {
     assert_eq!(ready(&channel, "q").await, 3);
     first.acker.ack(BasicAckOptions::default()).await.unwrap();
     channel.close(200, "".into()).await.unwrap();
-    broker.until("the other is back", async || broker.delivery.queues().iter().all(|queue| queue.in_flight == 0)).await;
+    until("the other is back", async || broker.delivery.queues().iter().all(|queue| queue.in_flight == 0)).await;
     assert_eq!(drain(&broker.channel().await.1, "q").await, ["1", "2", "3", "4"]);
 }
 
@@ -176,7 +177,7 @@ async fn a_lost_connection_gives_everything_back_marked() {
     let mut consumer = consume(&channel, "q", BasicConsumeOptions::default()).await;
     next(&mut consumer).await;
     connection.close(200, "".into()).await.unwrap();
-    broker.until("all is back", async || broker.delivery.queues().iter().all(|queue| queue.in_flight == 0)).await;
+    until("all is back", async || broker.delivery.queues().iter().all(|queue| queue.in_flight == 0)).await;
     let (_connection, channel) = broker.channel().await;
     let message = get(&channel, "q").await.unwrap();
     assert_eq!((text(&message.delivery), message.delivery.redelivered, message.message_count), ("0".to_owned(), true, 2));
@@ -229,7 +230,7 @@ async fn a_large_backlog_flows_through_one_consumer() {
             delivery.acker.ack(BasicAckOptions { multiple: true }).await.unwrap();
         }
     }
-    broker.until("all is accepted", async || broker.delivery.queues().iter().all(|queue| queue.in_flight == 0)).await;
+    until("all is accepted", async || broker.delivery.queues().iter().all(|queue| queue.in_flight == 0)).await;
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};
 
 use crate::broker::*;
+use crate::support::until;
 
 fn passive() -> QueueDeclareOptions {
     QueueDeclareOptions { passive: true, ..Default::default() }
@@ -83,12 +84,11 @@ async fn an_exclusive_queue_is_locked_and_dies_with_its_connection() {
     assert_eq!(code, 405);
     assert!(text.starts_with("RESOURCE_LOCKED - cannot obtain exclusive access to locked queue 'mine' in vhost '/'"), "{text}");
     owner.close(200, "".into()).await.unwrap();
-    broker
-        .until("the queue is gone", async || {
-            let channel = other.create_channel().await.unwrap();
-            declare_with(&channel, "mine", passive()).await.is_err_and(|error| reply::<()>(Err(error)).0 == 404)
-        })
-        .await;
+    until("the queue is gone", async || {
+        let channel = other.create_channel().await.unwrap();
+        declare_with(&channel, "mine", passive()).await.is_err_and(|error| reply::<()>(Err(error)).0 == 404)
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use lapin::types::{AMQPValue, FieldArray, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation};
 
 use crate::broker::*;
+use crate::support::until;
 
 type Arguments = [(&'static str, AMQPValue)];
 
@@ -65,14 +66,13 @@ fn deaths(message: &BasicGetMessage) -> Vec<String> {
 }
 
 /// Waits for a message.
-async fn arrival(broker: &Broker, channel: &Channel, queue: &str) -> BasicGetMessage {
+async fn arrival(channel: &Channel, queue: &str) -> BasicGetMessage {
     let mut found = None;
-    broker
-        .until("a message arrives", async || {
-            found = get(channel, queue).await;
-            found.is_some()
-        })
-        .await;
+    until("a message arrives", async || {
+        found = get(channel, queue).await;
+        found.is_some()
+    })
+    .await;
     found.unwrap()
 }
 
@@ -94,7 +94,7 @@ async fn a_rejected_message_goes_to_the_dead_letter_exchange_with_its_history() 
     let message = get(&channel, "work").await.unwrap();
     message.delivery.acker.reject(BasicRejectOptions { requeue: false }).await.unwrap();
 
-    let dead = arrival(&broker, &channel, "dead").await;
+    let dead = arrival(&channel, "dead").await;
     assert_eq!((body(&dead), dead.delivery.exchange.as_str(), dead.delivery.routing_key.as_str()), ("body".into(), "", "dead"));
     assert_eq!(deaths(&dead), ["work rejected 1 amq.topic a.b,more"]);
     assert_eq!(header(&dead, "mine").as_deref(), Some("kept"));
@@ -118,10 +118,10 @@ async fn the_same_death_again_is_counted_and_another_comes_first() {
     confirms(&channel).await;
     publish(&channel, "", "work", b"again", persistent()).await;
     for _ in 0..3 {
-        let message = arrival(&broker, &channel, "work").await;
+        let message = arrival(&channel, "work").await;
         message.delivery.acker.nack(BasicNackOptions { requeue: false, multiple: false }).await.unwrap();
     }
-    let message = arrival(&broker, &channel, "work").await;
+    let message = arrival(&channel, "work").await;
     assert_eq!(deaths(&message), ["wait expired 3  wait", "work rejected 3  work"]);
     assert_eq!(header(&message, "x-first-death-queue").as_deref(), Some("work"));
     assert_eq!(header(&message, "x-last-death-queue").as_deref(), Some("wait"));
@@ -137,22 +137,21 @@ async fn what_goes_round_by_itself_is_dropped() {
     queue(&channel, "b", &to_a).await;
     confirms(&channel).await;
     publish(&channel, "", "a", b"round", persistent()).await;
-    broker
-        .until("it is gone", async || {
-            let ended = |queue: &trunkline::delivery::QueueSnapshot| queue.ready == 0;
-            broker.delivery.queues().iter().all(ended)
-                && broker
-                    .delivery
-                    .log()
-                    .topic(&trunkline::log::TopicName::new("b").unwrap())
-                    .unwrap()
-                    .partition(0)
-                    .unwrap()
-                    .bounds()
-                    .end
-                    == 1
-        })
-        .await;
+    until("it is gone", async || {
+        let ended = |queue: &trunkline::delivery::QueueSnapshot| queue.ready == 0;
+        broker.delivery.queues().iter().all(ended)
+            && broker
+                .delivery
+                .log()
+                .topic(&trunkline::log::TopicName::new("b").unwrap())
+                .unwrap()
+                .partition(0)
+                .unwrap()
+                .bounds()
+                .end
+                == 1
+    })
+    .await;
     assert_eq!((ready(&channel, "a").await, ready(&channel, "b").await), (0, 0));
 }
 
@@ -165,7 +164,7 @@ async fn messages_expire_at_their_own_time_wherever_they_stand() {
     publish(&channel, "", "work", b"long", lasting("600000")).await;
     publish(&channel, "", "work", b"short", lasting("20")).await;
     publish(&channel, "", "work", b"for ever", persistent()).await;
-    let dead = arrival(&broker, &channel, "dead").await;
+    let dead = arrival(&channel, "dead").await;
     assert_eq!((body(&dead), deaths(&dead)), ("short".into(), vec!["work expired 1  work".to_owned()]));
     assert_eq!(dead.delivery.properties.expiration(), &None);
     assert!(format!("{:?}", headers(&dead)).contains("original-expiration"));
@@ -180,17 +179,17 @@ async fn a_deadline_is_kept_through_a_requeue_and_a_restart() {
     publish(&channel, "", "work", b"taken", persistent()).await;
     publish(&channel, "", "work", b"left", persistent()).await;
     let taken = get(&channel, "work").await.unwrap();
-    let left = arrival(&broker, &channel, "dead").await;
+    let left = arrival(&channel, "dead").await;
     assert_eq!(body(&left), "left", "what is in flight does not expire");
     left.delivery.acker.ack(BasicAckOptions::default()).await.unwrap();
     taken.delivery.acker.nack(BasicNackOptions { requeue: true, multiple: false }).await.unwrap();
-    assert_eq!(body(&arrival(&broker, &channel, "dead").await), "taken");
+    assert_eq!(body(&arrival(&channel, "dead").await), "taken");
     publish(&channel, "", "work", b"restarted", persistent()).await;
     channel.queue_purge("dead".into(), QueuePurgeOptions::default()).await.unwrap();
     drop((channel, connection));
     let broker = broker.restart().await;
     let (_connection, channel) = broker.channel().await;
-    broker.until("it dies", async || ready(&channel, "work").await == 0).await;
+    until("it dies", async || ready(&channel, "work").await == 0).await;
     assert!(drain(&channel, "dead").await.contains(&"restarted".to_owned()));
 }
 
@@ -201,7 +200,7 @@ async fn a_message_without_any_time_is_delivered_at_once_or_dies() {
     mortal(&channel, "work", &[]).await;
     let now = || persistent().with_expiration("0".into());
     publish(&channel, "", "work", b"nobody", now()).await;
-    assert_eq!(body(&arrival(&broker, &channel, "dead").await), "nobody");
+    assert_eq!(body(&arrival(&channel, "dead").await), "nobody");
     let reading = connection.create_channel().await.unwrap();
     let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
     let mut consumer = reading.basic_consume("work".into(), "".into(), options, FieldTable::default()).await.unwrap();
@@ -221,11 +220,11 @@ async fn a_message_that_fails_too_often_dies() {
     mortal(&channel, "work", &[("x-queue-type", text("quorum")), ("x-delivery-limit", number(2))]).await;
     publish(&channel, "", "work", b"poison", persistent()).await;
     for failures in 0..3 {
-        let message = arrival(&broker, &channel, "work").await;
+        let message = arrival(&channel, "work").await;
         assert_eq!(header(&message, "x-delivery-count"), (failures > 0).then(|| failures.to_string()));
         message.delivery.acker.reject(BasicRejectOptions { requeue: true }).await.unwrap();
     }
-    let dead = arrival(&broker, &channel, "dead").await;
+    let dead = arrival(&channel, "dead").await;
     assert_eq!(deaths(&dead), ["work delivery_limit 1  work"]);
     assert_eq!(ready(&channel, "work").await, 0);
 }
@@ -272,10 +271,10 @@ async fn publishers_wait_where_a_full_queue_says_so_and_go_on_in_order() {
     assert!(tokio::time::timeout(std::time::Duration::from_millis(100), &mut third).await.is_err(), "it waits for its confirm");
     assert_eq!(ready(&channel, "work").await, 2);
     // What is in flight makes room as what is done does.
-    let held = arrival(&broker, &channel, "work").await;
+    let held = arrival(&channel, "work").await;
     assert!(matches!(third.await.unwrap(), Confirmation::Ack(_)));
     for number in 1..6 {
-        let message = arrival(&broker, &channel, "work").await;
+        let message = arrival(&channel, "work").await;
         assert_eq!(body(&message), number.to_string());
         message.delivery.acker.ack(BasicAckOptions::default()).await.unwrap();
     }
@@ -312,12 +311,12 @@ async fn a_failed_message_waits_longer_each_time_and_a_delayed_one_comes_when_it
     publish(&channel, "", "work", b"again", persistent()).await;
     publish(&channel, "", "work", b"other", persistent()).await;
     for least_ms in [150, 250, 250] {
-        let message = arrival(&broker, &channel, "work").await;
+        let message = arrival(&channel, "work").await;
         assert_eq!(body(&message), "again");
         let failed = tokio::time::Instant::now();
         message.delivery.acker.reject(BasicRejectOptions { requeue: true }).await.unwrap();
         assert_eq!(ready(&channel, "work").await, 1, "it is not ready yet");
-        broker.until("it is ready again", async || ready(&channel, "work").await == 2).await;
+        until("it is ready again", async || ready(&channel, "work").await == 2).await;
         assert!(failed.elapsed().as_millis() >= least_ms, "{:?}", failed.elapsed());
     }
     channel.queue_purge("work".into(), QueuePurgeOptions::default()).await.unwrap();
@@ -327,7 +326,7 @@ async fn a_failed_message_waits_longer_each_time_and_a_delayed_one_comes_when_it
     publish(&channel, "", "work", b"later", BasicProperties::default().with_headers(table)).await;
     publish(&channel, "", "work", b"now", persistent()).await;
     assert_eq!(body(&get(&channel, "work").await.unwrap()), "now");
-    assert_eq!(body(&arrival(&broker, &channel, "work").await), "later");
+    assert_eq!(body(&arrival(&channel, "work").await), "later");
     assert!(sent.elapsed().as_millis() >= 150);
 }
 
@@ -340,10 +339,10 @@ async fn waits_double_where_the_queue_says_so() {
     confirms(&channel).await;
     publish(&channel, "", "work", b"again", persistent()).await;
     for least_ms in [50, 100, 200, 400] {
-        let message = arrival(&broker, &channel, "work").await;
+        let message = arrival(&channel, "work").await;
         let failed = tokio::time::Instant::now();
         message.delivery.acker.reject(BasicRejectOptions { requeue: true }).await.unwrap();
-        broker.until("it is ready again", async || ready(&channel, "work").await == 1).await;
+        until("it is ready again", async || ready(&channel, "work").await == 1).await;
         assert!(failed.elapsed().as_millis() >= least_ms, "{:?}", failed.elapsed());
     }
     let mut table = FieldTable::default();
@@ -359,7 +358,7 @@ async fn views_of_one_topic_let_a_record_die_each_for_itself() {
     declare(&channel, "orders").await;
     mortal(&channel, "hasty", &[("x-topic", text("orders")), ("x-message-ttl", number(1))]).await;
     publish(&channel, "", "orders", b"one", persistent()).await;
-    assert_eq!(body(&arrival(&broker, &channel, "dead").await), "one");
+    assert_eq!(body(&arrival(&channel, "dead").await), "one");
     assert_eq!((ready(&channel, "hasty").await, drain(&channel, "orders").await), (0, vec!["one".to_owned()]));
 }
 
@@ -390,10 +389,10 @@ async fn a_queue_that_nobody_uses_goes_and_one_that_is_used_stays() {
         let options = QueueDeclareOptions { passive: true, ..Default::default() };
         declare_with(&channel, name, options).await.is_ok()
     };
-    broker.until("it goes", async || !exists("idle").await).await;
+    until("it goes", async || !exists("idle").await).await;
     assert!(exists("consumed").await);
     channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await.unwrap();
-    broker.until("it goes when its consumer has gone", async || !exists("consumed").await).await;
+    until("it goes when its consumer has gone", async || !exists("consumed").await).await;
 }
 
 #[tokio::test]
@@ -430,13 +429,13 @@ async fn a_delivery_that_is_not_settled_in_time_is_somebody_elses() {
     publish(&channel, "", "work", b"slow", persistent()).await;
     let slow = connection.create_channel().await.unwrap();
     let held = get(&slow, "work").await.unwrap();
-    let again = arrival(&broker, &channel, "work").await;
+    let again = arrival(&channel, "work").await;
     assert!(again.delivery.redelivered);
     // It must not settle what is another's by now.
     held.delivery.acker.ack(BasicAckOptions::default()).await.unwrap();
-    broker.until("the late one is told", async || !slow.status().connected()).await;
+    until("the late one is told", async || !slow.status().connected()).await;
     assert_eq!(broker.delivery.queues().iter().map(|queue| queue.in_flight).sum::<u64>(), 1);
     again.delivery.acker.ack(BasicAckOptions::default()).await.unwrap();
-    broker.until("it is settled", async || broker.delivery.queues().iter().all(|queue| queue.in_flight == 0)).await;
+    until("it is settled", async || broker.delivery.queues().iter().all(|queue| queue.in_flight == 0)).await;
     assert_eq!(ready(&channel, "work").await, 0);
 }

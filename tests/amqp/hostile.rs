@@ -6,6 +6,7 @@ use trunkline::dialect::amqp::wire::method::*;
 use trunkline::dialect::amqp::wire::{FrameKind, Method, frame, next_frame, put_method};
 
 use crate::broker::*;
+use crate::support::until;
 
 const HEADER: [u8; 8] = *b"AMQP\x00\x00\x09\x01";
 
@@ -180,12 +181,12 @@ async fn a_client_that_never_reads_holds_only_its_window() {
     }
     let mut deaf = Raw::open(&broker).await;
     deaf.method(1, BasicConsume { queue: b"flood", no_ack: true, ..Default::default() }).await;
-    broker.until("it was handed its window", async || broker.delivery.queues()[0].in_flight > 100).await;
+    until("it was handed its window", async || broker.delivery.queues()[0].in_flight > 100).await;
     assert!(
         ready(&channel, "flood").await + broker.delivery.queues()[0].in_flight as u32 > 250,
         "most of it was not taken for a deaf client"
     );
     drop(deaf);
-    broker.until("what it was not sent is back", async || broker.delivery.queues()[0].in_flight == 0).await;
+    until("what it was not sent is back", async || broker.delivery.queues()[0].in_flight == 0).await;
     assert!(ready(&channel, "flood").await > 250);
 }

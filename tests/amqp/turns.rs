@@ -3,7 +3,7 @@
 use futures_util::StreamExt;
 use lapin::options::*;
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, Consumer};
+use lapin::{Channel, Connection, Consumer};
 
 use crate::broker::*;
 
@@ -97,16 +97,20 @@ async fn one_consumer_at_a_time_is_active_and_the_next_takes_over() {
     }
 }
 
+/// A queue in which messages of one key wait for each other, bound to all keys, and a channel with confirms.
+async fn by_key(broker: &Broker) -> (Connection, Channel) {
+    let (connection, channel) = broker.channel().await;
+    queue(&channel, "work", "x-order-by-key", AMQPValue::Boolean(true)).await.unwrap();
+    let (topic, all) = ("amq.topic".into(), "#".into());
+    channel.queue_bind("work".into(), topic, all, QueueBindOptions::default(), FieldTable::default()).await.unwrap();
+    confirms(&channel).await;
+    (connection, channel)
+}
+
 #[tokio::test]
 async fn messages_of_one_key_are_one_consumers_at_a_time_and_others_go_on() {
     let broker = Broker::start().await;
-    let (connection, channel) = broker.channel().await;
-    queue(&channel, "work", "x-order-by-key", AMQPValue::Boolean(true)).await.unwrap();
-    channel
-        .queue_bind("work".into(), "amq.topic".into(), "#".into(), QueueBindOptions::default(), FieldTable::default())
-        .await
-        .unwrap();
-    confirms(&channel).await;
+    let (connection, channel) = by_key(&broker).await;
     let mut consumers = Vec::new();
     for prefetch in [1, 3] {
         let channel = connection.create_channel().await.unwrap();
@@ -150,13 +154,7 @@ async fn messages_of_one_key_are_one_consumers_at_a_time_and_others_go_on() {
 #[tokio::test]
 async fn a_get_without_a_name_holds_a_key_until_it_is_settled() {
     let broker = Broker::start().await;
-    let (_connection, channel) = broker.channel().await;
-    queue(&channel, "work", "x-order-by-key", AMQPValue::Boolean(true)).await.unwrap();
-    channel
-        .queue_bind("work".into(), "amq.topic".into(), "#".into(), QueueBindOptions::default(), FieldTable::default())
-        .await
-        .unwrap();
-    confirms(&channel).await;
+    let (_connection, channel) = by_key(&broker).await;
     for text in ["a1", "a2", "b1", "-1", "-2"] {
         let exchange = if text.starts_with('-') { "" } else { "amq.topic" };
         let key = if exchange.is_empty() { "work" } else { &text[..1] };

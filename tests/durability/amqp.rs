@@ -67,10 +67,7 @@ pub async fn declare(url: &str) {
 
 /// Publishes until the connection breaks or the loads end.
 pub async fn publish(url: &str, random: &mut StdRng, pace: &Pace, ledger: &Mutex<Ledger>) {
-    let (_connection, channel) = open(url).await;
-    if channel.confirm_select(ConfirmSelectOptions::default()).await.is_err() {
-        return;
-    }
+    let Some((_connection, channel)) = open_with_confirms(url).await else { return };
     while !pace.is_ending() {
         let mut waiting = Vec::new();
         for _ in 0..random.random_range(1..20) {
@@ -117,11 +114,8 @@ async fn send(
 
 /// Consumes until the connection breaks or the loads end.
 pub async fn consume(url: &str, random: &mut StdRng, pace: &Pace, ledger: &Mutex<Ledger>) {
-    let (_connection, channel) = open(url).await;
+    let Some((_connection, channel)) = open_with_confirms(url).await else { return };
     let Ok(mut consumer) = take_from(&channel, QUEUE, PREFETCH).await else { return };
-    if channel.confirm_select(ConfirmSelectOptions::default()).await.is_err() {
-        return;
-    }
     let (mut held, mut unmarked) = (0, Vec::new());
     while !pace.is_ending() {
         let delivery = match tokio::time::timeout(std::time::Duration::from_millis(100), consumer.next()).await {
@@ -255,4 +249,11 @@ pub async fn open(url: &str) -> (Connection, Channel) {
     let connection = within("an AMQP connection", Connection::connect(url, ConnectionProperties::default())).await.unwrap();
     let channel = within("a channel", connection.create_channel()).await.unwrap();
     (connection, channel)
+}
+
+/// The same, where publishes are confirmed; none if the gateway is killed meanwhile.
+pub async fn open_with_confirms(url: &str) -> Option<(Connection, Channel)> {
+    let (connection, channel) = open(url).await;
+    channel.confirm_select(ConfirmSelectOptions::default()).await.ok()?;
+    Some((connection, channel))
 }

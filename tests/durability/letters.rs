@@ -14,7 +14,7 @@ use lapin::{BasicProperties, Channel, Confirmation};
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use super::amqp::{open, take_from};
+use super::amqp::{open, open_with_confirms, take_from};
 use super::load::{Pace, number_of, payload};
 use super::support::{PATIENCE, within};
 
@@ -68,10 +68,7 @@ pub async fn declare(url: &str) {
 
 /// Publishes until the connection breaks or the loads end: some may expire, some wait.
 pub async fn publish(url: &str, random: &mut StdRng, pace: &Pace, ledger: &Mutex<Ledger>) {
-    let (_connection, channel) = open(url).await;
-    if channel.confirm_select(ConfirmSelectOptions::default()).await.is_err() {
-        return;
-    }
+    let Some((_connection, channel)) = open_with_confirms(url).await else { return };
     while !pace.is_ending() {
         let mut waiting = Vec::new();
         for _ in 0..random.random_range(1..16) {
@@ -95,11 +92,8 @@ pub async fn publish(url: &str, random: &mut StdRng, pace: &Pace, ledger: &Mutex
 
 /// Consumes until the connection breaks or the loads end: acknowledges, rejects, lets fail, or sits on what comes.
 pub async fn consume(url: &str, random: &mut StdRng, pace: &Pace, ledger: &Mutex<Ledger>) {
-    let (_connection, channel) = open(url).await;
+    let Some((_connection, channel)) = open_with_confirms(url).await else { return };
     let Ok(mut consumer) = take_from(&channel, QUEUE, PREFETCH).await else { return };
-    if channel.confirm_select(ConfirmSelectOptions::default()).await.is_err() {
-        return;
-    }
     let (mut held, mut unmarked) = (0, Vec::new());
     while !pace.is_ending() {
         let Some(Ok(delivery)) = consumer.next().await else { return };

@@ -240,7 +240,7 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// Polls until `attempt` gives something and returns it. Panics with `what` when it does not within [`PATIENCE`].
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut attempt: impl FnMut() -> F) -> T {
+pub async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(value) = attempt().await {
@@ -249,6 +249,11 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut attemp
         assert!(Instant::now() < deadline, "waited in vain: {what}");
         tokio::time::sleep(POLL).await;
     }
+}
+
+/// Asks until something holds. Panics with `what` when it does not within [`PATIENCE`].
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    eventually(what, async || holds().await.then_some(())).await;
 }
 
 /// Awaits `future`. Panics with `what` when it takes longer than [`PATIENCE`].

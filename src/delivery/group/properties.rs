@@ -11,6 +11,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::*;
+use crate::log::simulation::play;
 
 /// What a member may do next. The number picks the member.
 #[derive(Debug, Clone)]
@@ -205,47 +206,6 @@ impl World {
     }
 }
 
-/// A million in groups that each live for a while; what a seed leads to is the same again.
-const STEPS: usize = 1_000_000;
-const STEPS_OF_A_GROUP: usize = 1_000;
-
-/// The same acts as [`act`], as often.
-fn random_act(random: &mut StdRng) -> Act {
-    let who = random.random_range(0..6);
-    match random.random_range(0..20) {
-        0..6 => {
-            Act::Join { who, id_first: random.random(), wrong_kind: random.random_bool(0.05), changed: random.random_bool(0.2) }
-        }
-        6..12 => Act::Sync { who, stale: random.random_bool(0.1) },
-        12..15 => Act::Heartbeat { who },
-        15 => Act::Leave { who },
-        16 => Act::Forget { who },
-        _ => Act::Wait {
-            ms: match random.random_range(0..3) {
-                0 => random.random_range(0..20),
-                1 => random.random_range(100..5_000),
-                _ => random.random_range(5_000..40_000),
-            },
-        },
-    }
-}
-
-#[test]
-#[allow(clippy::print_stdout)]
-fn a_million_steps_leave_every_group_whole() {
-    let given = std::env::var("TRUNKLINE_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(rand::random::<u64>);
-    println!("TRUNKLINE_SEED={seed}");
-    let mut random = StdRng::seed_from_u64(seed);
-    for _ in 0..STEPS / STEPS_OF_A_GROUP {
-        let mut world = World::new();
-        for _ in 0..STEPS_OF_A_GROUP {
-            world.act(&random_act(&mut random));
-        }
-        world.run_out();
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -263,7 +223,7 @@ proptest! {
 const ACTS: u64 = 1_000_000;
 const LIFE: u64 = 500;
 
-/// The same acts, for lives that are told by a seed and are too many to shrink.
+/// The same acts as [`act`], as often, for lives that are told by a seed and are too many to shrink.
 fn some_act(random: &mut StdRng) -> Act {
     let who = random.random_range(0..6);
     match random.random_range(0..20) {
@@ -283,19 +243,9 @@ fn some_act(random: &mut StdRng) -> Act {
 
 #[test]
 fn a_million_acts_leave_the_group_whole() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let first = number("TRUNKLINE_TEST_SEED").unwrap_or_else(rand::random);
-    for seed in (0..number("TRUNKLINE_TEST_SCHEDULES").unwrap_or(ACTS / LIFE)).map(|life| first.wrapping_add(life)) {
-        let mut acts = 0;
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let (mut world, mut random) = (World::new(), StdRng::seed_from_u64(seed));
-            while acts < LIFE {
-                acts += 1;
-                world.act(&some_act(&mut random));
-            }
-            world.run_out();
-        }));
-        let again = format!("TRUNKLINE_TEST_SEED={seed} TRUNKLINE_TEST_SCHEDULES=1");
-        assert!(outcome.is_ok(), "act {acts} of a life is wrong; run it again with {again}");
-    }
+    play(ACTS / LIFE, |seed| {
+        let (mut world, mut random) = (World::new(), StdRng::seed_from_u64(seed));
+        (0..LIFE).for_each(|_| world.act(&some_act(&mut random)));
+        world.run_out();
+    });
 }

@@ -40,7 +40,7 @@ pub(super) struct Lane {
     /// Not fresh, above the cursor.
     pub gone: RunSet,
     /// Of what is gone: held back until it is known whether it counts.
-    pub held: RunSet,
+    pub held: Seldom<RunSet>,
     /// Written with [`Kind::Broadcast`] and not done.
     pub broadcast: RunSet,
     hidden: Option<Box<RunSet>>,
@@ -289,7 +289,9 @@ impl Lane {
             placed.remove_range(range.clone());
         }
         self.broadcast.remove_range(range.clone());
-        self.held.remove_range(range.clone());
+        if let Some(held) = self.held.if_any() {
+            held.remove_range(range.clone());
+        }
         if range.start == self.floor {
             self.floor = range.end;
             self.done.remove_below(self.floor);

@@ -2,9 +2,15 @@
 
 use std::ops::{Deref, DerefMut};
 
+use crate::log::runs::RunSet;
+
 /// What has an empty value that all can share.
 pub(super) trait Empty: Default + 'static {
     const EMPTY: &'static Self;
+}
+
+impl Empty for RunSet {
+    const EMPTY: &'static Self = &Self::new();
 }
 
 /// Looked at as if it were there; made when it is first changed.

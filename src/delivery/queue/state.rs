@@ -322,7 +322,7 @@ impl QueueState {
     /// Accepts everything that is ready; what is in flight stays. Tells how many records that were, and what to keep of it.
     pub fn purge(&mut self, class: Class) -> (u64, StateOp) {
         let below = |lane: &Lane| {
-            let mut kept = lane.held.clone();
+            let mut kept = RunSet::clone(&lane.held);
             for offset in lane.in_flight.keys() {
                 kept.insert(*offset);
             }

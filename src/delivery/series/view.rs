@@ -83,7 +83,8 @@ pub(in crate::delivery) fn load(log: &Log) -> Result<HashMap<TopicName, SeriesVi
             Change::Put(body) => match log.topic(&name) {
                 Some(topic) => {
                     let state = parse_put(&body).ok_or_else(damaged)?;
-                    all.insert(name, SeriesView::new(topic, state, log.end()));
+                    // The topic's own copy: a name that is kept must not keep the batch that it was read with.
+                    all.insert(topic.name().clone(), SeriesView::new(topic, state, log.end()));
                 }
                 None => drop(all.remove(&name)),
             },

@@ -386,12 +386,7 @@ mod tests {
     /// As above, in lives that are told by a seed and are too many to shrink.
     #[test]
     fn a_million_steps_find_what_a_check_of_each_pattern_finds() {
-        let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-        let first = number("TRUNKLINE_TEST_SEED").unwrap_or_else(rand::random);
-        for seed in (0..number("TRUNKLINE_TEST_SCHEDULES").unwrap_or(1_000)).map(|life| first.wrapping_add(life)) {
-            let found = std::panic::catch_unwind(|| live(seed, 1_000));
-            assert!(found.is_ok(), "run it again with TRUNKLINE_TEST_SEED={seed} TRUNKLINE_TEST_SCHEDULES=1");
-        }
+        crate::log::simulation::play(1_000, |seed| live(seed, 1_000));
     }
 
     fn live(seed: u64, steps: usize) {

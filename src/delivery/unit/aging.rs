@@ -60,7 +60,7 @@ impl Unit<'_> {
     /// Ends the queue views that nobody used for too long.
     pub(super) fn end_idle(&mut self) {
         for name in std::mem::take(&mut self.idle) {
-            let Some(topic) = self.views.queues.get(&name).map(|view| view.spec.topic.clone()) else { continue };
+            let Some(topic) = self.views.queues.get(&name).map(|view| view.topic.name().clone()) else { continue };
             let ended = self.views.steward.clone().map(|steward| steward.end(&name)).unwrap_or_default();
             self.drop_queue(&name);
             if ended.with_topic {
@@ -218,7 +218,7 @@ impl Unit<'_> {
     fn refusals(&self, topic: &TopicName, records: u64) -> Vec<Death> {
         let burying = |view: &&View| view.overflow() == Overflow::RefuseAndBury && view.is_full_for(records);
         let death = |view: &View| Death {
-            queue: view.spec.topic.clone(),
+            queue: view.topic.name().clone(),
             route: view.dead_route().cloned().unwrap_or_default(),
             reason: Reason::Overflow,
             time_ms: self.now_ms,

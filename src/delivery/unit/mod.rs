@@ -208,7 +208,7 @@ impl<'a> Unit<'a> {
         for name in &self.changed {
             let Some(view) = views.queues.get_mut(name) else { continue };
             let mut ops = std::mem::take(&mut view.ops);
-            if view.spec.durable && !ops.is_empty() {
+            if view.durable && !ops.is_empty() {
                 if !std::mem::replace(&mut view.has_ops, true) {
                     views.unsaved.push(name.clone());
                 }

@@ -27,7 +27,7 @@ impl Unit<'_> {
             let change = Change::Put(view.put());
             self.states.push(StateRecord { table: QUEUES, key: name.to_bytes(), change });
         }
-        self.views.queues.insert(name.clone(), view);
+        self.views.queues.insert(name, view);
         self.views.set_alarm(name);
         self.pump(name);
         Ok(())
@@ -66,7 +66,7 @@ impl Unit<'_> {
         let (log, now_ms) = (self.log, self.now_ms);
         let Some(view) = self.views.queues.get_mut(name).filter(|view| view.state.in_flight() == 0) else { return false };
         view.seek(log, start, now_ms);
-        if view.spec.durable {
+        if view.durable {
             self.put_queue(name);
         }
         self.touched(name);
@@ -80,7 +80,7 @@ impl Unit<'_> {
         if !self.views.queues.set_options(name, options) {
             return;
         }
-        if self.views.queues.get(name).is_some_and(|view| view.spec.durable) {
+        if self.views.queues.get(name).is_some_and(|view| view.durable) {
             self.put_queue(name);
         }
         self.views.set_alarm(name);
@@ -92,7 +92,7 @@ impl Unit<'_> {
         let Some(mut view) = self.views.queues.remove(name) else { return };
         self.views.alarms.change(name, view.alarm_ms, None);
         view.cancel_takers();
-        if view.spec.durable {
+        if view.durable {
             self.states.push(StateRecord { table: QUEUES, key: name.to_bytes(), change: Change::Delete });
         }
     }

@@ -148,7 +148,7 @@ impl Steward for DeadLetters {
         let last = Table(last);
         let topic = {
             let topology = self.topology.lock();
-            let (_, lies_in) = topology.queues().find(|(_, queue)| queue.place.view == *view)?;
+            let (_, lies_in) = topology.queues().find(|(_, queue)| queue.place.view() == view)?;
             let came_from = topology.queue(topology.queue_id(&lies_in.vhost, last.get(b"queue")?.text()?)?)?;
             self.log.topic(&came_from.place.topic)?
         };
@@ -173,7 +173,7 @@ impl Steward for DeadLetters {
 
     fn end(&self, view: &TopicName) -> Ended {
         let mut topology = self.topology.lock();
-        let ids: Vec<_> = topology.queues().filter(|(_, queue)| queue.place.view == *view).map(|(id, _)| id).collect();
+        let ids: Vec<_> = topology.queues().filter(|(_, queue)| queue.place.view() == view).map(|(id, _)| id).collect();
         let removed: Vec<_> = ids.into_iter().filter_map(|id| topology.remove_queue(id)).collect();
         let states = topology.take_changes().into_iter().map(|(key, value)| (TABLE, key, value)).collect();
         Ended { with_topic: removed.iter().any(|queue| !queue.foreign), states }

@@ -102,7 +102,7 @@ impl Amqp {
         let log = delivery.log().clone();
         let topology = Topology::load(delivery.state(round::TABLE)?, |vhost, name, arguments| {
             let place = routes::place_in(&routes::prefix_of(vhost)?, name, arguments)?;
-            log.topic(&place.topic).map(|_| place)
+            log.topic(&place.topic).map(|topic| place.sharing_name_of(&topic))
         });
         let topology = Arc::new(Mutex::new(topology));
         delivery.set_steward(Arc::new(DeadLetters::new(Arc::clone(&topology), log)));

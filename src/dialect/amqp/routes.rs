@@ -187,7 +187,7 @@ pub fn place_in(prefix: &[u8], name: &[u8], arguments: &[u8]) -> Option<Place> {
         return Some(Place::of(own));
     }
     let view = view_name(&topic, name).ok()?;
-    Some(Place { topic, view })
+    Some(Place::with_view(topic, view))
 }
 
 /// What the names of a virtual host begin with in the log.

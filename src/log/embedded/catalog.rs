@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::alike::Alike;
+use super::compacted::Held;
 use super::files::partition_directory;
 use super::handles::Handles;
 use super::partition::{Partition, Shared};
@@ -43,6 +44,8 @@ pub struct PartitionPut {
     pub compacted_to: u64,
     #[serde(default)]
     pub horizon_ms: Option<i64>,
+    #[serde(default)]
+    pub held: Option<Held>,
     #[serde(default)]
     pub transactions: KeptTransactions,
 }
@@ -345,6 +348,7 @@ pub fn partition_put(partition: &Partition) -> StateRecord {
         producers: state.rare().map(|rare| rare.producers.clone()).unwrap_or_default(),
         compacted_to: state.compacted().to,
         horizon_ms: state.compacted().horizon_ms,
+        held: state.compacted().held,
         transactions: state.rare().map(|rare| rare.transactions.keep()).unwrap_or_default(),
     });
     let body = serde_json::to_vec(&put).unwrap_or_default();

@@ -10,7 +10,7 @@ use super::journal::JournalFile;
 /// The first bytes of a journal file: magic, version, start position, salt, checksum, reserved.
 pub const JOURNAL_HEADER_BYTES: u64 = 64;
 /// The version of the journal's format.
-pub const JOURNAL_VERSION: u32 = 2;
+pub const JOURNAL_VERSION: u32 = 3;
 
 /// The size of the entries of a journal's first file, in bytes.
 pub const FIRST_FILE_BYTES: u64 = 4 << 20;

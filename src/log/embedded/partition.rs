@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use smallvec::SmallVec;
 
+use super::compacted::Compacted;
 pub use super::refs::BatchRef;
 use super::refs::Refs;
 use super::segment::{OpenFiles, Segments};
@@ -19,7 +20,7 @@ use crate::log::name::TopicName;
 use crate::log::pace::Pace;
 use crate::log::producers::{ProducerSnapshot, Producers, SequenceError, Verdict};
 use crate::log::record::{BatchHeader, Outcome};
-use crate::log::runs::RunSet;
+use crate::log::runs::{OFFSET_MAX, RunSet};
 use crate::log::topic::TopicId;
 use crate::log::transactions::{Aborted, Transactions};
 use crate::sync::Mutex;
@@ -37,22 +38,38 @@ pub struct Bounds {
     pub end: u64,
 }
 
-/// The newest change of a key in a table of state.
-#[derive(Debug, Clone, Copy)]
-pub struct Latest {
-    pub offset: u64,
-    pub deleted: bool,
-    /// Whether segments hold something of this key, so that a delete must be kept too.
-    pub stored: bool,
-}
+/// The newest change of a key in a table of state: its offset and two flags, in eight bytes, because there is one for every name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Latest(u64);
 
-/// How far a partition was compacted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Compacted {
-    /// Before this there is one record of a key at most, or a view held another.
-    pub to: u64,
-    /// When the earliest of the deletions before it may go, in milliseconds; none: there are none.
-    pub horizon_ms: Option<i64>,
+impl Latest {
+    const DELETED: u64 = 1;
+    const STORED: u64 = 2;
+
+    /// The offset is below [`OFFSET_MAX`], as all of a log are.
+    pub fn new(offset: u64, deleted: bool, stored: bool) -> Self {
+        let offset = offset.min(OFFSET_MAX - 1);
+        let mut latest = Self(offset << 2 | if deleted { Self::DELETED } else { 0 });
+        latest.set_stored(stored);
+        latest
+    }
+
+    pub fn offset(self) -> u64 {
+        self.0 >> 2
+    }
+
+    pub fn is_deleted(self) -> bool {
+        self.0 & Self::DELETED != 0
+    }
+
+    /// Whether segments hold something of this key, so that a delete must be kept too.
+    pub fn is_stored(self) -> bool {
+        self.0 & Self::STORED != 0
+    }
+
+    pub fn set_stored(&mut self, stored: bool) {
+        self.0 = self.0 & !Self::STORED | if stored { Self::STORED } else { 0 };
+    }
 }
 
 /// What all partitions of a log have in common.
@@ -502,9 +519,9 @@ impl PartitionState {
     pub fn note_latest(&mut self, key: &[u8], offset: u64, deleted: bool, stored: bool) {
         let latest = self.make_rare().latest.get_or_insert_default();
         match latest.get_mut(key) {
-            Some(entry) => *entry = Latest { offset, deleted, stored: stored || entry.stored },
+            Some(entry) => *entry = Latest::new(offset, deleted, stored || entry.is_stored()),
             None => {
-                latest.insert(key.into(), Latest { offset, deleted, stored });
+                latest.insert(key.into(), Latest::new(offset, deleted, stored));
             }
         }
     }

@@ -11,12 +11,13 @@ use bytes::Bytes;
 
 use super::LogSettings;
 use super::catalog::{Catalog, PartitionPut, RETIRED_KEY, retired_to};
+use super::compacted::Compacted;
 use super::disk::{Disk, Open};
 use super::expire::advance_log_start;
 use super::files::{self, Header, JOURNAL_VERSION};
 use super::frame::{self, FLAG_BROADCAST, Frame, FrameWrite, Salt};
 use super::journal::{FIRST_POSITION, JournalFile};
-use super::partition::{BatchRef, Compacted, Partition, Shared};
+use super::partition::{BatchRef, Partition, Shared};
 use super::retire::now_ms;
 use super::scan::EntryScan;
 use super::segment::{End, OpenFiles, Segments};
@@ -442,7 +443,7 @@ fn restore(partition: &Partition, put: PartitionPut) {
     partition.with(|state| {
         state.log_start = state.log_start.max(put.log_start);
         state.end = state.end.max(put.end);
-        let compacted = Compacted { to: put.compacted_to, horizon_ms: put.horizon_ms };
+        let compacted = Compacted { to: put.compacted_to, horizon_ms: put.horizon_ms, held: put.held };
         let is_plain = put.producers.is_empty() && put.transactions.is_empty() && compacted == Compacted::default();
         if !is_plain || state.rare().is_some() {
             let rare = state.make_rare();
@@ -479,9 +480,9 @@ fn note_keys(partition: &Partition, batch: &StoredBatch, limits: &Limits, in_seg
         };
         partition.with(|state| match state.latest().and_then(|latest| latest.get(&key[..])) {
             // Segments are read after the journal, and hold what is older.
-            Some(newer) if in_segments && newer.offset >= offset => {
+            Some(newer) if in_segments && newer.offset() >= offset => {
                 let newer = *newer;
-                state.note_latest(&key, newer.offset, newer.deleted, true);
+                state.note_latest(&key, newer.offset(), newer.is_deleted(), true);
             }
             _ => state.note_latest(&key, offset, deleted, in_segments),
         });

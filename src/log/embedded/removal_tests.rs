@@ -26,9 +26,7 @@ impl Place {
         let mut entry = Entry::default();
         entry.add_state(states, |table| self.log.open_table(table).ok(), 0);
         let barrier = self.log.append(&entry).expect("it is taken");
-        while !self.log.is_durable(barrier) {
-            std::thread::yield_now();
-        }
+        crate::log::simulation::wait_until_durable(&self.log, barrier);
     }
 
     /// Removals of this reason; there are none of any other, but for what only fills journal files.

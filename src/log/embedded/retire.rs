@@ -14,7 +14,7 @@ use super::Engine;
 use super::catalog::{partition_put, retired_put, table_name};
 use super::disk::Hold;
 use super::expire::{Stretch, advance_log_start};
-use super::partition::{BatchRef, Latest, Partition, PartitionState};
+use super::partition::{BatchRef, Partition, PartitionState};
 use super::segment::Roll;
 use crate::log::lsn::Lsn;
 use crate::log::record::{Limits, Record, batch_of_one};
@@ -289,11 +289,11 @@ fn last_of_each(changes: &[(u64, Record)]) -> HashMap<Bytes, u64> {
 fn keep_due(state: &mut PartitionState, key: &Bytes, offset: u64, is_deletion: bool) -> bool {
     let Some(latest) = state.latest_mut() else { return false };
     let Some(entry) = latest.get_mut(&key[..]) else { return false };
-    if !is_deletion || entry.stored {
-        entry.stored = true;
+    if !is_deletion || entry.is_stored() {
+        entry.set_stored(true);
         return true;
     }
-    if entry.offset == offset {
+    if entry.offset() == offset {
         latest.remove(&key[..]);
     }
     false
@@ -303,12 +303,12 @@ fn keep_due(state: &mut PartitionState, key: &Bytes, offset: u64, is_deletion: b
 fn keep_change(state: &mut PartitionState, key: &Bytes, offset: u64) -> bool {
     let Some(latest) = state.latest_mut() else { return false };
     match latest.get_mut(&key[..]) {
-        Some(Latest { offset: newest, deleted, stored }) if *newest == offset => {
-            if *deleted && !*stored {
+        Some(entry) if entry.offset() == offset => {
+            if entry.is_deleted() && !entry.is_stored() {
                 latest.remove(&key[..]);
                 return false;
             }
-            *stored = true;
+            entry.set_stored(true);
             true
         }
         _ => false,

@@ -23,17 +23,8 @@ pub struct Place {
 }
 
 pub fn settings(directory: &Path, disk: Disk) -> LogSettings {
-    LogSettings {
-        directory: directory.to_owned(),
-        disk,
-        journal_file_bytes: 8 << 10,
-        journal_retain_bytes: u64::MAX,
-        maintenance_interval_ms: 3_600_000,
-        cleaning_interval_ms: 3_600_000,
-        cleaning_bytes_per_s: 1 << 40,
-        segment_bytes: 2_000,
-        ..LogSettings::default()
-    }
+    let directory = directory.to_owned();
+    LogSettings { directory, disk, journal_file_bytes: 8 << 10, segment_bytes: 2_000, ..simulation::at_rest() }
 }
 
 pub fn name() -> TopicName {

@@ -124,12 +124,14 @@ impl Managed {
             Intent::StepOut => self.step_out(beat, now_ms),
             Intent::Join => {
                 let about = self.about(beat, self.predecessor(beat)?)?;
+                self.learn_pattern(&about)?;
                 self.seat(beat, about);
                 Ok(self.go_on(beat, catalog, now_ms))
             }
             Intent::Stay { epoch } => {
                 let member = self.check(beat, epoch)?;
                 let about = self.about(beat, Some(member))?;
+                self.learn_pattern(&about)?;
                 self.update(&beat.member_id, about);
                 Ok(self.go_on(beat, catalog, now_ms))
             }
@@ -192,9 +194,6 @@ impl Managed {
             Some(pattern) => Some(pattern.clone()).filter(|pattern| !pattern.is_empty()),
             None => before.and_then(|about| about.pattern.clone()),
         };
-        if let Some(pattern) = pattern.as_ref().filter(|pattern| !self.patterns.contains_key(*pattern)) {
-            Pattern::new(pattern)?;
-        }
         Ok(About {
             instance: beat.instance.clone().or_else(|| before.and_then(|about| about.instance.clone())),
             rack: beat.rack.clone().or_else(|| before.and_then(|about| about.rack.clone())),

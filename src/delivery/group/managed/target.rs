@@ -8,6 +8,7 @@ use super::catalog::Catalog;
 use super::machine::{Managed, Sharing};
 use super::member::{About, Member};
 use super::pattern::Pattern;
+use crate::delivery::group::GroupError;
 use crate::delivery::group::request::MemberId;
 use crate::log::{TopicId, TopicName};
 
@@ -19,15 +20,21 @@ impl Managed {
         for topic in about.topics.iter() {
             *self.named.entry(topic.clone()).or_default() += 1;
         }
-        let Some(text) = &about.pattern else { return };
-        if !self.patterns.contains_key(text) {
-            // It was compiled when the member named it, or before the restart.
-            let Ok(pattern) = Pattern::new(text) else { return };
-            self.patterns.insert(text.clone(), pattern);
+        // It is known since the member named it; after a restart it is learnt here.
+        if self.learn_pattern(about).is_err() {
+            return;
         }
-        if let Some(pattern) = self.patterns.get_mut(text) {
+        if let Some(pattern) = about.pattern.as_ref().and_then(|text| self.patterns.get_mut(text)) {
             pattern.users += 1;
         }
+    }
+
+    /// Compiles the pattern of a member unless it is known. Compiling is costly; whoever calls this counts its user next.
+    pub(super) fn learn_pattern(&mut self, about: &About) -> Result<(), GroupError> {
+        if let Some(text) = about.pattern.as_ref().filter(|text| !self.patterns.contains_key(*text)) {
+            self.patterns.insert(Arc::clone(text), Pattern::new(text)?);
+        }
+        Ok(())
     }
 
     pub(super) fn discount_wishes(&mut self, about: &About) {

@@ -75,7 +75,7 @@ impl Session {
         queue.check_may_subscribe(consume.exclusive)?;
         let subscriber = Subscriber { connection: self.id, channel: number, tag: tag.clone(), exclusive: consume.exclusive };
         queue.subscribers.push(subscriber);
-        let (name, view, counts) = (queue.name.clone(), queue.place.view.clone(), queue.is_quorum());
+        let (name, view, counts) = (queue.name.clone(), queue.place.view().clone(), queue.is_quorum());
 
         let Some(channel) = self.channels.get(number) else { return Ok(()) };
         let (no_ack, prefetch) = (consume.no_ack, channel.prefetch);

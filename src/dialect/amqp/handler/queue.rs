@@ -35,7 +35,7 @@ pub(super) fn made_up_name(prefix: &str) -> Bytes {
 /// Removes a queue, its bindings, its view and, if it was made here, its topic. Who consumes from it learns it from the view.
 pub(super) fn remove_queue(work: &mut Work<'_>, id: QueueId) {
     let Some(queue) = work.topology.remove_queue(id) else { return };
-    work.unit.drop_queue(&queue.place.view);
+    work.unit.drop_queue(queue.place.view());
     if !queue.foreign {
         // Gone already is as good.
         let _ = work.unit.delete_topic(&queue.place.topic);
@@ -70,7 +70,7 @@ impl Session {
         }
         let Some(topic) = name_in(&self.opened.prefix, name) else { return Ok(None) };
         let Some(found) = work.unit.topic(&topic) else { return Ok(None) };
-        let (place, durable) = (Place::of(topic), found.settings().durable);
+        let (place, durable) = (Place::of(found.name().clone()), found.settings().durable);
         open_view(work, &place, QueueSpec::new(place.topic.clone(), durable))?;
         let flags = QueueFlags { durable: true, auto_delete: false, exclusive: None, arguments: Bytes::new() };
         let queue = Queue::new(vhost.clone(), Bytes::copy_from_slice(name), place, flags, true);
@@ -85,7 +85,7 @@ impl Session {
         };
         let Some(queue) = work.topology.queue(id) else { return Err(Fault::Internal("the queue is gone".to_owned())) };
         queue.check_access(self.id)?;
-        let (name, view) = (queue.name.clone(), queue.place.view.clone());
+        let (name, view) = (queue.name.clone(), queue.place.view().clone());
         let consumer_count = queue.subscribers.len() as u32;
         let message_count = work.unit.ready(&view, Class::All) as u32;
         if let Some(channel) = self.channels.get(number) {
@@ -110,7 +110,7 @@ impl Session {
         }
         if let Some(id) = self.look_up_queue(work, declare.queue)? {
             self.declare_again(work, id, &flags)?;
-            let view = work.topology.queue(id).map(|queue| queue.place.view.clone());
+            let view = work.topology.queue(id).map(|queue| queue.place.view().clone());
             view.iter().for_each(|view| work.unit.use_queue(view));
             return Ok(id);
         }
@@ -137,7 +137,7 @@ impl Session {
             check_partitions(&topic, &flags.arguments, &named)?;
         }
         let options = options(&self.opened.vhost, &queue.name, &flags.arguments);
-        let view = queue.place.view.clone();
+        let view = queue.place.view().clone();
         work.unit.set_queue_options(&view, options);
         work.topology.set_queue_arguments(id, current.arguments);
         Ok(())
@@ -148,7 +148,7 @@ impl Session {
         let named = Named::queue(&name, &vhost);
         arguments::check_queue(&flags.arguments, &named)?;
         let illegal = || Fault::NameRefused(format!("{named} does not have a legal name"));
-        let place = place_in(&self.opened.prefix, &name, &flags.arguments).ok_or_else(illegal)?;
+        let mut place = place_in(&self.opened.prefix, &name, &flags.arguments).ok_or_else(illegal)?;
         let durable = flags.durable && flags.exclusive.is_none();
         let foreign = place.is_named();
         if work.unit.topic(&place.topic).is_none() {
@@ -162,6 +162,9 @@ impl Session {
             let settings = TopicSettings { partitioner, ..TopicSettings::consumed(ORIGIN, durable, bytes_max) };
             let made = work.unit.create_topic(&place.topic, partitions.unwrap_or(1), settings);
             made.map_err(|error| refused(&error, &named))?;
+        }
+        if let Some(topic) = work.unit.topic(&place.topic) {
+            place = place.sharing_name_of(&topic);
         }
         let spec = spec_of(&place, &vhost, &name, durable, &flags.arguments);
         open_view(work, &place, spec)?;
@@ -266,7 +269,7 @@ impl Session {
     pub(super) fn accessible_view(&self, work: &Work<'_>, id: QueueId) -> Result<TopicName, Fault> {
         let queue = work.topology.queue(id).ok_or_else(|| Fault::Internal("the queue is gone".to_owned()))?;
         queue.check_access(self.id)?;
-        Ok(queue.place.view.clone())
+        Ok(queue.place.view().clone())
     }
 }
 
@@ -276,10 +279,10 @@ fn spec_of(place: &Place, vhost: &Bytes, name: &Bytes, durable: bool, arguments:
 }
 
 fn open_view(work: &mut Work<'_>, place: &Place, spec: QueueSpec) -> Result<(), Fault> {
-    if work.unit.has_queue(&place.view) {
+    if work.unit.has_queue(place.view()) {
         return Ok(());
     }
-    let opened = work.unit.open_queue(&place.view, spec);
+    let opened = work.unit.open_queue(place.view(), spec);
     opened.map_err(|error| Fault::NameRefused(format!("queue '{}' cannot be opened: {error}", place.topic)))
 }
 

@@ -12,8 +12,10 @@ mod routing;
 pub mod stored;
 
 use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
 
 use bytes::Bytes;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::error::{Fault, Named};
 use super::exchange::{Destination, ExchangeId, ExchangeKind, QueueId, Router};
@@ -103,7 +105,9 @@ pub struct Binding {
 #[derive(Debug, Default)]
 struct VirtualHost {
     exchanges: HashMap<Bytes, ExchangeId>,
-    queues: HashMap<Bytes, QueueId>,
+    /// By the name that each queue carries itself: there may be a million.
+    queues: HashTable<QueueId>,
+    hasher: DefaultHashBuilder,
 }
 
 /// A change to the keyed state: a key and its new value, or none.
@@ -153,7 +157,8 @@ impl Topology {
     }
 
     pub fn queue_id(&self, vhost: &[u8], name: &[u8]) -> Option<QueueId> {
-        self.vhosts.get(vhost)?.queues.get(name).copied()
+        let VirtualHost { queues, hasher, .. } = self.vhosts.get(vhost)?;
+        queues.find(hasher.hash_one(name), |id| name_of(&self.queues, *id) == name).copied()
     }
 
     pub fn queue(&self, id: QueueId) -> Option<&Queue> {
@@ -213,11 +218,16 @@ impl Topology {
     }
 
     /// Adds a queue that is not there yet.
-    pub fn insert_queue(&mut self, queue: Queue) -> QueueId {
+    pub fn insert_queue(&mut self, mut queue: Queue) -> QueueId {
         self.version += 1;
-        let (vhost, name) = (queue.vhost.clone(), queue.name.clone());
+        if let Some((known, _)) = self.vhosts.get_key_value(&queue.vhost) {
+            queue.vhost = known.clone();
+        }
+        let vhost = queue.vhost.clone();
         let id = QueueId(self.queues.insert(queue));
-        self.vhosts.entry(vhost).or_default().queues.insert(name, id);
+        let (all, VirtualHost { queues, hasher, .. }) = (&self.queues, self.vhosts.entry(vhost).or_default());
+        let hash = |id: QueueId| hasher.hash_one(name_of(all, id));
+        queues.insert_unique(hash(id), id, |id| hash(*id));
         self.store_queue(id);
         id
     }
@@ -245,8 +255,10 @@ impl Topology {
         self.forget(self.stored_queue(id));
         self.version += 1;
         let queue = self.queues.remove(id.0)?;
-        if let Some(vhost) = self.vhosts.get_mut(&queue.vhost) {
-            vhost.queues.remove(&queue.name);
+        if let Some(VirtualHost { queues, hasher, .. }) = self.vhosts.get_mut(&queue.vhost)
+            && let Ok(found) = queues.find_entry(hasher.hash_one(&queue.name[..]), |other| *other == id)
+        {
+            found.remove();
         }
         self.remove_idle_sources(&bindings);
         Some(queue)
@@ -361,6 +373,11 @@ impl Topology {
             arguments: binding.arguments.clone(),
         })
     }
+}
+
+/// The name of a queue that is there.
+fn name_of(queues: &Arena<Queue>, id: QueueId) -> &[u8] {
+    queues.get(id.0).map_or(&[], |queue| &queue.name)
 }
 
 #[cfg(test)]

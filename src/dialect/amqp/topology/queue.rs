@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::Binding;
 use crate::dialect::amqp::error::{Fault, Named};
 use crate::dialect::amqp::wire::{Table, Value};
-use crate::log::TopicName;
+use crate::log::{Topic, TopicName};
 
 /// Numbers the connections of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,19 +36,34 @@ pub struct QueueFlags {
 pub struct Place {
     /// The topic that publishes append to.
     pub topic: TopicName,
-    /// The queue view of it: the default one has the topic's name.
-    pub view: TopicName,
+    /// The queue view of it, unless it is the default one.
+    own_view: Option<Box<TopicName>>,
 }
 
 impl Place {
     /// The default view of a topic.
     pub fn of(topic: TopicName) -> Self {
-        Self { view: topic.clone(), topic }
+        Self { topic, own_view: None }
+    }
+
+    /// The same, with the topic's own copy of its name.
+    pub fn sharing_name_of(self, topic: &Topic) -> Self {
+        Self { topic: topic.name().clone(), ..self }
+    }
+
+    /// A view of a topic: the default one has the topic's name.
+    pub fn with_view(topic: TopicName, view: TopicName) -> Self {
+        Self { own_view: (view != topic).then(|| Box::new(view)), topic }
+    }
+
+    /// The name of the queue view.
+    pub fn view(&self) -> &TopicName {
+        self.own_view.as_deref().unwrap_or(&self.topic)
     }
 
     /// Whether it is a view beside the default one.
     pub fn is_named(&self) -> bool {
-        self.view != self.topic
+        self.own_view.is_some()
     }
 }
 
@@ -67,6 +82,8 @@ pub struct Queue {
 
 impl Queue {
     pub fn new(vhost: Bytes, name: Bytes, place: Place, flags: QueueFlags, foreign: bool) -> Self {
+        // In the default virtual host a queue and its topic have one name, which is kept once.
+        let name = if name == place.topic.as_bytes() { place.topic.to_bytes() } else { name };
         Self { vhost, name, place, flags, foreign, subscribers: Vec::new(), incoming: Vec::new() }
     }
 

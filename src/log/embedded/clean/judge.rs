@@ -1,6 +1,7 @@
 //! Who says what stays when segments are rewritten: by key, by need, or as a table of state.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -44,9 +45,18 @@ pub struct ByKey<'a> {
     pub now_ms: i64,
     /// Producers of which something was left since their last transaction ended.
     pub left: HashMap<i64, ()>,
+    /// Spans what stays for a view's sake alone.
+    pub held: Option<Range<u64>>,
 }
 
 impl ByKey<'_> {
+    /// A record stays because a view needs something from an offset on.
+    fn hold(&mut self, from: u64, offset: u64) -> Stay {
+        let held = self.held.get_or_insert(from..offset + 1);
+        *held = held.start.min(from)..held.end.max(offset + 1);
+        Stay::Kept
+    }
+
     /// What says that something was deleted or ended stays until everybody had time to see it.
     fn until_horizon(&self, header: &BatchHeader) -> Stay {
         match header.delete_horizon_ms() {
@@ -72,16 +82,20 @@ impl Judge for ByKey<'_> {
             return self.until_horizon(header);
         }
         // Nothing replaces a record without a key.
-        let Some(key) = record.key.filter(|_| offset < self.until && !self.needs.any(offset, offset + 1)) else {
-            return Stay::Kept;
-        };
-        if self.newest.newest(key).is_some_and(|newest| newest > offset) {
-            return Stay::Gone;
-        }
+        let Some(key) = record.key.filter(|_| offset < self.until) else { return Stay::Kept };
+        let is_replaced = self.newest.newest(key).is_some_and(|newest| newest > offset);
         match record.value {
+            _ if self.needs.any(offset, offset + 1) => {
+                if is_replaced {
+                    self.hold(offset, offset)
+                } else {
+                    Stay::Kept
+                }
+            }
+            _ if is_replaced => Stay::Gone,
             Some(_) => Stay::Kept,
             // What it deletes may have been kept for a view.
-            None if self.needs.any(0, offset) => Stay::Kept,
+            None if self.needs.any(0, offset) => self.hold(self.needs.first(), offset),
             None => self.until_horizon(header),
         }
     }
@@ -141,7 +155,7 @@ impl<'a> ByTable<'a> {
         match &self.last {
             Some(last) => last.get(key).copied(),
             None => {
-                self.partition.with(|state| state.latest().and_then(|latest| latest.get(&key[..])).map(|latest| latest.offset))
+                self.partition.with(|state| state.latest().and_then(|latest| latest.get(&key[..])).map(|latest| latest.offset()))
             }
         }
     }

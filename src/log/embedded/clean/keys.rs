@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::judge::ByKey;
@@ -11,7 +12,8 @@ use super::pace::Pace;
 use super::transactions::Transactions;
 use super::{Swapped, groups};
 use crate::log::embedded::Engine;
-use crate::log::embedded::partition::{Compacted, Partition};
+use crate::log::embedded::compacted::{Compacted, Held};
+use crate::log::embedded::partition::Partition;
 use crate::log::embedded::retire::now_ms;
 use crate::log::embedded::segment::{Segment, Segments};
 use crate::log::record::{Limits, each_record};
@@ -70,22 +72,25 @@ impl Engine {
         let settings = topic.settings().segments;
         let (compacted, present) = partition.with(|state| (state.compacted(), Arc::clone(&state.segments)));
         let now_ms = now_ms();
-        let dirt = Dirt::of(present.list(), compacted.to, &settings, now_ms);
+        // From what was let go of on, everything is dirty again.
+        let let_go = compacted.held.filter(|held| held.is_let_go(&self.policy(topic, partition).needs));
+        let from = let_go.map_or(compacted.to, |held| held.from.min(compacted.to));
+        let dirt = Dirt::of(present.list(), from, &settings, now_ms);
         if !dirt.is_due(compacted, &settings, now_ms) {
             return Ok(false);
         }
         let segments = self.seal(partition);
         let policy = self.policy(topic, partition);
-        let transactions = Transactions::read(segments.list(), compacted.to)?;
+        let transactions = Transactions::read(segments.list(), from)?;
         let bound = dirt.until.min(transactions.first_open().unwrap_or(u64::MAX)).min(partition.bounds().stable);
         let mut newest = OffsetMap::new(self.settings.compaction_memory_bytes);
-        let Some(until) = self.gather(&segments, compacted.to..bound, &transactions, &mut newest, pace)? else {
+        let Some(until) = self.gather(&segments, from..bound, &transactions, &mut newest, pace)? else {
             return Ok(false);
         };
         let due: Vec<Segment> = segments.list().iter().filter(|segment| segment.base_offset < until).cloned().collect();
         let horizon_ms = now_ms.saturating_add_unsigned(settings.delete_retention_ms);
         let (needs, left) = (&policy.needs, HashMap::new());
-        let mut judge = ByKey { newest: &newest, until, needs, transactions: &transactions, now_ms, left };
+        let mut judge = ByKey { newest: &newest, until, needs, transactions: &transactions, now_ms, left, held: None };
         let mut next_horizon_ms = None;
         for group in groups(&due, self.roll(&topic.settings()).bytes) {
             let how = (Removal::Compacted, horizon_ms);
@@ -94,8 +99,11 @@ impl Engine {
                 Swapped::GivenUp => return Ok(false),
             }
         }
-        partition
-            .with(|state| state.make_rare().compacted = Compacted { to: until.max(compacted.to), horizon_ms: next_horizon_ms });
+        let known = compacted.held.filter(|_| let_go.is_none()).map(|held| held.from..held.to);
+        let spanned = judge.held.into_iter().chain(known).reduce(|one, other| one.start.min(other.start)..one.end.max(other.end));
+        let held = spanned.map(|Range { start, end }| Held { from: start, to: end, needed: needs.count(start, end) });
+        let compacted = Compacted { to: until.max(from), horizon_ms: next_horizon_ms, held };
+        partition.with(|state| state.make_rare().compacted = compacted);
         self.put_partitions(std::slice::from_ref(partition))?;
         Ok(true)
     }
@@ -104,7 +112,7 @@ impl Engine {
     fn gather(
         &self,
         segments: &Segments,
-        range: std::ops::Range<u64>,
+        range: Range<u64>,
         transactions: &Transactions,
         newest: &mut OffsetMap,
         pace: &mut Pace,

@@ -268,8 +268,8 @@ impl Engine {
             rare.table_bytes = segments.bytes();
             if let Some(latest) = rare.latest.as_mut() {
                 latest.retain(|key, latest| {
-                    latest.stored = judge.held.contains(&key[..]);
-                    latest.stored || !latest.deleted
+                    latest.set_stored(judge.held.contains(&key[..]));
+                    latest.is_stored() || !latest.is_deleted()
                 });
             }
         });

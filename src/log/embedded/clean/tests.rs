@@ -85,6 +85,44 @@ fn what_a_view_holds_is_never_compacted() {
 }
 
 #[test]
+fn what_a_view_let_go_of_goes_in_few_passes_and_after_a_restart() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let place = Place::open(settings(directory.path(), Disk::default()), &compacted());
+    for round in 0..80 {
+        place.append(&[(round % 4, Some(round.to_string()))], Compression::None, 7);
+    }
+    place.retire_all();
+    let holds_from = |place: &Place, from: u64| {
+        let mut needs = Needs { floor: from, except: runs::RunSet::new() };
+        needs.except.insert_range(60..80);
+        place.hold(if from < 60 { needs } else { Needs::nothing() });
+    };
+    let offsets = |place: &Place| place.read().into_keys().collect::<Vec<_>>();
+    holds_from(&place, 0);
+    place.log.clean_now().expect("it cleans");
+    assert_eq!(offsets(&place), (0..60).chain(76..80).collect::<Vec<_>>());
+    for from in 1..30 {
+        holds_from(&place, from);
+        place.log.clean_now().expect("it cleans");
+    }
+    assert_eq!(place.log.stats().cleaning.runs, 1, "little was let go of");
+    place.log.close();
+    let place = Place::open(settings(directory.path(), Disk::default()), &compacted());
+    for from in 30..60 {
+        holds_from(&place, from);
+        place.log.clean_now().expect("it cleans");
+        place.log.clean_now().expect("it cleans");
+        assert!(offsets(&place).iter().all(|offset| *offset >= 30), "half of it was let go of");
+        assert!((from..60).all(|offset| offsets(&place).contains(&offset)));
+    }
+    assert!((2..8).contains(&place.log.stats().cleaning.runs), "{}", place.log.stats().cleaning.runs);
+    holds_from(&place, 60);
+    place.log.clean_now().expect("it cleans");
+    assert_eq!(offsets(&place), (76..80).collect::<Vec<_>>());
+    place.log.close();
+}
+
+#[test]
 fn young_records_wait_for_the_minimum_lag() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut topic = compacted();
