@@ -7,7 +7,8 @@ use bytes::Bytes;
 use super::tests::{Place, held, make, name, push, record, settle, target};
 use super::*;
 use crate::log::record::Record;
-use crate::log::{Log, Topic};
+use crate::log::simulated::Simulated;
+use crate::log::{Log, Room as DiskRoom, Topic, Watermarks};
 
 /// Everything dead goes to the topic `dead`.
 struct ToDead(Log);
@@ -108,6 +109,42 @@ fn times_levels_and_ids_are_there_after_a_crash() {
     run_until(&delivery, |unit| unit.ready(&name("q"), Class::All) == 3);
     assert_eq!(held(&delivery, "q"), ["high", "plain", "waits"]);
     assert_eq!(held(&delivery, "dead"), ["expires"]);
+}
+
+#[test]
+fn what_expires_on_a_full_disk_moves_when_there_is_room_again() {
+    let disk = Simulated::new(1);
+    let settings = LogSettings {
+        directory: "/".into(),
+        disk: disk.disk(),
+        watermarks: Watermarks { slow_below_bytes: 100_000, refuse_below_bytes: 100_000 },
+        maintenance_interval_ms: 1,
+        ..LogSettings::default()
+    };
+    let delivery = Delivery::open(settings).expect("the log opens");
+    delivery.set_steward(Arc::new(ToDead(delivery.log().clone())));
+    let mut unit = delivery.begin().expect("the log is well");
+    make(&mut unit, "dead");
+    let topic = make_with(&mut unit, "q", QueueOptions { ttl_ms: Some(200), ..mortal() });
+    push(&mut unit, &topic, &["x"; 50]);
+    settle(&delivery, unit.commit());
+    let expire = std::time::Instant::now() + std::time::Duration::from_millis(300);
+    disk.limit(disk.used_bytes() + 50_000);
+    while delivery.log().room().0 < DiskRoom::Full || std::time::Instant::now() < expire {
+        std::thread::yield_now();
+    }
+    for _ in 0..3 {
+        assert!(!delivery.run_due(), "who runs it comes back later, not at once");
+    }
+    let unit = delivery.begin().expect("what frees room is taken");
+    assert_eq!((unit.ready(&name("q"), Class::All), unit.ready(&name("dead"), Class::All)), (50, 0));
+    drop(unit);
+    disk.limit(u64::MAX);
+    while delivery.log().room().0 == DiskRoom::Full {
+        std::thread::yield_now();
+    }
+    run_until(&delivery, |unit| unit.ready(&name("dead"), Class::All) == 50);
+    crash(delivery);
 }
 
 #[test]

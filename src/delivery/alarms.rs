@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Delivery, Views};
-use crate::log::{Signal, TopicName};
+use crate::log::{Room, Signal, TopicName};
 
 /// Views looked at in one unit, at most.
 const VIEWS_AT_ONCE: usize = 64;
 /// Longest sleep, so that a clock that jumps is noticed, in milliseconds.
 const SLEEP_MS_MAX: u64 = 60_000;
-/// Sleep after the log refused a unit, in milliseconds.
+/// Sleep after the log refused a unit or has no room for one, in milliseconds.
 const REFUSED_SLEEP_MS: u64 = 1000;
 
 /// Views by the time at which something is due in them.
@@ -91,11 +91,11 @@ impl Delivery {
         u64::try_from(next_ms.saturating_sub(super::unit::now_ms())).unwrap_or(0).min(SLEEP_MS_MAX)
     }
 
-    /// Does some of what is due now. False if the log refuses.
+    /// Does some of what is due now. False if the log refuses, or what it may do nothing about yet for want of room.
     pub fn run_due(&self) -> bool {
         let Ok(mut unit) = self.begin() else { return false };
         unit.run_due();
         unit.commit();
-        true
+        self.0.log.room().0 < Room::Full
     }
 }

@@ -8,7 +8,7 @@ use crate::delivery::queue::{Class, End, Kind, Overflow, Taken};
 use crate::delivery::taker::Position;
 use crate::delivery::view::View;
 use crate::log::record::Record;
-use crate::log::{Partition, Signal, TopicName};
+use crate::log::{Partition, Room as DiskRoom, Signal, TopicName};
 
 /// Records of one view that die in one unit of what was due, at most: their bodies are read under the lock.
 const BURIED_AT_ONCE: usize = 1000;
@@ -73,7 +73,7 @@ impl Unit<'_> {
         }
     }
 
-    /// Lets what waits in a view become ready and what has expired by a time go. False if there is more.
+    /// Lets what waits in a view become ready and what has expired by a time go. False if there is more, which nobody gets meanwhile.
     pub(super) fn age(&mut self, name: &TopicName, expired_by_ms: i64) -> bool {
         let now_ms = self.now_ms;
         let Some(view) = self.views.queues.get_mut(name) else { return true };
@@ -88,13 +88,19 @@ impl Unit<'_> {
                 failed.extend(view.failed(Position { partition, offset }, now_ms));
             }
         }
+        let at_once = match self.log.room().0 {
+            _ if !routes => usize::MAX,
+            // Each is written once more, into the room that is left for what makes some.
+            DiskRoom::Full => 0,
+            _ => BURIED_AT_ONCE,
+        };
         let mut dead = Vec::new();
-        while !(routes && dead.len() == BURIED_AT_ONCE) {
+        while dead.len() < at_once {
             let Some(taken) = view.state.expire(expired_by_ms) else { break };
             view.ops.accept(taken.partition, taken.offset);
             dead.push(taken);
         }
-        let is_over = !(routes && dead.len() == BURIED_AT_ONCE);
+        let is_over = dead.len() < at_once || view.state.next_due().is_none_or(|due_ms| due_ms > expired_by_ms);
         self.died(name, &failed, Reason::DeliveryLimit);
         self.died(name, &dead, Reason::Expired);
         self.touched(name);

@@ -135,8 +135,9 @@ impl<'a> Survey<'a> {
                     let in_journal = self.contents.partition(*number);
                     let owner = Owner {
                         id,
-                        may_be_torn: in_journal.journal_first.is_some()
-                            && self.contents.retiring().is_some_and(|end| in_journal.journal_position < end),
+                        torn_from: in_journal
+                            .journal_first
+                            .filter(|_| self.contents.retiring().is_some_and(|end| in_journal.journal_position < end)),
                         journal_first: in_journal.journal_first,
                         log_start: in_journal.log_start,
                         transactions: in_journal.transactions,
