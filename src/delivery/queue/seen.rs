@@ -2,6 +2,7 @@
 //!
 //! Ids are forgotten by age and, when there are too many, oldest first: memory is bounded by what the options say.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
@@ -14,7 +15,8 @@ pub const ID_BYTES_MAX: usize = 1024;
 /// Ids and when they are forgotten.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Seen {
-    until_ms: HashMap<Bytes, i64>,
+    /// When each is forgotten, and how often it stands in the order.
+    known: HashMap<Bytes, (i64, usize)>,
     /// Oldest first.
     order: VecDeque<(i64, Bytes)>,
 }
@@ -22,18 +24,22 @@ pub(super) struct Seen {
 impl Seen {
     /// Whether an id was seen and is not forgotten.
     pub fn knows(&self, id: &[u8], now_ms: i64) -> bool {
-        self.until_ms.get(id).is_some_and(|until_ms| *until_ms > now_ms)
+        self.known.get(id).is_some_and(|(until_ms, _)| *until_ms > now_ms)
     }
 
     /// Remembers an id until a time, and forgets those whose time is over by `now_ms` and the oldest of more than `most`.
     pub fn remember(&mut self, id: Bytes, until_ms: i64, now_ms: i64, most: usize) {
-        self.until_ms.insert(id.clone(), until_ms);
+        let known = self.known.entry(id.clone()).or_default();
+        *known = (until_ms, known.1 + 1);
         self.order.push_back((until_ms, id));
         while self.order.front().is_some_and(|(until_ms, _)| *until_ms <= now_ms) || self.order.len() > most {
-            let Some((until_ms, id)) = self.order.pop_front() else { break };
+            let Some((_, id)) = self.order.pop_front() else { break };
             // Seen again after it was forgotten, it is remembered by its second entry.
-            if self.until_ms.get(&id) == Some(&until_ms) {
-                self.until_ms.remove(&id);
+            if let Entry::Occupied(mut known) = self.known.entry(id) {
+                known.get_mut().1 -= 1;
+                if known.get().1 == 0 {
+                    known.remove();
+                }
             }
         }
     }
@@ -71,6 +77,18 @@ pub(super) fn read_id(input: &mut Input<'_>) -> Option<(Bytes, i64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_that_was_forgotten_and_seen_again_at_once_is_known_after_a_start_too() {
+        let id = |text: &'static str| Bytes::from_static(text.as_bytes());
+        let mut bytes = Vec::new();
+        put_uvarint(&mut bytes, 4);
+        ["a", "b", "c", "a"].into_iter().for_each(|text| put_id(&mut bytes, text.as_bytes(), 10));
+        // The first "a" had made room for "c"; both entries are written down.
+        let mut seen = Seen::decode(&mut Input::new(&bytes)).expect("whole");
+        seen.remember(id("d"), 11, 1, 2);
+        assert!(seen.knows(b"a", 9) && seen.knows(b"d", 9) && !seen.knows(b"b", 9));
+    }
 
     #[test]
     fn ids_are_known_for_their_time_and_the_oldest_go_first() {

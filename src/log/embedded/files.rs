@@ -131,12 +131,10 @@ fn fill_with_zeros(file: &dyn OpenFile, bytes: u64) -> io::Result<()> {
 }
 
 fn write_zeros(file: &dyn OpenFile, from: u64, bytes: u64) -> io::Result<()> {
-    let zeros = vec![0; bytes.min(1 << 20) as usize];
-    let mut at = from;
-    while at < from + bytes {
-        let step = (from + bytes - at).min(zeros.len() as u64);
-        file.write_all_at(zeros.get(..step as usize).unwrap_or_default(), at)?;
-        at += step;
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    for at in (from..from + bytes).step_by(ZEROS.len()) {
+        let step = (from + bytes - at).min(ZEROS.len() as u64) as usize;
+        file.write_all_at(ZEROS.get(..step).unwrap_or_default(), at)?;
     }
     Ok(())
 }
