@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
@@ -71,12 +70,8 @@ impl Written {
         let ready = directory.join("listening.json");
         let _ = std::fs::remove_file(&ready);
         let pid = rustix::process::Pid::from_child(&child);
-        let deadline = Instant::now() + PATIENCE;
         let ended = std::thread::spawn(move || child.wait_with_output().unwrap());
-        while !ready.exists() && !ended.is_finished() {
-            assert!(Instant::now() < deadline, "neither ready nor ended");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        support::wait_until("it is ready or has ended", || ready.exists() || ended.is_finished());
         let was_ready = ready.exists();
         if !ended.is_finished() {
             rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();

@@ -321,37 +321,38 @@ fn with_gaps() -> Whole {
     Whole { directory, rows, aborted: Vec::new() }
 }
 
+/// Damages each byte of a file in turn, and makes it whole again.
+fn each_damage(path: &Path, mut look: impl FnMut(usize)) {
+    let bytes = std::fs::read(path).expect("it reads");
+    for byte in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[byte] ^= 1 << rand::random_range(0..8);
+        std::fs::write(path, &damaged).expect("written");
+        look(byte);
+    }
+    std::fs::write(path, &bytes).expect("written");
+}
+
 #[test]
 fn a_bit_flipped_in_any_byte_of_a_segment_with_gaps_is_named_and_never_served() {
     let whole = with_gaps();
     let segment = KINDS[1];
     let all: Vec<PathBuf> = files(whole.directory.path()).into_iter().filter(|path| (segment.of_kind)(path)).collect();
-    let random = &mut StdRng::seed_from_u64(rand::random());
     for path in &all {
-        let bytes = std::fs::read(path).expect("it reads");
-        for byte in 0..bytes.len() {
-            let mut damaged = bytes.clone();
-            damaged[byte] ^= 1 << random.random_range(0..8);
-            std::fs::write(path, &damaged).expect("written");
+        each_damage(path, |byte| {
             let found = damages(whole.directory.path());
             assert!(found.iter().any(|finding| finding.path == *path), "byte {byte}: {found:?}");
-        }
-        std::fs::write(path, &bytes).expect("written");
+        });
         assert!(damages(whole.directory.path()).is_empty());
     }
     // While it is used.
     let log = Log::open(log_settings(whole.directory.path())).expect("it opens");
     assert_eq!(read(&log).0, whole.rows);
     for path in &all {
-        let bytes = std::fs::read(path).expect("it reads");
-        for byte in 0..bytes.len() {
-            let mut damaged = bytes.clone();
-            damaged[byte] ^= 1 << random.random_range(0..8);
-            std::fs::write(path, &damaged).expect("written");
+        each_damage(path, |byte| {
             whole.check(&log, path, &segment);
             assert!(read(&log).1.is_some(), "byte {byte}");
-        }
-        std::fs::write(path, &bytes).expect("written");
+        });
     }
     assert_eq!(read(&log).0, whole.rows, "nothing of it is remembered");
     log.close();
