@@ -105,15 +105,16 @@ impl Spares {
 
     /// Keeps a retired file if it has its full size and there are not enough, and deletes it otherwise.
     pub fn recycle(&self, file: &JournalFile) -> io::Result<()> {
-        let mut ready = self.ready.lock();
-        if ready.files.len() < SPARES_MAX && file.capacity_bytes >= self.file_bytes {
-            let path = file.path.with_extension("spare");
-            self.disk.rename(&file.path, &path)?;
-            ready.files.push(Spare { path, file: Arc::clone(&file.file), capacity_bytes: file.capacity_bytes });
-            Ok(())
-        } else {
-            self.disk.remove_file(&file.path)
+        // Whoever writes looks at them meanwhile, and does not wait for the file system.
+        let is_kept = self.ready.lock().files.len() < SPARES_MAX && file.capacity_bytes >= self.file_bytes;
+        if !is_kept {
+            return self.disk.remove_file(&file.path);
         }
+        let path = file.path.with_extension("spare");
+        self.disk.rename(&file.path, &path)?;
+        let spare = Spare { path, file: Arc::clone(&file.file), capacity_bytes: file.capacity_bytes };
+        self.ready.lock().files.push(spare);
+        Ok(())
     }
 }
 
