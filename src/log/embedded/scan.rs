@@ -230,14 +230,9 @@ impl BatchScan {
         self.at = at;
     }
 
-    /// So many bytes from here on; `None` beyond the end of the file.
-    pub fn bytes(&mut self, count: u64) -> io::Result<Option<Bytes>> {
-        self.window.get(self.at, count)
-    }
-
     /// The base offset that the bytes here claim, if there are enough of them.
     pub fn claimed_offset(&mut self) -> io::Result<Option<u64>> {
-        let bytes = self.bytes(8)?;
+        let bytes = self.window.get(self.at, 8)?;
         Ok(bytes.and_then(|bytes| bytes.first_chunk::<8>().map(|raw| u64::from_be_bytes(*raw))))
     }
 

@@ -13,8 +13,8 @@ pub const BATCH_HEADER_BYTES: usize = 61;
 pub const BATCH_PREFIX_BYTES: usize = 12;
 /// Where the checksum stands.
 pub(super) const CHECKSUM_AT: usize = 17;
-/// Where the bytes that the checksum covers begin, right behind it. The seal covers those before, but for itself.
-pub const CHECKSUMMED_FROM: usize = 21;
+/// Where the bytes that the checksum covers begin, right behind it.
+pub(super) const CHECKSUMMED_FROM: usize = 21;
 
 /// What a seal covers: base offset, length, magic and checksum.
 const SEALED_BYTES: usize = 17;

@@ -23,7 +23,7 @@ pub use control::{Outcome, is_control_batch, marker_batch, read_marker};
 pub use cursor::RecordCursor;
 pub use fields::{Header, Record, RecordParts, RecordView, encoded_len, put_record};
 pub use filter::{Filtered, Stay, each_record, filter_batch};
-pub use header::{BATCH_HEADER_BYTES, BATCH_PREFIX_BYTES, BatchHeader, CHECKSUMMED_FROM, patch_placement};
+pub use header::{BATCH_HEADER_BYTES, BATCH_PREFIX_BYTES, BatchHeader, patch_placement};
 
 #[cfg(test)]
 mod tests;

@@ -106,11 +106,7 @@ pub struct Inspector {
 impl Inspector {
     /// A directory that must hold a log. `is_live`: a gateway may be writing to it.
     pub fn open(directory: &Path, is_live: bool) -> io::Result<Self> {
-        Self::open_on(Disk::real(), directory, is_live)
-    }
-
-    /// The same on a disk that is handed in.
-    pub(crate) fn open_on(disk: Disk, directory: &Path, is_live: bool) -> io::Result<Self> {
+        let disk = Disk::real();
         let shown = directory.display();
         let no_log = |why| io::Error::new(io::ErrorKind::NotFound, format!("{shown} holds no log: {why}"));
         match disk.names(directory) {

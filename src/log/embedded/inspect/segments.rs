@@ -8,17 +8,19 @@ use super::super::aborted;
 use super::super::disk::Disk;
 use super::super::frame::checksum;
 use super::super::scan::BatchScan;
-use super::super::segment::{Identity, METADATA_FILE, identity_of, is_torn, metadata_text};
+use super::super::segment::{Identity, METADATA_FILE, identity_of, metadata_text};
 use super::contents::SegmentContents;
 use super::repair::Repair;
 use super::{Finding, Inspector, Watch};
-use crate::log::record::{BATCH_HEADER_BYTES, CHECKSUMMED_FROM, Limits};
+use crate::log::record::{BATCH_HEADER_BYTES, Limits};
 use crate::log::stored::StoredBatch;
 use crate::log::topic::TopicId;
 use crate::log::transactions::Transactions;
 
 const INDEX_ENTRY_BYTES: usize = 8;
 const TIME_ENTRY_BYTES: usize = 12;
+/// The bytes that a batch's checksum covers begin here.
+const CHECKSUMMED_FROM: usize = 21;
 
 /// How much is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +34,8 @@ pub(super) enum Depth {
 /// What the rest of the directory says of a partition.
 pub(super) struct Owner {
     pub id: TopicId,
-    /// A journal file was being retired that holds batches of it from this offset on: a crash may have torn its segments.
-    pub torn_from: Option<u64>,
+    /// Whether a journal file was being retired that holds batches of it: a crash may have torn its segments.
+    pub may_be_torn: bool,
     pub journal_first: Option<u64>,
     pub log_start: u64,
     pub transactions: Transactions,
@@ -110,7 +112,7 @@ impl Inspector {
         for (index, (log, base)) in logs.iter().enumerate() {
             let from = segments.last().map_or(0, |before| before.next_offset);
             let is_last = index + 1 == logs.len();
-            let behind = if owner.torn_from.is_some() { None } else { owner.journal_first };
+            let behind = if owner.may_be_torn { None } else { owner.journal_first };
             let below = logs.get(index + 1).map(|(_, base)| *base).or(behind).unwrap_or(u64::MAX);
             let look = Look { inspector: self, owner, watch: &mut *watch, path: log, base: *base, below, is_last };
             let found = match depth {
@@ -155,7 +157,10 @@ impl Inspector {
         for path in files(&self.disk, directory)? {
             let is_index = path.extension().is_some_and(|extension| extension == "index");
             let log = path.with_extension("log");
-            if !is_index || logs.iter().any(|(known, _)| *known == log) || self.is_live || owner.torn_from.is_some() {
+            if !is_index || logs.iter().any(|(known, _)| *known == log) || self.is_live {
+                continue;
+            }
+            if self.disk.read(&path)?.is_empty() && owner.may_be_torn {
                 continue;
             }
             let what = "the segment that this index is of is missing";
@@ -216,17 +221,15 @@ impl Look<'_> {
                     next = batch.last_offset + 1;
                     end = scan.at();
                 }
-                None if self.is_torn(&mut scan, next)? => {
-                    self.torn(at, scan.file_bytes());
-                    break;
-                }
                 None => match self.resume(&mut scan, at, next)? {
                     Some(to) => {
                         self.bad(at, to, next);
                         indexes.is_damaged = true;
                     }
                     None => {
-                        self.bad_end(at, next, scan.file_bytes());
+                        scan.seek(at);
+                        let claimed = scan.claimed_offset()?;
+                        self.bad_end(at, next, claimed, scan.file_bytes());
                         break;
                     }
                 },
@@ -234,7 +237,7 @@ impl Look<'_> {
             self.watch.progress(scan.at() - told);
             told = scan.at();
         }
-        let wrong = indexes.finish(end).filter(|_| !self.inspector.is_live && self.may_be_torn().is_none());
+        let wrong = indexes.finish(end, self.is_last && self.owner.may_be_torn).filter(|_| !self.inspector.is_live);
         if let Some((extension, what)) = wrong {
             let repair = self.rewrite();
             self.watch.found(Finding::damage(self.path.with_extension(extension), 0, what, repair));
@@ -247,7 +250,7 @@ impl Look<'_> {
     fn aborted(&mut self, next: u64) -> io::Result<()> {
         let path = self.path.with_extension(aborted::EXTENSION);
         // A crash may have kept away what its last entries are of.
-        if self.inspector.is_live || self.may_be_torn().is_some() {
+        if self.inspector.is_live || (self.is_last && self.owner.may_be_torn) {
             return Ok(());
         }
         let disk = &self.inspector.disk;
@@ -263,24 +266,6 @@ impl Look<'_> {
             self.watch.found(Finding::damage(path.clone(), 0, what, Repair::WriteAborted { path, bytes }));
         }
         Ok(())
-    }
-
-    /// The offset from which on the journal has what a crash may have torn off here.
-    fn may_be_torn(&self) -> Option<u64> {
-        self.owner.torn_from.filter(|_| self.is_last)
-    }
-
-    /// Whether a start cuts what lies where the scan stands.
-    fn is_torn(&self, scan: &mut BatchScan, next: u64) -> io::Result<bool> {
-        self.may_be_torn().map_or(Ok(false), |in_journal_from| is_torn(scan, next, in_journal_from))
-    }
-
-    fn torn(&mut self, at: u64, file_bytes: u64) {
-        if !self.inspector.is_live {
-            let what =
-                format!("the last {} bytes are what a crash left; the journal still holds what they were to be", file_bytes - at);
-            self.watch.found(Finding::note(self.path, at, what, "the next start cuts them off and writes them again"));
-        }
     }
 
     /// Where the next good batch begins behind a bad one at `at`; the scan stands there.
@@ -309,11 +294,16 @@ impl Look<'_> {
     }
 
     /// Nothing is whole from here to the end of the file.
-    fn bad_end(&mut self, at: u64, next: u64, file_bytes: u64) {
+    fn bad_end(&mut self, at: u64, next: u64, claimed: Option<u64>, file_bytes: u64) {
         if self.inspector.is_live && self.is_last {
             return;
         }
-        if file_bytes - at < BATCH_HEADER_BYTES as u64 {
+        let in_journal = claimed.is_none_or(|offset| self.owner.journal_first.is_some_and(|first| first <= offset));
+        if self.is_last && self.owner.may_be_torn && in_journal {
+            let what =
+                format!("the last {} bytes are no whole batch; the journal still holds what they were to be", file_bytes - at);
+            self.watch.found(Finding::note(self.path, at, what, "the next start cuts them off and writes them again"));
+        } else if file_bytes - at < BATCH_HEADER_BYTES as u64 {
             self.report(at, format!("the file ends within a record batch, at offset {next}"));
         } else {
             self.report(at, format!("no whole record batch follows, from offset {next} on"));
@@ -403,9 +393,9 @@ impl Indexes {
         }
     }
 
-    /// What is wrong, and in which file.
-    fn finish(mut self, end: u64) -> Option<(&'static str, String)> {
-        while let Some(entry) = self.times.chunks_exact(TIME_ENTRY_BYTES).nth(self.next_time) {
+    /// What is wrong, and in which file. Entries of batches that a crash kept from being written may be left (`may_be_ahead`).
+    fn finish(mut self, end: u64, may_be_ahead: bool) -> Option<(&'static str, String)> {
+        while let Some(entry) = self.times.chunks_exact(TIME_ENTRY_BYTES).nth(self.next_time).filter(|_| !may_be_ahead) {
             let is_right = self.is_newest(entry);
             self.check_time(is_right);
         }
@@ -414,7 +404,7 @@ impl Indexes {
             return self.wrong.filter(|_| !self.is_damaged);
         }
         let rest = self.offsets.chunks_exact(INDEX_ENTRY_BYTES).skip(self.next_offset);
-        let beyond = rest.map(|entry| u64::from(be_u32(entry, 4))).next();
+        let beyond = rest.filter(|_| !may_be_ahead).map(|entry| u64::from(be_u32(entry, 4))).next();
         let what = |position| format!("it points to byte {position}, and the segment ends at byte {end}: one of them was cut");
         beyond.map(|position| ("index", what(position)))
     }

@@ -135,9 +135,8 @@ impl<'a> Survey<'a> {
                     let in_journal = self.contents.partition(*number);
                     let owner = Owner {
                         id,
-                        torn_from: in_journal
-                            .journal_first
-                            .filter(|_| self.contents.retiring().is_some_and(|end| in_journal.journal_position < end)),
+                        may_be_torn: in_journal.journal_first.is_some()
+                            && self.contents.retiring().is_some_and(|end| in_journal.journal_position < end),
                         journal_first: in_journal.journal_first,
                         log_start: in_journal.log_start,
                         transactions: in_journal.transactions,

@@ -12,10 +12,8 @@ use super::index::{self, Entries, Indexing, OffsetEntry, TimeEntry};
 use super::open_files::{Handle, OpenFiles};
 use super::places::Places;
 use super::scan::{Found, SCAN_BYTES, Scan, header_at};
-use super::torn::is_torn;
 use crate::log::embedded::aborted;
 use crate::log::embedded::disk::{File, Open};
-use crate::log::embedded::scan::BatchScan;
 use crate::log::record::BatchHeader;
 use crate::log::stored::StoredBatch;
 use crate::log::transactions::Aborted;
@@ -137,7 +135,7 @@ impl Segment {
                     self.bytes = at;
                     break;
                 }
-                Found::Batch(_) | Found::Damaged if is_last && !self.is_torn(at, end)? => return Err(self.damaged(at)),
+                Found::Batch(_) | Found::Damaged if is_last && !self.is_torn(log, at, end)? => return Err(self.damaged(at)),
                 Found::Batch(_) | Found::Damaged if is_last => {
                     tracing::warn!(file = %self.log.path().display(), from = at, to = self.bytes, "cut a torn end off a segment");
                     disk.open(self.log.path(), Open::Write)?.set_length(at)?;
@@ -159,10 +157,15 @@ impl Segment {
         times.append(&entries.times)
     }
 
-    /// Whether what is no whole batch is what a crash left of one that is in the journal, too.
-    fn is_torn(&self, at: u64, end: End) -> io::Result<bool> {
+    /// Whether what is no whole batch may be what a crash left of one that is in the journal, too.
+    fn is_torn(&self, log: &File, at: u64, end: End) -> io::Result<bool> {
         let End::MayBeTorn(in_journal_from) = end else { return Ok(false) };
-        is_torn(&mut BatchScan::open(self.log.disk(), self.log.path(), at)?, self.next_offset, in_journal_from)
+        let mut claimed = [0; 8];
+        if at + 8 > self.bytes {
+            return Ok(true);
+        }
+        log.read_exact_at(&mut claimed, at)?;
+        Ok(!(self.next_offset..in_journal_from).contains(&u64::from_be_bytes(claimed)))
     }
 
     /// Cuts what an attempt to add to it that failed has left behind.

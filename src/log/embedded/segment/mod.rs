@@ -11,7 +11,6 @@ mod open_files;
 mod places;
 mod scan;
 mod swap;
-mod torn;
 mod writer;
 
 #[cfg(test)]
@@ -23,7 +22,6 @@ use std::path::{Path, PathBuf};
 pub use file::{EXTENSIONS, End, Segment, path};
 pub use open_files::OpenFiles;
 pub use swap::Rewriter;
-pub use torn::is_torn;
 pub use writer::Roll;
 
 use super::disk::{Disk, Open};
